@@ -1,0 +1,1 @@
+# one room of the kernel

@@ -1,0 +1,23 @@
+# The kernel: one convenience library, so that unit tests and the testkit link the same objects, and postbusd, which is main.c and nothing else.
+noinst_LTLIBRARIES += libkernel.la
+libkernel_la_CPPFLAGS = $(CPPFLAGS_KERNEL) -DPLUGINDIR='"$(plugindir)"' -DPKGDATADIR='"$(pkgdatadir)"'
+libkernel_la_CFLAGS = $(CFLAGS_KERNEL) $(SECCOMP_CFLAGS) $(CAPNG_CFLAGS)
+libkernel_la_LIBADD = libpostbus.la $(GNUTLS_LIBS) $(JANSSON_LIBS) $(BDB_LIBS) $(LTDL_LIBS) $(SECCOMP_LIBS) $(CAPNG_LIBS) -lpthread
+libkernel_la_SOURCES = %D%/kernel.h %D%/host.h
+
+include %D%/clock/local.mk
+include %D%/log/local.mk
+include %D%/config/local.mk
+include %D%/store/local.mk
+include %D%/queue/local.mk
+include %D%/session/local.mk
+include %D%/bus/local.mk
+include %D%/plugin/local.mk
+include %D%/control/local.mk
+
+sbin_PROGRAMS += postbusd
+postbusd_CPPFLAGS = $(CPPFLAGS_KERNEL)
+postbusd_CFLAGS = $(CFLAGS_KERNEL)
+postbusd_LDFLAGS = $(AM_LDFLAGS) -pie
+postbusd_SOURCES = %D%/main.c
+postbusd_LDADD = libkernel.la libpostbus.la

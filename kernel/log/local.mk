@@ -1,0 +1,2 @@
+# one room of the kernel
+libkernel_la_SOURCES += %D%/log.h

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Lanes: durable queues of items with leases, retry times, hold, per-recipient reasons, dead letters. An item is at one place at any time:
+ * it moves by one batch that settles it and writes its successors.
+ */
+#ifndef KERNEL_QUEUE_QUEUE_H
+#define KERNEL_QUEUE_QUEUE_H
+
+#include <jansson.h>
+#include "kernel/kernel.h"
+#include "kernel/store/engine.h"
+#include <postbus/queue.h>
+
+struct queue;
+struct consumer;
+
+/* Uses clock, log, engine, timeline of the kernel. Reads no items yet. */
+int queue_open(struct kernel *kernel, struct queue **ret, struct pb_error *err);
+
+/* Who works on lanes. One that is detached leaves its items in the lanes. */
+struct consumer_options {
+	struct pb_host *host;
+	const char *const *lanes;	/* "conn_smtp.outgoing", or "*.inbound"; NULL-terminated */
+	int (*work)(void *self, struct pb_item *item, struct pb_error *err);	/* deliver or process */
+	unsigned workers;		/* at once over all; 0: 8 */
+	unsigned per_destination;	/* at once for one destination; 0: no limit */
+	const uint32_t *ladder;		/* seconds between attempts; the last repeats */
+	size_t nladder;
+	uint32_t expire_seconds, delay_notice_seconds;	/* 0: 5 days; 4 hours */
+	unsigned poison_attempts;	/* stage errors before an item is a dead letter; 0: 10 */
+};
+int queue_attach(struct queue *q, const struct consumer_options *o, struct consumer **ret, struct pb_error *err);
+/* No new items; waits for those in hand (at most timeout microseconds, then their leases end). */
+void queue_detach(struct consumer *c, int64_t timeout);
+
+/* Administration; all results are JSON as the methods queue.* of kernel.json describe them. */
+int queue_list(struct queue *q, const json_t *params, json_t **ret, struct pb_error *err);	/* lane, sender, recipient, state, limit, after */
+int queue_show(struct queue *q, const char *id, json_t **ret, struct pb_error *err);
+int queue_hold(struct queue *q, const json_t *params, json_t **ret, struct pb_error *err);	/* id, or lane/sender/recipient: as list */
+int queue_release(struct queue *q, const json_t *params, json_t **ret, struct pb_error *err);
+int queue_retry(struct queue *q, const json_t *params, json_t **ret, struct pb_error *err);
+int queue_delete(struct queue *q, const json_t *params, json_t **ret, struct pb_error *err);
+int queue_counts(struct queue *q, json_t **ret, struct pb_error *err);				/* per lane: ready, deferred, held, leased, dead */
+
+void queue_close(struct queue *q);
+
+#endif

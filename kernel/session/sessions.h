@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Workers, listeners and sessions. Listeners are bound once, before privileges go, and outlive the plugins behind them.
+ */
+#ifndef KERNEL_SESSION_SESSIONS_H
+#define KERNEL_SESSION_SESSIONS_H
+
+#include <jansson.h>
+#include "kernel/kernel.h"
+#include <postbus/session.h>
+
+struct sessions;
+struct listener;
+struct attachment;
+
+struct sessions_options {
+	unsigned workers_min, workers_max;	/* 0: 2, 256 */
+	unsigned connections_max;		/* 0: 20,000 */
+	unsigned per_source_max;		/* 0: 100; loopback is not counted unless count_loopback */
+	bool count_loopback;
+	int64_t deadline;			/* microseconds a command may wait for input in all; 0: 5 minutes */
+	unsigned rate_min;			/* bytes a second a body must come or go with after a grace of 10 s; 0: 64 */
+};
+int sessions_open(struct kernel *kernel, const struct sessions_options *o, struct sessions **ret, struct pb_error *err);
+int sessions_reconfigure(struct sessions *ss, const struct sessions_options *o, struct pb_error *err);
+
+/* Certificates: the first is the default, the others are chosen by SNI from their names. Loading again replaces all for new connections; an error leaves the old ones. */
+struct certificate_files {
+	const char *cert, *key;			/* PEM paths */
+};
+int sessions_certificates(struct sessions *ss, const struct certificate_files *files, size_t n, struct pb_error *err);
+
+enum listener_tls { LISTENER_CLEAR, LISTENER_STARTTLS, LISTENER_IMPLICIT };
+
+struct listener_options {
+	const char *plugin, *name, *protocol;	/* "conn_smtp", "submission", "smtp" */
+	const char *address;			/* numeric, or "/path" */
+	uint16_t port;				/* 0: any free one */
+	enum listener_tls tls;
+	const char *const *proxies;		/* networks whose PROXY header is believed (and required); NULL: none */
+	unsigned connections_max;		/* of this listener; 0: no own limit */
+};
+int listener_bind(struct sessions *ss, const struct listener_options *o, struct listener **ret, struct pb_error *err);
+uint16_t listener_port(const struct listener *l);
+void listener_close(struct listener *l);
+
+/* A plugin serves: its listeners (bound under its name) accept from now on; connections that came before wait in the backlog. */
+int sessions_attach(struct sessions *ss, struct pb_host *host, const struct pb_protocol *const *protocols, struct attachment **ret, struct pb_error *err);
+/* Stop accepting, say goodbye to parked sessions, wait for busy ones (at most timeout microseconds), then cut them. */
+void sessions_detach(struct attachment *a, int64_t timeout);
+
+/* Other rooms' work on the same pool. PB_EBUSY when more than 1,000 jobs wait. */
+int sessions_work(struct sessions *ss, void (*job)(void *arg), void *arg, struct pb_error *err);
+/* Call again every `every` microseconds on a worker until cancelled (cancel waits for a running call). */
+struct repeat;
+struct repeat *sessions_repeat(struct sessions *ss, int64_t every, void (*job)(void *arg), void *arg);
+void sessions_repeat_cancel(struct repeat *r);
+
+/* A ready-made connection of a protocol over an open socket: the testkit's door. */
+int sessions_adopt(struct attachment *a, int fd, const char *listener, enum listener_tls tls, const char *peer, struct pb_error *err);
+void sessions_list(struct sessions *ss, json_t **ret);
+void sessions_close(struct sessions *ss);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The door between libpostbus and whoever hosts plugins (the kernel): a table of operations, one for each public function that needs a host.
+ * Every opaque handle begins with a struct pb_handle. Private: the kernel includes it, plugins cannot. The list is host_ops.def.
+ */
+#ifndef POSTBUS_HOST_OPS_H
+#define POSTBUS_HOST_OPS_H
+
+#include <stdarg.h>
+#include <postbus/bus.h>
+#include <postbus/link.h>
+#include <postbus/mailbox.h>
+#include <postbus/plugin.h>
+#include <postbus/queue.h>
+#include <postbus/session.h>
+#include <postbus/table.h>
+
+struct pb_host_ops {
+#define PB_OP(ret, name, params, args) ret (*name) params;
+#define PB_OPV(name, params, args) void (*name) params;
+#define PB_OPN PB_OPV
+#include "host_ops.def"
+#undef PB_OP
+#undef PB_OPV
+#undef PB_OPN
+};
+
+/* First member of every struct behind an opaque handle. */
+struct pb_handle {
+	const struct pb_host_ops *ops;
+};
+
+#endif
