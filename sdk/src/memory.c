@@ -229,7 +229,7 @@ void pb_arena_reset(struct pb_arena *a)
 			free(b);
 			b = NULL;
 		} else {
-#ifdef PB_DEBUG
+#ifdef PB_CHECKED
 			memset(b->bytes, 0xDB, b->used);
 #endif
 			b->used = 0;
