@@ -3,6 +3,7 @@ noinst_LTLIBRARIES += libkernel.la
 libkernel_la_CPPFLAGS = $(CPPFLAGS_KERNEL) -DPLUGINDIR='"$(plugindir)"' -DPKGDATADIR='"$(pkgdatadir)"'
 libkernel_la_CFLAGS = $(CFLAGS_KERNEL) $(SECCOMP_CFLAGS) $(CAPNG_CFLAGS)
 libkernel_la_LIBADD = libpostbus.la $(GNUTLS_LIBS) $(JANSSON_LIBS) $(BDB_LIBS) $(LTDL_LIBS) $(SECCOMP_LIBS) $(CAPNG_LIBS) -lpthread
+nodist_libkernel_la_SOURCES =
 libkernel_la_SOURCES = %D%/kernel.h %D%/host.h
 
 include %D%/clock/local.mk
@@ -21,3 +22,9 @@ postbusd_CFLAGS = $(CFLAGS_KERNEL)
 postbusd_LDFLAGS = $(AM_LDFLAGS) -pie
 postbusd_SOURCES = %D%/main.c
 postbusd_LDADD = libkernel.la libpostbus.la
+
+# JSON that is built in: as one C string.
+kernel/config/fields_json.h: kernel/config/fields.json
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $< > $@
+kernel/control/kernel_json.h: kernel/control/kernel.json
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $< > $@

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * postbus.json: the administrator's file, only ever read. What the CLI changes lies in the store (plugin/settings.h) and goes over it.
+ */
+#ifndef KERNEL_CONFIG_CONFIG_H
+#define KERNEL_CONFIG_CONFIG_H
+
+#include <jansson.h>
+#include <postbus/str.h>
+
+#define CONFIG_VERSION 1
+
+struct config {
+	json_t *doc;		/* checked, defaults filled in */
+	json_t *raw;		/* as written: to tell defaults from the file's own values */
+	char *path, *home;	/* absolute; home is the file's directory unless "home" says otherwise */
+};
+
+/* The fields of the file; each has its doc. Borrowed. */
+const json_t *config_fields(void);
+/* PB_EINVALID: file, line or key, what was found, what is allowed. */
+int config_read(const char *path, struct config **ret, struct pb_error *err);
+/* A path of the file, made absolute against home; in a thread's arena-free way: caller frees. */
+char *config_path(const struct config *c, const char *relative);
+void config_free(struct config *c);		/* NULL is fine */
+
+/* Reads any JSON file with a size limit; the error names line and column. */
+int config_read_json(const char *path, json_t **ret, struct pb_error *err);
+/* Refuses texts nested deeper than limit before the recursive parser sees them; gives a new reference. what: for the error. */
+int config_parse_json(struct pb_str text, unsigned depth, const char *what, json_t **ret, struct pb_error *err);
+
+#endif
