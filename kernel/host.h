@@ -24,6 +24,7 @@ struct pb_host {
 	struct kernel *kernel;
 	const char *name;		/* the plugin's */
 	unsigned rights;
+	const json_t *calls;		/* methods it may call, as keys; NULL: all (the kernel itself) */
 	void *self;			/* what its load gave */
 	struct plugin *plugin;		/* plugin/plugin.h; NULL for the kernel's own host */
 };

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The registry: who provides, hooks and hears what; comings and goings. Leaves calling to call.c, ask.c and publish.c. */
+#include <stdlib.h>
+#include "kernel/bus/registry.h"
+#include "kernel/log/log.h"
+
+int bus_open(struct kernel *kernel, struct bus **ret, struct pb_error *err)
+{
+	struct bus *b = pb_alloc(sizeof *b);
+
+	(void)err;
+	b->kernel = kernel;
+	b->methods = json_object();
+	pthread_rwlock_init(&b->lock, NULL);
+	pthread_mutex_init(&b->idle_lock, NULL);
+	pthread_cond_init(&b->idle, NULL);
+	*ret = b;
+	return 0;
+}
+
+void bus_close(struct bus *b)
+{
+	if (!b)
+		return;
+	for (struct entry *e = b->entries, *next; e; e = next) {
+		next = e->next;
+		free(e);
+	}
+	json_decref(b->methods);
+	pthread_rwlock_destroy(&b->lock);
+	pthread_mutex_destroy(&b->idle_lock);
+	pthread_cond_destroy(&b->idle);
+	free(b);
+}
+
+void bus_tap(struct bus *b, void (*tap)(void *arg, const char *verb, const char *name, const char *plugin, int outcome, int64_t us), void *arg)
+{
+	b->tap = tap;
+	b->tap_arg = arg;
+}
+
+void bus_trace(struct bus *b, const char *verb, const char *name, const char *plugin, int outcome, int64_t us)
+{
+	if (b->tap)
+		b->tap(b->tap_arg, verb, name, plugin, outcome, us);
+	if (log_wants(b->kernel->log, PB_DEBUG))
+		log_line(b->kernel->log, PB_DEBUG, NULL, "bus", "verb=%s name=%s plugin=%s outcome=\"%s\" us=%lld", verb, name, plugin, pb_code_name(outcome),
+			 (long long)us);
+}
+
+/* ---- being inside ---- */
+
+void bus_enter(struct entry *e)
+{
+	atomic_fetch_add(&e->inside, 1);
+}
+
+void bus_leave(struct bus *b, struct entry *e)
+{
+	if (atomic_fetch_sub(&e->inside, 1) != 1 || !atomic_load(&e->gone))
+		return;
+	pthread_mutex_lock(&b->idle_lock);
+	pthread_cond_broadcast(&b->idle);
+	pthread_mutex_unlock(&b->idle_lock);
+}
+
+/* ---- comings ---- */
+
+static struct entry *entry_new(struct bus *b, enum entry_kind kind, struct pb_host *host, const char *name, const json_t *spec)
+{
+	struct entry *e = pb_alloc(sizeof *e);
+
+	e->kind = kind;
+	e->host = host;
+	e->name = name;
+	e->spec = spec;
+	e->next = b->entries;
+	b->entries = e;
+	return e;
+}
+
+int bus_provide(struct bus *b, struct pb_host *host, const struct pb_method *method, const json_t *spec, struct pb_error *err)
+{
+	struct entry *e;
+	int rc = 0;
+
+	pthread_rwlock_wrlock(&b->lock);
+	e = json_integer_value(json_object_get(b->methods, method->name)) ? bus_method(b, method->name) : NULL;
+	if (e) {
+		rc = pb_fail(err, PB_EEXISTS, "method %s is provided by %s already", method->name, e->host->name);
+	} else {
+		e = entry_new(b, ENTRY_METHOD, host, method->name, spec);
+		e->call = method->call;
+		e->timing = metric_declare(b->kernel->log, METRIC_HISTOGRAM, "call_seconds", "", "Bus calls.");
+		json_object_set_new(b->methods, method->name, json_integer((json_int_t)(intptr_t)e));
+	}
+	pthread_rwlock_unlock(&b->lock);
+	return rc;
+}
+
+int bus_hook(struct bus *b, struct pb_host *host, const struct pb_hook *hook, const json_t *spec, struct pb_error *err)
+{
+	const char *policy = json_string_value(json_object_get(spec, "on_failure"));
+	const json_t *budget = json_object_get(spec, "budget_ms");
+	struct entry *e;
+
+	(void)err;
+	pthread_rwlock_wrlock(&b->lock);
+	e = entry_new(b, ENTRY_HOOK, host, hook->point, spec);
+	e->ask = hook->ask;
+	e->budget = (budget ? json_integer_value(budget) : 1000) * 1000;
+	e->on_failure = policy && !strcmp(policy, "reject") ? PB_REJECT : policy && !strcmp(policy, "defer") ? PB_DEFER : PB_CONTINUE;
+	bus_order_hooks(b);
+	pthread_rwlock_unlock(&b->lock);
+	return 0;
+}
+
+int bus_listen(struct bus *b, struct pb_host *host, const struct pb_listener *listener, struct pb_error *err)
+{
+	(void)err;
+	pthread_rwlock_wrlock(&b->lock);
+	entry_new(b, ENTRY_LISTENER, host, listener->fact, NULL)->hear = listener->hear;
+	pthread_rwlock_unlock(&b->lock);
+	return 0;
+}
+
+/* ---- goings ---- */
+
+void bus_withdraw(struct bus *b, struct pb_host *host)
+{
+	struct entry *gone = NULL, **end = &b->entries;
+
+	pthread_rwlock_wrlock(&b->lock);
+	for (struct entry *e; (e = *end) != NULL;) {
+		if (e->host != host) {
+			end = &e->next;
+			continue;
+		}
+		*end = e->next;
+		if (e->kind == ENTRY_METHOD)
+			json_object_del(b->methods, e->name);
+		atomic_store(&e->gone, true);
+		e->next = gone;
+		gone = e;
+	}
+	bus_order_hooks(b);
+	pthread_rwlock_unlock(&b->lock);
+
+	pthread_mutex_lock(&b->idle_lock);
+	for (struct entry *e = gone; e; e = e->next)
+		while (atomic_load(&e->inside))
+			pthread_cond_wait(&b->idle, &b->idle_lock);
+	pthread_mutex_unlock(&b->idle_lock);
+	for (struct entry *e = gone, *next; e; e = next) {
+		next = e->next;
+		free(e);
+	}
+}
+
+json_t *bus_describe(struct bus *b)
+{
+	json_t *all = json_object(), *methods = json_object();
+
+	pthread_rwlock_rdlock(&b->lock);
+	for (struct entry *e = b->entries; e; e = e->next) {
+		json_t *one;
+
+		if (e->kind != ENTRY_METHOD)
+			continue;
+		one = e->spec ? json_deep_copy(e->spec) : json_object();
+		json_object_set_new(one, "plugin", json_string(e->host->name));
+		json_object_set_new(methods, e->name, one);
+	}
+	pthread_rwlock_unlock(&b->lock);
+	json_object_set_new(all, "methods", methods);
+	return all;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Call, ask, publish. One registry; one trace point that sees every call, ask and fact with its plugin, outcome and microseconds.
+ * Providers come and go while others call: withdrawing waits until nobody is inside.
+ */
+#ifndef KERNEL_BUS_BUS_H
+#define KERNEL_BUS_BUS_H
+
+#include <jansson.h>
+#include "kernel/host.h"
+
+struct bus;
+
+/* Uses log, timeline and sessions (for facts) of the kernel. */
+int bus_open(struct kernel *kernel, struct bus **ret, struct pb_error *err);
+void bus_close(struct bus *b);
+
+/* spec: the manifest's { summary, role, params, returns }; borrowed until withdrawn. PB_EEXISTS names the other provider. */
+int bus_provide(struct bus *b, struct pb_host *host, const struct pb_method *method, const json_t *spec, struct pb_error *err);
+/* spec: { before, after, budget_ms, on_failure }; before and after name plugins. */
+int bus_hook(struct bus *b, struct pb_host *host, const struct pb_hook *hook, const json_t *spec, struct pb_error *err);
+int bus_listen(struct bus *b, struct pb_host *host, const struct pb_listener *listener, struct pb_error *err);
+/* Everything of host goes; returns once no call, ask or fact is inside it. */
+void bus_withdraw(struct bus *b, struct pb_host *host);
+
+/* For the control socket: who decides what it may do. Checks the role and the parameters, then calls. */
+int bus_call_as(struct bus *b, const struct pb_caller *who, const char *method, const json_t *params, json_t **ret_result, struct pb_error *err);
+/* { method: { plugin, summary, role, params, returns, cli } }; new reference. */
+json_t *bus_describe(struct bus *b);
+
+/* Recent trace lines and per-method counts go to the log at debug level and into metrics; a test may tap them. */
+void bus_tap(struct bus *b, void (*tap)(void *arg, const char *verb, const char *name, const char *plugin, int outcome, int64_t microseconds), void *arg);
+
+#endif
