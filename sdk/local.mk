@@ -1,25 +1,32 @@
 # libpostbus: what plugins link with. Knows nothing of the kernel.
 lib_LTLIBRARIES += libpostbus.la
 libpostbus_la_CPPFLAGS = -D_GNU_SOURCE -I$(top_srcdir)/sdk/include
-libpostbus_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) -fvisibility=default
+libpostbus_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(IDN2_CFLAGS) -fvisibility=default
 libpostbus_la_LDFLAGS = $(AM_LDFLAGS) -version-info 1:0:0 -no-undefined $(PB_ZDEFS)
-libpostbus_la_LIBADD = $(JANSSON_LIBS)
+libpostbus_la_LIBADD = $(JANSSON_LIBS) $(IDN2_LIBS) $(UNISTRING_LIBS)
 libpostbus_la_SOURCES = \
 	%D%/src/dispatch.c \
 	%D%/src/encode.c \
+	%D%/src/envelope.c \
 	%D%/src/error.c \
 	%D%/src/memory.c \
 	%D%/src/str.c \
+	%D%/src/stubs.c \
+	%D%/src/verdict.c \
 	%D%/src/host_ops.h %D%/src/host_ops.def
 
 postbusincludedir = $(includedir)/postbus
 postbusinclude_HEADERS = \
+	%D%/include/postbus/address.h \
 	%D%/include/postbus/bus.h \
+	%D%/include/postbus/date.h \
 	%D%/include/postbus/error.h \
 	%D%/include/postbus/link.h \
 	%D%/include/postbus/mailbox.h \
+	%D%/include/postbus/message.h \
 	%D%/include/postbus/plugin.h \
 	%D%/include/postbus/queue.h \
+	%D%/include/postbus/sasl.h \
 	%D%/include/postbus/secret.h \
 	%D%/include/postbus/session.h \
 	%D%/include/postbus/str.h \
