@@ -111,6 +111,20 @@ static void gather(struct pb_verdict *all, struct pb_verdict *one)
 	all->notes = notes;
 }
 
+bool host_is_hooked(struct pb_host *host, const char *point)
+{
+	struct bus *b = host->kernel->bus;
+	bool found = false;
+
+	if (!atomic_load_explicit(&b->points, memory_order_relaxed))
+		return false;
+	pthread_rwlock_rdlock(&b->lock);
+	for (size_t i = 0; i < b->nhooks && !found; i++)
+		found = !strcmp(b->hooks[i]->name, point);
+	pthread_rwlock_unlock(&b->lock);
+	return found;
+}
+
 void host_ask(struct pb_host *host, const struct pb_question *q, struct pb_verdict *v)
 {
 	struct bus *b = host->kernel->bus;

@@ -78,6 +78,8 @@ struct pb_hook {
 /* Asks all; *v (from PB_VERDICT) gathers headers and notes of all and the decision of the decisive one. Never fails: failures follow the policy.
  * Every single verdict goes into the timeline of q->id. Points nobody hooked cost nothing: PB_CONTINUE at once. */
 void pb_ask(struct pb_host *host, const struct pb_question *q, struct pb_verdict *v);
+/* Would anybody be asked at this point now? Lets a busy path skip the making of the question. */
+bool pb_is_hooked(struct pb_host *host, const char *point);
 
 /* ---- publish: a fact, asynchronous, may be coalesced ---- */
 
