@@ -24,7 +24,5 @@ postbusd_SOURCES = %D%/main.c
 postbusd_LDADD = libkernel.la libpostbus.la
 
 # JSON that is built in: as one C string.
-kernel/config/fields_json.h: kernel/config/fields.json
-	$(AM_V_GEN)$(MKDIR_P) $(@D) && sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $< > $@
-kernel/control/kernel_json.h: kernel/control/kernel.json
+%_json.h: %.json
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $< > $@

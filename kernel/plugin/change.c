@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Changes while running: enable, disable, reload, config set, the file read again. One at a time; a change that fails leaves what was. */
+#include <stdio.h>
+#include <stdlib.h>
+#include "kernel/config/config.h"
+#include "kernel/config/schema.h"
+#include "kernel/log/log.h"
+#include "kernel/plugin/plugin.h"
+#include "kernel/plugin/settings.h"
+#include "kernel/session/sessions.h"
+
+#define DRAIN_TIME (10 * PB_SECOND)
+
+static const char *const states[] = { "disabled", "failed", "ready", "running" };
+
+static json_t *file_plugins(struct plugins *all)
+{
+	return json_object_get(all->kernel->config->doc, "plugins");
+}
+
+static int find(struct plugins *all, const char *name, struct plugin **ret, struct pb_error *err)
+{
+	struct plugin *p = plugin_find(all, name);
+	json_t *known;
+	const char *near;
+	int rc;
+
+	if (p) {
+		*ret = p;
+		return 0;
+	}
+	known = json_object();
+	for (p = all->first; p; p = p->next)
+		json_object_set_new(known, p->manifest->name, json_null());
+	near = schema_nearest(known, name);
+	rc = near ? pb_fail(err, PB_ENOTFOUND, "no plugin '%s'; did you mean '%s'?", name, near) : pb_fail(err, PB_ENOTFOUND, "no plugin '%s'", name);
+	json_decref(known);
+	return rc;
+}
+
+/* ---- showing ---- */
+
+static json_t *brief(const struct plugin *p)
+{
+	const json_t *doc = p->manifest->doc;
+	json_t *one = json_pack("{s:s s:s s:s s:s s:s}", "name", p->manifest->name, "kind", json_string_value(json_object_get(doc, "kind")), "version",
+				json_string_value(json_object_get(doc, "version")), "state", states[p->state], "summary", json_string_value(json_object_get(doc, "summary")));
+
+	if (p->state == PLUGIN_FAILED)
+		json_object_set_new(one, "reason", json_string(p->reason));
+	return one;
+}
+
+int plugins_list(struct plugins *all, json_t **ret)
+{
+	json_t *list = json_array();
+
+	pthread_mutex_lock(&all->lock);
+	for (struct plugin *p = all->first; p; p = p->next)
+		json_array_append_new(list, brief(p));
+	pthread_mutex_unlock(&all->lock);
+	*ret = json_pack("{s:o}", "plugins", list);
+	return 0;
+}
+
+int plugins_show(struct plugins *all, const char *name, json_t **ret, struct pb_error *err)
+{
+	struct plugin *p;
+	json_t *one;
+	int rc;
+
+	pthread_mutex_lock(&all->lock);
+	rc = find(all, name, &p, err);
+	if (!rc) {
+		one = brief(p);
+		json_object_set_new(one, "path", json_string(p->manifest->dir));
+		json_object_set_new(one, "listeners", p->bound ? json_deep_copy(p->bound) : json_array());
+		json_object_set_new(one, "config", values_show(p, file_plugins(all), all->settings));
+		json_object_set_new(one, "manifest", json_deep_copy(p->manifest->doc));
+		*ret = one;
+	}
+	pthread_mutex_unlock(&all->lock);
+	return rc;
+}
+
+json_t *plugins_listeners(struct plugins *all)
+{
+	json_t *list = json_array();
+
+	pthread_mutex_lock(&all->lock);
+	for (struct plugin *p = all->first; p; p = p->next) {
+		size_t i;
+		json_t *one;
+
+		json_array_foreach (p->bound, i, one) {
+			json_t *copy = json_copy(one);
+
+			json_object_set_new(copy, "plugin", json_string(p->manifest->name));
+			json_array_append_new(list, copy);
+		}
+	}
+	pthread_mutex_unlock(&all->lock);
+	return list;
+}
+
+void plugins_ports(struct plugins *all, struct pb_buf *out)
+{
+	json_t *list = plugins_listeners(all), *one;
+	size_t i;
+
+	json_array_foreach (list, i, one) {
+		const char *address = json_string_value(json_object_get(one, "address"));
+		bool six = strchr(address, ':') != NULL;
+
+		pb_buf_addf(out, "%s%s=%s%s%s:%lld", i ? " " : "", json_string_value(json_object_get(one, "name")), six ? "[" : "", address, six ? "]" : "",
+			    (long long)json_integer_value(json_object_get(one, "port")));
+	}
+	json_decref(list);
+}
+
+/* ---- life ---- */
+
+static int remember(struct plugins *all, const char *key, const json_t *value, struct pb_error *err)
+{
+	if (settings_write(all->kernel->engine, key, value, err))
+		return err->code;
+	if (value)
+		json_object_set(all->settings, key, (json_t *)value);
+	else
+		json_object_del(all->settings, key);
+	return 0;
+}
+
+static int start(struct plugins *all, struct plugin *p, struct pb_error *err)
+{
+	if (p->state == PLUGIN_RUNNING)
+		return 0;
+	if (!all->offline && !p->nlisteners && plugin_bind(all, p, err))
+		return err->code;
+	p->state = PLUGIN_DISABLED;
+	if (plugin_start(all, p, err)) {
+		p->state = PLUGIN_FAILED;
+		snprintf(p->reason, sizeof p->reason, "%s", err->text);
+		return err->code;
+	}
+	return 0;
+}
+
+int plugins_enable(struct plugins *all, const char *name, bool on, json_t **ret, struct pb_error *err)
+{
+	struct plugin *p;
+	char key[120];
+	int rc;
+
+	pthread_mutex_lock(&all->lock);
+	rc = find(all, name, &p, err);
+	if (!rc && !on && json_is_true(json_object_get(p->manifest->doc, "required")))
+		rc = pb_fail(err, PB_EDENIED, "%s is required and cannot be disabled", name);
+	if (!rc) {
+		snprintf(key, sizeof key, "%s.enabled", name);
+		if (on) {
+			rc = start(all, p, err);
+		} else {
+			plugin_stop(all, p, DRAIN_TIME);
+			plugin_unbind(p);
+			p->state = PLUGIN_DISABLED;
+		}
+		if (!rc)
+			rc = remember(all, key, on ? json_true() : json_false(), err);
+	}
+	if (!rc)
+		*ret = brief(p);
+	pthread_mutex_unlock(&all->lock);
+	return rc;
+}
+
+/* The manifest is read again too: a new release of the plugin may have come. The listeners stay bound. */
+static int reload(struct plugins *all, struct plugin *p, struct pb_error *err)
+{
+	struct manifest *fresh;
+	char path[4096];
+
+	snprintf(path, sizeof path, "%s/%s.json", p->manifest->dir, p->manifest->name);
+	if (manifest_read(path, &fresh, err))
+		return err->code;
+	plugin_stop(all, p, DRAIN_TIME);
+	manifest_free(p->manifest);
+	p->manifest = fresh;
+	p->host.name = fresh->name;
+	p->host.rights = fresh->rights;
+	p->host.calls = fresh->calls;
+	{
+		json_t *values;
+
+		if (values_compute(p, file_plugins(all), all->settings, all->kernel->config->path, &values, err)) {
+			p->state = PLUGIN_FAILED;
+			snprintf(p->reason, sizeof p->reason, "%s", err->text);
+			return err->code;
+		}
+		values_install(p, values);
+	}
+	return start(all, p, err);
+}
+
+int plugins_reload(struct plugins *all, const char *name, json_t **ret, struct pb_error *err)
+{
+	struct plugin *p;
+	int rc;
+
+	pthread_mutex_lock(&all->lock);
+	rc = find(all, name, &p, err);
+	if (!rc && p->state == PLUGIN_DISABLED)
+		rc = pb_fail(err, PB_EINVALID, "%s is disabled", name);
+	if (!rc)
+		rc = reload(all, p, err);
+	if (!rc)
+		*ret = brief(p);
+	pthread_mutex_unlock(&all->lock);
+	return rc;
+}
+
+/* ---- config ---- */
+
+int plugins_config_show(struct plugins *all, const char *name, json_t **ret, struct pb_error *err)
+{
+	json_t *list = json_array();
+	struct plugin *only = NULL;
+	int rc = 0;
+
+	pthread_mutex_lock(&all->lock);
+	if (name && *name)
+		rc = find(all, name, &only, err);
+	for (struct plugin *p = all->first; !rc && p; p = p->next) {
+		json_t *values;
+
+		if (only && p != only)
+			continue;
+		values = values_show(p, file_plugins(all), all->settings);
+		json_array_extend(list, values);
+		json_decref(values);
+	}
+	pthread_mutex_unlock(&all->lock);
+	if (rc)
+		json_decref(list);
+	else
+		*ret = json_pack("{s:o}", "config", list);
+	return rc;
+}
+
+/* New values are tried on the plugin; if it refuses, the old ones are put back and it is told so. */
+static int take_over(struct plugins *all, struct plugin *p, json_t *values, struct pb_error *err)
+{
+	json_t *old = p->config;
+
+	if (json_equal(values, old)) {
+		json_decref(values);
+		return 0;
+	}
+	json_incref(old);
+	values_install(p, values);
+	if (p->state == PLUGIN_RUNNING) {
+		int rc = p->desc.reconfigure ? p->desc.reconfigure(p->host.self, err) : reload(all, p, err);
+
+		if (rc) {
+			struct pb_error second;
+
+			values_install(p, old);
+			if (p->state == PLUGIN_RUNNING && p->desc.reconfigure)
+				p->desc.reconfigure(p->host.self, &second);
+			else
+				start(all, p, &second);
+			return pb_because(err, "%s", p->manifest->name);
+		}
+	}
+	json_decref(old);
+	return 0;
+}
+
+static int set_value(struct plugins *all, struct plugin *p, const char *key, const json_t *value, struct pb_error *err)
+{
+	const json_t *fields = json_object_get(p->manifest->doc, "config");
+	json_t *settings, *values;
+	char name[200];
+	int rc;
+
+	if (!json_object_get(fields, key)) {
+		const char *near = schema_nearest(fields, key);
+
+		return near ? pb_fail(err, PB_EINVALID, "%s has no key '%s'; did you mean '%s'?", p->manifest->name, key, near) :
+			      pb_fail(err, PB_EINVALID, "%s has no key '%s'", p->manifest->name, key);
+	}
+	snprintf(name, sizeof name, "%s.config.%s", p->manifest->name, key);
+	settings = json_copy(all->settings);
+	if (value)
+		json_object_set(settings, name, (json_t *)value);
+	else
+		json_object_del(settings, name);
+	rc = values_compute(p, file_plugins(all), settings, "config set", &values, err);
+	json_decref(settings);
+	if (!rc)
+		rc = take_over(all, p, values, err);
+	if (!rc)
+		rc = remember(all, name, value, err);
+	return rc;
+}
+
+int plugins_config_set(struct plugins *all, const char *name, const char *key, const json_t *value, json_t **ret, struct pb_error *err)
+{
+	struct plugin *p;
+	int rc;
+
+	pthread_mutex_lock(&all->lock);
+	rc = find(all, name, &p, err);
+	if (!rc)
+		rc = set_value(all, p, key, value, err);
+	if (!rc) {
+		json_t *list = values_show(p, file_plugins(all), all->settings), *one;
+		size_t i;
+
+		json_array_foreach (list, i, one)
+			if (!strcmp(json_string_value(json_object_get(one, "key")), key))
+				*ret = json_incref(one);
+		json_decref(list);
+	}
+	pthread_mutex_unlock(&all->lock);
+	return rc;
+}
+
+/* ---- the file again ---- */
+
+static int load_certificates(struct plugins *all, const struct config *c, struct pb_error *err)
+{
+	const json_t *list = json_object_get(c->doc, "certificates"), *one;
+	struct certificate_files files[64];
+	size_t n = 0, i;
+	int rc;
+
+	json_array_foreach (list, i, one) {
+		if (n == 64)
+			break;
+		files[n].cert = config_path(c, json_string_value(json_object_get(one, "cert")));
+		files[n].key = config_path(c, json_string_value(json_object_get(one, "key")));
+		n++;
+	}
+	rc = sessions_certificates(all->kernel->sessions, files, n, err);
+	while (n--) {
+		free((char *)files[n].cert);
+		free((char *)files[n].key);
+	}
+	return rc;
+}
+
+/* Everything that can be refused is refused here, before anything is touched. */
+static int check_values(struct plugins *all, const struct config *fresh, json_t *ret_values, json_t *changes, struct pb_error *err)
+{
+	json_t *listed = json_object_get(fresh->doc, "plugins"), *one;
+	const char *name;
+
+	json_object_foreach (listed, name, one)
+		if (!plugin_find(all, name) && !json_is_false(json_object_get(one, "enabled")))
+			return pb_fail(err, PB_EINVALID, "%s: plugins.%s: no such plugin is installed", fresh->path, name);
+	for (struct plugin *p = all->first; p; p = p->next) {
+		json_t *values, *listen = json_object_get(json_object_get(listed, p->manifest->name), "listen");
+
+		if (values_compute(p, listed, all->settings, fresh->path, &values, err))
+			return err->code;
+		if (!json_equal(values, p->config))
+			json_array_append_new(changes, json_sprintf("%s: config", p->manifest->name));
+		if (values_enabled(p, listed, all->settings) != (p->state == PLUGIN_RUNNING))
+			json_array_append_new(changes, json_sprintf("%s: %s", p->manifest->name, p->state == PLUGIN_RUNNING ? "stop" : "start"));
+		if (!(listen && p->listen ? json_equal(listen, p->listen) : listen == p->listen))
+			json_array_append_new(changes, json_sprintf("%s: listeners change at the next start of the daemon", p->manifest->name));
+		json_object_set_new(ret_values, p->manifest->name, values);
+	}
+	return 0;
+}
+
+static int apply(struct plugins *all, struct config *fresh, json_t *values, struct pb_error *err)
+{
+	struct config *old = all->kernel->config;
+	const char *level = json_string_value(json_object_get(json_object_get(fresh->doc, "log"), "level"));
+	json_t *undo = json_object();
+	int rc = load_certificates(all, fresh, err);
+
+	for (struct plugin *p = all->first; !rc && p; p = p->next) {
+		json_object_set(undo, p->manifest->name, p->config);
+		rc = take_over(all, p, json_incref(json_object_get(values, p->manifest->name)), err);
+	}
+	if (rc) {	/* put back what was, everywhere */
+		struct pb_error second;
+
+		for (struct plugin *p = all->first; p; p = p->next)
+			if (json_object_get(undo, p->manifest->name))
+				take_over(all, p, json_incref(json_object_get(undo, p->manifest->name)), &second);
+		load_certificates(all, old, &second);
+		json_decref(undo);
+		return rc;
+	}
+	json_decref(undo);
+	json_decref(old->doc);
+	json_decref(old->raw);
+	old->doc = json_incref(fresh->doc);
+	old->raw = json_incref(fresh->raw);
+	log_set_level(all->kernel->log, !strcmp(level, "debug") ? PB_DEBUG : !strcmp(level, "info") ? PB_INFO : !strcmp(level, "warning") ? PB_WARNING : PB_ERROR);
+	for (struct plugin *p = all->first; p; p = p->next) {
+		bool wanted = values_enabled(p, file_plugins(all), all->settings);
+		struct pb_error one;
+
+		if (wanted && p->state != PLUGIN_RUNNING && start(all, p, &one))
+			log_line(all->kernel->log, PB_ERROR, NULL, "plugin.left_out", "plugin=%s reason=%s", p->manifest->name, pb_logq(pb_strz(one.text)));
+		if (!wanted && p->state == PLUGIN_RUNNING) {
+			plugin_stop(all, p, DRAIN_TIME);
+			plugin_unbind(p);
+		}
+	}
+	return 0;
+}
+
+int plugins_reread(struct plugins *all, bool check_only, json_t **ret, struct pb_error *err)
+{
+	struct config *fresh = NULL;
+	json_t *values = json_object(), *changes = json_array();
+	int rc;
+
+	pthread_mutex_lock(&all->lock);
+	rc = config_read(all->kernel->config->path, &fresh, err);
+	if (!rc)
+		rc = check_values(all, fresh, values, changes, err);
+	if (!rc && !check_only)
+		rc = apply(all, fresh, values, err);
+	pthread_mutex_unlock(&all->lock);
+	if (!rc && ret)
+		*ret = json_pack("{s:O}", "changes", changes);
+	json_decref(values);
+	json_decref(changes);
+	config_free(fresh);
+	return rc;
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Start and stop of one plugin: object, load, start, bus, lanes, sessions; and the same backwards. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "kernel/bus/bus.h"
+#include "kernel/config/config.h"
+#include "kernel/log/log.h"
+#include "kernel/plugin/plugin.h"
+#include "kernel/queue/queue.h"
+#include "kernel/session/sessions.h"
+
+/* ---- listeners ---- */
+
+static enum listener_tls tls_of(const char *word)
+{
+	return !strcmp(word, "implicit") ? LISTENER_IMPLICIT : !strcmp(word, "starttls") ? LISTENER_STARTTLS : LISTENER_CLEAR;
+}
+
+static int bind_one(struct plugins *all, struct plugin *p, const json_t *spec, const char *address, struct pb_error *err)
+{
+	const char *name = json_string_value(json_object_get(spec, "name"));
+	const json_t *own = json_object_get(p->listen, name), *proxies = json_object_get(own, "proxies"), *port = json_object_get(own, "port"), *net;
+	const char *networks[65] = { NULL };
+	long long base = json_integer_value(json_object_get(all->kernel->config->doc, "port_base"));
+	long long number = json_integer_value(port ? port : json_object_get(spec, "port"));
+	struct listener_options o = {
+		.plugin = p->manifest->name,
+		.name = name,
+		.protocol = json_string_value(json_object_get(spec, "protocol")),
+		.address = address,
+		.port = (uint16_t)(number || !port ? number + base : 0),
+		.tls = tls_of(json_string_value(json_object_get(spec, "tls"))),
+		.connections_max = (unsigned)json_integer_value(json_object_get(own, "connections")),
+	};
+	size_t i;
+
+	if (number + base > 65535)
+		return pb_fail(err, PB_EINVALID, "listener %s of %s: port %lld is above 65535", name, p->manifest->name, number + base);
+	if (p->nlisteners == LISTENERS_MAX)
+		return pb_fail(err, PB_ETOOBIG, "%s has more than %d listeners", p->manifest->name, LISTENERS_MAX);
+	json_array_foreach (proxies, i, net)
+		if (i < 64)
+			networks[i] = json_string_value(net);
+	if (json_array_size(proxies))
+		o.proxies = networks;
+	if (listener_bind(all->kernel->sessions, &o, &p->listeners[p->nlisteners], err))
+		return pb_because(err, "listener %s of %s", name, p->manifest->name);
+	json_array_append_new(p->bound, json_pack("{s:s s:s s:i s:s}", "name", name, "address", address, "port", listener_port(p->listeners[p->nlisteners]), "tls",
+						  json_string_value(json_object_get(spec, "tls"))));
+	p->nlisteners++;
+	return 0;
+}
+
+int plugin_bind(struct plugins *all, struct plugin *p, struct pb_error *err)
+{
+	const json_t *spec, *address;
+	size_t i, k;
+
+	if (!p->bound)
+		p->bound = json_array();
+	json_array_foreach (json_object_get(p->manifest->doc, "listens"), i, spec) {
+		const json_t *own = json_object_get(p->listen, json_string_value(json_object_get(spec, "name"))), *addresses = json_object_get(own, "address");
+		const json_t *enabled = json_object_get(own, "enabled");
+
+		if (json_is_false(enabled ? enabled : json_object_get(spec, "enabled")))
+			continue;
+		json_array_foreach (addresses ? addresses : json_object_get(all->kernel->config->doc, "listen"), k, address)
+			if (bind_one(all, p, spec, json_string_value(address), err)) {
+				plugin_unbind(p);
+				return err->code;
+			}
+	}
+	return 0;
+}
+
+void plugin_unbind(struct plugin *p)
+{
+	while (p->nlisteners)
+		listener_close(p->listeners[--p->nlisteners]);
+	json_array_clear(p->bound);
+}
+
+/* ---- on the bus ---- */
+
+static const json_t *spec_in(const struct plugin *p, const char *section, const char *name)
+{
+	const json_t *all = json_object_get(p->manifest->doc, section);
+
+	if (!strcmp(section, "provides"))
+		all = json_object_get(all, "methods");
+	return json_object_get(all, name);
+}
+
+static bool hears(const struct plugin *p, const char *fact)
+{
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach (json_object_get(p->manifest->doc, "hears"), i, one)
+		if (!strcmp(json_string_value(one), fact))
+			return true;
+	return false;
+}
+
+/* What is in the object must be in the manifest, and what the manifest provides must be in the object. */
+static int register_on_bus(struct plugins *all, struct plugin *p, struct pb_error *err)
+{
+	const char *name = p->manifest->name, *method;
+	size_t n = 0;
+	json_t *spec;
+
+	for (const struct pb_method *m = p->desc.methods; m && m->name; m++, n++)
+		if (!spec_in(p, "provides", m->name))
+			return pb_fail(err, PB_EINVALID, "%s offers the method %s, which its manifest does not name", name, m->name);
+		else if (bus_provide(all->kernel->bus, &p->host, m, spec_in(p, "provides", m->name), err))
+			return err->code;
+	if (json_object_size(json_object_get(json_object_get(p->manifest->doc, "provides"), "methods")) != n)
+		json_object_foreach (json_object_get(json_object_get(p->manifest->doc, "provides"), "methods"), method, spec) {
+			const struct pb_method *m = p->desc.methods;
+
+			while (m && m->name && strcmp(m->name, method))
+				m++;
+			if (!m || !m->name)
+				return pb_fail(err, PB_EINVALID, "the manifest of %s names the method %s, which its object does not offer", name, method);
+		}
+	for (const struct pb_hook *h = p->desc.hooks; h && h->point; h++)
+		if (!spec_in(p, "hooks", h->point))
+			return pb_fail(err, PB_EINVALID, "%s hooks %s, which its manifest does not name", name, h->point);
+		else if (bus_hook(all->kernel->bus, &p->host, h, spec_in(p, "hooks", h->point), err))
+			return err->code;
+	for (const struct pb_listener *l = p->desc.listeners; l && l->fact; l++)
+		if (!hears(p, l->fact))
+			return pb_fail(err, PB_EINVALID, "%s listens to %s, which its manifest does not name in \"hears\"", name, l->fact);
+		else if (bus_listen(all->kernel->bus, &p->host, l, err))
+			return err->code;
+	return 0;
+}
+
+static void declare_metrics(struct plugin *p)
+{
+	char labels[80];
+	const char *name;
+	json_t *spec;
+
+	snprintf(labels, sizeof labels, "plugin=\"%s\"", p->manifest->name);
+	p->metrics = json_object();
+	json_object_foreach (json_object_get(p->manifest->doc, "metrics"), name, spec) {
+		const char *kind = json_string_value(json_object_get(spec, "kind"));
+		enum metric_kind k = !strcmp(kind, "gauge") ? METRIC_GAUGE : !strcmp(kind, "histogram") ? METRIC_HISTOGRAM : METRIC_COUNTER;
+		struct metric *m = metric_declare(p->host.kernel->log, k, name, labels, json_string_value(json_object_get(spec, "help")));
+
+		json_object_set_new(p->metrics, name, json_integer((json_int_t)(intptr_t)m));
+	}
+}
+
+/* ---- lanes, ticks, sessions ---- */
+
+enum { LADDER_MAX = 32, LANES_MAX = 16 };
+
+static int attach_lanes(struct plugins *all, struct plugin *p, const char *const *lanes, int (*work)(void *, struct pb_item *, struct pb_error *),
+			struct consumer **ret, struct pb_error *err)
+{
+	const json_t *doc = p->manifest->doc, *retry = json_object_get(doc, "retry"), *step;
+	uint32_t ladder[LADDER_MAX];
+	struct consumer_options o = {
+		.host = &p->host,
+		.lanes = lanes,
+		.work = work,
+		.workers = (unsigned)values_number(p, json_object_get(doc, "workers")),
+		.per_destination = (unsigned)values_number(p, json_object_get(doc, "per_destination")),
+		.ladder = ladder,
+		.expire_seconds = (uint32_t)values_number(p, json_object_get(retry, "expire")),
+		.delay_notice_seconds = (uint32_t)values_number(p, json_object_get(retry, "notice")),
+	};
+	size_t i;
+
+	json_array_foreach (values_refer(p, json_object_get(retry, "ladder")), i, step)
+		if (o.nladder < LADDER_MAX)
+			ladder[o.nladder++] = (uint32_t)json_integer_value(step);
+	return queue_attach(all->kernel->queue, &o, ret, err);
+}
+
+static int attach(struct plugins *all, struct plugin *p, struct pb_error *err)
+{
+	const json_t *lane, *leases = json_object_get(p->manifest->doc, "leases");
+	const char *lanes[LANES_MAX + 1] = { NULL };
+	char outgoing[80];
+	int64_t interval = values_number(p, json_object_get(p->manifest->doc, "interval"));
+	size_t i;
+
+	if (p->desc.courier) {
+		snprintf(outgoing, sizeof outgoing, "%s.outgoing", p->manifest->name);
+		lanes[0] = outgoing;
+		if (attach_lanes(all, p, lanes, p->desc.courier->deliver, &p->courier, err))
+			return err->code;
+	}
+	if (p->desc.agent && p->desc.agent->process && json_array_size(leases)) {
+		json_array_foreach (leases, i, lane)
+			if (i < LANES_MAX)
+				lanes[i] = json_string_value(lane);
+		if (attach_lanes(all, p, lanes, p->desc.agent->process, &p->agent, err))
+			return err->code;
+	}
+	if (p->desc.agent && p->desc.agent->tick && interval > 0)
+		p->tick = sessions_repeat(all->kernel->sessions, interval * PB_SECOND, (void (*)(void *))p->desc.agent->tick, p->host.self);
+	if (p->desc.protocols && sessions_attach(all->kernel->sessions, &p->host, p->desc.protocols, &p->attachment, err))
+		return err->code;
+	return 0;
+}
+
+int plugin_start(struct plugins *all, struct plugin *p, struct pb_error *err)
+{
+	if (object_open(p, err))
+		return err->code;
+	declare_metrics(p);
+	p->state = PLUGIN_READY;
+	if (p->desc.load && p->desc.load(&p->host, &p->host.self, err)) {
+		pb_because(err, "while it loaded");
+		goto fail;
+	}
+	if (p->desc.start && p->desc.start(p->host.self, err)) {
+		pb_because(err, "while it started");
+		goto fail;
+	}
+	if (register_on_bus(all, p, err) || (!all->offline && attach(all, p, err)))
+		goto fail;
+	p->state = PLUGIN_RUNNING;
+	log_line(all->kernel->log, PB_INFO, NULL, "plugin.started", "plugin=%s version=%s", p->manifest->name,
+		 json_string_value(json_object_get(p->manifest->doc, "version")));
+	return 0;
+fail:
+	plugin_stop(all, p, 0);
+	return err->code;
+}
+
+void plugin_stop(struct plugins *all, struct plugin *p, int64_t timeout)
+{
+	if (p->state != PLUGIN_READY && p->state != PLUGIN_RUNNING)
+		return;
+	if (p->state == PLUGIN_RUNNING && p->desc.drain)
+		p->desc.drain(p->host.self);
+	if (p->attachment)
+		sessions_detach(p->attachment, timeout);
+	if (p->tick)
+		sessions_repeat_cancel(p->tick);
+	if (p->courier)
+		queue_detach(p->courier, timeout);
+	if (p->agent)
+		queue_detach(p->agent, timeout);
+	p->attachment = NULL;
+	p->tick = NULL;
+	p->courier = p->agent = NULL;
+	bus_withdraw(all->kernel->bus, &p->host);
+	while (atomic_load(&p->working))
+		usleep(1000);
+	if (p->desc.unload)
+		p->desc.unload(p->host.self);
+	p->host.self = NULL;
+	object_close(p);
+	json_decref(p->metrics);
+	p->metrics = NULL;
+	json_decref(p->retired);
+	p->retired = NULL;
+	p->state = PLUGIN_DISABLED;
+	log_line(all->kernel->log, PB_INFO, NULL, "plugin.stopped", "plugin=%s", p->manifest->name);
+}

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* All plugins: finding them, their order, the start and the end of the whole. Leaves changes while running to change.c. */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "kernel/config/config.h"
+#include "kernel/config/schema.h"
+#include "kernel/log/log.h"
+#include "kernel/plugin/plugin.h"
+#include "kernel/plugin/settings.h"
+
+struct plugin *plugin_find(struct plugins *all, const char *name)
+{
+	struct plugin *p = all->first;
+
+	while (p && strcmp(p->manifest->name, name))
+		p = p->next;
+	return p;
+}
+
+static json_t *file_plugins(struct plugins *all)
+{
+	return json_object_get(all->kernel->config->doc, "plugins");
+}
+
+static void leave_out(struct plugins *all, struct plugin *p, const char *reason)
+{
+	p->state = PLUGIN_FAILED;
+	snprintf(p->reason, sizeof p->reason, "%s", reason);
+	log_line(all->kernel->log, PB_ERROR, NULL, "plugin.left_out", "plugin=%s reason=%s", p->manifest->name, pb_logq(pb_strz(reason)));
+}
+
+/* ---- finding ---- */
+
+static void plugin_free(struct plugin *p)
+{
+	manifest_free(p->manifest);
+	json_decref(p->config);
+	json_decref(p->listen);
+	json_decref(p->bound);
+	free(p->dir);
+	free(p);
+}
+
+static void found(struct plugins *all, const char *path)
+{
+	struct pb_error err;
+	struct manifest *m;
+	struct plugin *p, **end = &all->first;
+
+	if (manifest_read(path, &m, &err)) {
+		log_line(all->kernel->log, PB_ERROR, NULL, "plugin.left_out", "manifest=%s reason=%s", path, pb_logq(pb_strz(err.text)));
+		return;
+	}
+	if (plugin_find(all, m->name)) {	/* directories are searched in order: the first wins */
+		manifest_free(m);
+		return;
+	}
+	p = pb_alloc(sizeof *p);
+	p->manifest = m;
+	p->host = (struct pb_host){ .handle = { &host_ops }, .kernel = all->kernel, .name = m->name, .rights = m->rights, .calls = m->calls, .plugin = p };
+	while (*end && strcmp((*end)->manifest->name, m->name) < 0)
+		end = &(*end)->next;
+	p->next = *end;
+	*end = p;
+}
+
+static void search(struct plugins *all, const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+
+	if (!d)
+		return;
+	while ((e = readdir(d)) != NULL) {
+		size_t n = strlen(e->d_name);
+		char path[4096];
+
+		if (n < 6 || e->d_name[0] == '.' || strcmp(e->d_name + n - 5, ".json"))
+			continue;
+		snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
+		found(all, path);
+	}
+	closedir(d);
+}
+
+static void search_all(struct plugins *all)
+{
+	const json_t *path = json_object_get(all->kernel->config->doc, "plugin_path"), *dir;
+	char *own;
+	size_t i;
+
+	json_array_foreach (path, i, dir) {
+		own = config_path(all->kernel->config, json_string_value(dir));
+		search(all, own);
+		free(own);
+	}
+	if (!path) {
+		own = config_path(all->kernel->config, "plugins");
+		search(all, own);
+		free(own);
+		search(all, PLUGINDIR);
+	}
+}
+
+/* ---- order ---- */
+
+static bool provides(const struct plugin *p, const char *method)
+{
+	return json_object_get(json_object_get(json_object_get(p->manifest->doc, "provides"), "methods"), method) != NULL;
+}
+
+static bool may_run(const struct plugin *p)
+{
+	return p->state != PLUGIN_DISABLED && p->state != PLUGIN_FAILED;
+}
+
+/* Leaves out those whose required methods nobody provides, until nothing changes. */
+static void check_requirements(struct plugins *all)
+{
+	bool changed = true;
+
+	while (changed) {
+		changed = false;
+		for (struct plugin *p = all->first; p; p = p->next) {
+			const json_t *word;
+			size_t i;
+
+			if (!may_run(p))
+				continue;
+			json_array_foreach (json_object_get(p->manifest->doc, "requires"), i, word) {
+				const char *method = json_string_value(word);
+				struct plugin *q = all->first;
+				char reason[200];
+
+				if (manifest_right(method))
+					continue;
+				while (q && !(may_run(q) && provides(q, method)))
+					q = q->next;
+				if (q)
+					continue;
+				snprintf(reason, sizeof reason, "it requires %.80s, which no enabled plugin provides", method);
+				leave_out(all, p, reason);
+				changed = true;
+				break;
+			}
+		}
+	}
+}
+
+static bool needs(const struct plugin *p, const struct plugin *q)
+{
+	const char *method;
+	json_t *required;
+
+	json_object_foreach (p->manifest->calls, method, required)
+		if (json_is_true(required) && provides(q, method))
+			return true;
+	return false;
+}
+
+/* Those that others need come first; among equals by name; a circle is broken at its first name. */
+static void sort(struct plugins *all)
+{
+	struct plugin *sorted = NULL, **end = &sorted;
+
+	while (all->first) {
+		struct plugin **pick = NULL;
+
+		for (struct plugin **at = &all->first; *at && !pick; at = &(*at)->next) {
+			bool free = true;
+
+			for (struct plugin *q = all->first; q && free; q = q->next)
+				free = q == *at || !needs(*at, q);
+			if (free)
+				pick = at;
+		}
+		if (!pick)
+			pick = &all->first;
+		*end = *pick;
+		*pick = (*pick)->next;
+		end = &(*end)->next;
+		*end = NULL;
+	}
+	all->first = sorted;
+}
+
+/* ---- the order of life ---- */
+
+static int check_file(struct plugins *all, struct pb_error *err)
+{
+	json_t *listed = file_plugins(all), *known = json_object(), *one;
+	const char *name;
+	int rc = 0;
+
+	for (struct plugin *p = all->first; p; p = p->next)
+		json_object_set_new(known, p->manifest->name, json_null());
+	json_object_foreach (listed, name, one) {
+		const char *near = schema_nearest(known, name);
+
+		if (plugin_find(all, name) || json_is_false(json_object_get(one, "enabled")))
+			continue;
+		rc = pb_fail(err, PB_EINVALID, "%s: plugins.%s: no such plugin is installed%s%s%s", all->kernel->config->path, name, near ? "; did you mean \"" : "",
+			     near ? near : "", near ? "\"?" : "");
+		break;
+	}
+	json_decref(known);
+	return rc;
+}
+
+int plugins_open(struct kernel *kernel, struct plugins **ret, struct pb_error *err)
+{
+	struct plugins *all = pb_alloc(sizeof *all);
+	pthread_mutexattr_t recursive;
+
+	all->kernel = kernel;
+	pthread_mutexattr_init(&recursive);
+	pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&all->lock, &recursive);
+	pthread_mutexattr_destroy(&recursive);
+	all->settings = json_object();
+	search_all(all);
+	if (check_file(all, err))
+		goto fail;
+	for (struct plugin *p = all->first; p; p = p->next) {
+		json_t *values;
+
+		p->listen = json_incref(json_object_get(json_object_get(file_plugins(all), p->manifest->name), "listen"));
+		if (values_compute(p, file_plugins(all), NULL, kernel->config->path, &values, err))
+			goto fail;
+		values_install(p, values);
+	}
+	*ret = all;
+	return 0;
+fail:
+	plugins_close(all);
+	return err->code;
+}
+
+int plugins_bind(struct plugins *all, struct pb_error *err)
+{
+	for (struct plugin *p = all->first; p; p = p->next)
+		if (values_enabled(p, file_plugins(all), NULL) && plugin_bind(all, p, err))
+			return err->code;
+	return 0;
+}
+
+static int read_settings(struct plugins *all, struct pb_error *err)
+{
+	json_decref(all->settings);
+	all->settings = NULL;
+	if (settings_read(all->kernel->engine, &all->settings, err)) {
+		all->settings = json_object();
+		return err->code;
+	}
+	for (struct plugin *p = all->first; p; p = p->next) {
+		json_t *values;
+
+		if (values_compute(p, file_plugins(all), all->settings, "settings", &values, err) == 0)
+			values_install(p, values);
+		else	/* set by an earlier release of the plugin: the file's value is in force */
+			log_line(all->kernel->log, PB_WARNING, NULL, "setting.ignored", "plugin=%s reason=%s", p->manifest->name, pb_logq(pb_strz(err->text)));
+		p->state = values_enabled(p, file_plugins(all), all->settings) ? PLUGIN_READY : PLUGIN_DISABLED;
+	}
+	return 0;
+}
+
+int plugins_start(struct plugins *all, bool offline, struct pb_error *err)
+{
+	all->offline = offline;
+	if (read_settings(all, err))
+		return err->code;
+	check_requirements(all);
+	sort(all);
+	for (struct plugin *p = all->first; p; p = p->next) {
+		bool run = may_run(p);
+
+		if (run) {
+			p->state = PLUGIN_DISABLED;
+			if (plugin_start(all, p, err))
+				leave_out(all, p, err->text);
+		} else if (p->nlisteners) {
+			plugin_unbind(p);
+		}
+		if (p->state != PLUGIN_RUNNING && json_is_true(json_object_get(p->manifest->doc, "required")))
+			return pb_fail(err, PB_EUNAVAILABLE, "the plugin %s is required: %s", p->manifest->name, p->state == PLUGIN_FAILED ? p->reason : "it is disabled");
+	}
+	all->running = true;
+	return 0;
+}
+
+static void stop_backwards(struct plugins *all, struct plugin *p, int64_t timeout)
+{
+	if (!p)
+		return;
+	stop_backwards(all, p->next, timeout);
+	plugin_stop(all, p, timeout);
+	plugin_unbind(p);
+}
+
+void plugins_stop(struct plugins *all, int64_t timeout)
+{
+	pthread_mutex_lock(&all->lock);
+	all->running = false;
+	stop_backwards(all, all->first, timeout);
+	pthread_mutex_unlock(&all->lock);
+}
+
+void plugins_close(struct plugins *all)
+{
+	if (!all)
+		return;
+	for (struct plugin *p = all->first, *next; p; p = next) {
+		next = p->next;
+		json_decref(p->retired);
+		plugin_free(p);
+	}
+	json_decref(all->settings);
+	pthread_mutex_destroy(&all->lock);
+	free(all);
+}
