@@ -35,7 +35,7 @@ struct engine_row {
 
 #define ENGINE_ANY UINT64_MAX		/* do not test the version */
 
-/* Every array may be NULL with count 0. Keys at most 1 KiB, values at most 1 MiB. */
+/* Every array may be NULL with count 0. Keys at most 1 KiB (may be empty), values at most 1 MiB. Within a batch, removals come before puts. */
 struct engine_batch {
 	struct pb_str entity;		/* 1..64 bytes */
 	uint64_t expect;		/* version the entity must have (0: must not exist), or ENGINE_ANY */
@@ -54,7 +54,8 @@ struct engine_batch {
 	size_t nunref;
 };
 
-/* PB_ECONFLICT: version or guard did not hold, nothing was written. PB_EFULL. ret_version, ret_ticket may be NULL. */
+/* Each apply makes the version one greater. PB_ECONFLICT: version or guard did not hold; PB_ENOTFOUND: a body to ref is not there; PB_EFULL: no room.
+ * Nothing was written then. An unref of a body that is gone is nothing. ret_version, ret_ticket may be NULL. */
 int engine_apply(struct engine *e, const struct engine_batch *b, uint64_t *ret_version, engine_ticket *ret_ticket, struct pb_error *err);
 /* Blocks until the ticket is durable. PB_EFULL or PB_EINTERNAL: the flush failed; the engine then takes no more writes until reopened. */
 int engine_wait(struct engine *e, engine_ticket ticket, struct pb_error *err);
@@ -68,7 +69,8 @@ int engine_head(struct engine *e, struct pb_str entity, uint64_t *ret_version, s
 /* PB_ENOTFOUND. Replaces what is in value. */
 int engine_get(struct engine *e, struct pb_str entity, struct pb_str key, struct pb_buf *value, struct pb_error *err);
 
-/* A page of rows: keys from <= key < to (to empty: no end), at most limit rows and about 1 MiB. more: there is at least one further row, from next on. */
+/* A page of rows: keys from <= key < to (to empty: no end), at most limit rows and about 1 MiB. more: there is at least one further row;
+ * go on from the last key and a NUL byte, or in reverse up to (to) the last key. */
 struct engine_page {
 	struct engine_row *rows;	/* views into the page */
 	size_t n;
@@ -105,15 +107,15 @@ int engine_body_facts(struct engine *e, const struct body_id *id, struct pb_buf 
 
 /* Remove an entity and all its rows (in steps; bodies listed by the caller's own batches). */
 int engine_drop(struct engine *e, struct pb_str entity, struct pb_error *err);
-/* Names of entities with a prefix, at most limit, after `after`. */
+/* Names of entities with a prefix, in byte order, at most limit, after `after` (empty: from the first). The rows' keys are the names; values are empty. */
 int engine_entities(struct engine *e, struct pb_str prefix, struct pb_str after, size_t limit, struct engine_page *page, struct pb_error *err);
 int engine_checkpoint(struct engine *e, struct pb_error *err);
 /* A consistent copy in directory dir (must be empty or hold an earlier backup of this store: then only what is new is copied), while serving. */
 int engine_backup(struct engine *e, const char *dir, struct pb_error *err);
 /* Reads everything; tell is called for each finding, in words. ret_findings: how many. Changes nothing. */
 int engine_verify(struct engine *e, void (*tell)(void *arg, const char *finding), void *arg, uint64_t *ret_records, uint64_t *ret_findings, struct pb_error *err);
-/* Move live bodies out of segments that are mostly dead and remove those segments. One step; *ret_more: worth calling again.
- * moved is called to write the new place into the rows that name the body. */
+/* Move live bodies out of a segment that is mostly dead and remove that segment. One step; *ret_more: worth calling again.
+ * Ids stay valid: what moved is found through its reference row, so nothing above the engine hears of it. */
 int engine_compact(struct engine *e, bool *ret_more, struct pb_error *err);
 
 struct engine_stats {
