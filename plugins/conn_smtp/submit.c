@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Between the end of the data and the queue: is the message acceptable, and what does it lack? A submission gets the fields that RFC 6409 8 lets us
+ * add, and its From must belong to the login. What is written on top needs a second spool, so it is done for few messages only.
+ */
+#include "header.h"
+#include "received.h"
+#include "smtp.h"
+#include <postbus/date.h>
+
+int spool_begin(struct pb_session *s, struct pb_spool **ret, struct pb_error *err)
+{
+	struct conversation *c = pb_session_data(s);
+	struct pb_host *host = pb_session_host(s);
+	int64_t now = pb_now(host);
+	struct received r = {
+		.helo = pb_strz(c->helo), .client = pb_session_peer(s), .hostname = pb_strz(c->set->hostname), .tls = pb_session_tls_info(s),
+		.recipient = c->env->nrcpts == 1 ? c->env->rcpts[0]->address : PB_NOSTR,
+		.esmtp = c->esmtp, .authenticated = pb_session_user(s) != NULL, .utf8 = c->env->smtputf8, .now = now, .zone = pb_zone_local(now),
+	};
+	PB_AUTOBUF(field);
+
+	/* The fields that we add ourselves do not count against the client's limit. */
+	*ret = pb_spool_begin(host, c->set->size_max + 4096, err);
+	if (!*ret)
+		return err->code;
+	r.id = pb_strz(pb_spool_id(*ret));
+	received_build(&field, &r);
+	pb_spool_write(*ret, field.ptr, field.len);
+	return 0;
+}
+
+/* Where our Received field ends: three lines or more, the next field begins in column one. */
+static size_t own_field_end(struct pb_str view)
+{
+	long lf = 0;
+
+	while ((lf = pb_str_find(view, '\n', (size_t)lf)) >= 0) {
+		lf++;
+		if ((size_t)lf >= view.len || !pb_is_blank(view.ptr[lf]) )
+			return (size_t)lf;
+	}
+	return view.len;
+}
+
+static bool may_write_as(struct pb_session *s, struct pb_str address, int *ret_next)
+{
+	const struct pb_user *user = pb_session_user(s);
+	struct conversation *c = pb_session_data(s);
+	struct pb_error err = { 0 };
+	json_t *params, *answer = NULL;
+	PB_AUTOBUF(normal);
+	bool allowed;
+	int rc;
+
+	if (pb_address_normal(&normal, address, NULL)) {
+		*ret_next = fault(s, "550 5.6.0 the From field holds a malformed address");
+		return false;
+	}
+	if (pb_str_eq(pb_buf_str(&normal), c->env->sender))
+		return true;
+	params = json_object();
+	json_object_set_new(params, "mailbox", json_stringn(user->mailbox.ptr, user->mailbox.len));
+	json_object_set_new(params, "sender", json_stringn(normal.ptr, normal.len));
+	rc = pb_call(pb_session_host(s), "directory.may_send", params, &answer, &err);
+	json_decref(params);
+	allowed = rc == 0 && json_is_true(json_object_get(answer, "allowed"));
+	json_decref(answer);
+	if (allowed)
+		return true;
+	if (rc && rc != PB_EDENIED && rc != PB_ENOTFOUND && rc != PB_EINVALID) {
+		*ret_next = say_failure(s, &err);
+		return false;
+	}
+	pb_session_log(s, PB_INFO, "sender.refused", "from=%s", pb_logq(address));
+	*ret_next = fault(s, "550 5.7.1 the address in the From field does not belong to your login");
+	return false;
+}
+
+static bool check_from(struct pb_session *s, const struct header *h, int *ret_next)
+{
+	struct pb_addrs list = PB_ADDRS(h->from);
+	struct pb_addr one;
+	PB_AUTOBUF(address);
+	unsigned n = 0;
+	bool fine = true;
+
+	if (h->from_fields > 1) {
+		*ret_next = fault(s, "550 5.6.0 more than one From field");
+		return false;
+	}
+	while (fine && pb_addrs_next(&list, &one)) {
+		if (one.kind != PB_ADDR_MAILBOX)
+			continue;
+		pb_buf_reset(&address);
+		pb_buf_addstr(&address, one.local);
+		pb_buf_addc(&address, '@');
+		pb_buf_addstr(&address, one.domain);
+		/* More than a few authors is no letter; each costs a question to the directory. */
+		if (++n > 10) {
+			*ret_next = fault(s, "550 5.6.0 too many addresses in the From field");
+			fine = false;
+		} else {
+			fine = may_write_as(s, pb_buf_str(&address), ret_next);
+		}
+	}
+	pb_addrs_free(&list);
+	return fine;
+}
+
+/* The same message with more on top: verdict headers above our Received field, missing fields below it. */
+static int rewrite(struct pb_session *s, struct pb_spool **spool, struct pb_str message, const struct header *h, bool add_missing, struct pb_error *err)
+{
+	struct conversation *c = pb_session_data(s);
+	int64_t now = pb_now(pb_session_host(s));
+	struct pb_spool *fresh;
+	char date[PB_DATE_MAX];
+	PB_AUTOBUF(top);
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach (c->headers, i, one) {
+		pb_buf_addz(&top, json_string_value(one));
+		pb_buf_addz(&top, "\r\n");
+	}
+	if (spool_begin(s, &fresh, err))
+		return err->code;
+	if (add_missing && !h->has_date) {
+		pb_buf_addz(&top, "Date: ");
+		pb_buf_add(&top, date, pb_date_format(date, now, pb_zone_local(now)));
+		pb_buf_addz(&top, "\r\n");
+	}
+	if (add_missing && !h->has_message_id)
+		pb_buf_addf(&top, "Message-ID: <%s@%s>\r\n", pb_spool_id(fresh), c->set->hostname);
+	if (add_missing && !h->from_fields && c->env->sender.len)
+		pb_buf_addf(&top, "From: <%.*s>\r\n", PB_FMT(c->env->sender));
+	pb_spool_write(fresh, top.ptr, top.len);
+	pb_spool_write(fresh, message.ptr, message.len);
+	pb_spool_discard(*spool);
+	*spool = fresh;
+	return pb_spool_check(fresh, err);
+}
+
+/* The header section's own limits: endless headers, and loops (RFC 5321 6.3). */
+static bool check_header(struct pb_session *s, const struct header *h, int *ret_next)
+{
+	struct conversation *c = pb_session_data(s);
+
+	if (h->len > c->set->header_max) {
+		*ret_next = fault(s, "552 5.3.4 header section too big");
+		return false;
+	}
+	if (h->received > c->set->hops_max) {
+		pb_session_log(s, PB_WARNING, "smtp.loop", "sender=%s received=%u", pb_logq(c->env->sender), h->received);
+		*ret_next = say(s, "554 5.4.6 too many hops: this message is in a loop");
+		return false;
+	}
+	return true;
+}
+
+bool complete(struct pb_session *s, struct pb_spool **spool, int *ret_next)
+{
+	struct conversation *c = pb_session_data(s);
+	struct pb_error err = { 0 };
+	struct pb_str view, message;
+	struct header h;
+	bool missing;
+
+	if (pb_spool_view(*spool, &view, &err)) {
+		*ret_next = say_failure(s, &err);
+		return false;
+	}
+	message = pb_str_skip(view, own_field_end(view));
+	header_scan(message, c->set->header_max, &h);
+	if (!check_header(s, &h, ret_next))
+		return false;
+	if (pb_session_user(s) && c->set->check_from && !check_from(s, &h, ret_next))
+		return false;
+	if (!ask(s, "smtp.data", pb_strz(pb_spool_id(*spool)), PB_NOSTR, ret_next))
+		return false;
+	missing = (c->submission || pb_session_user(s)) && (!h.has_date || !h.has_message_id || !h.from_fields);
+	if ((missing || json_array_size(c->headers)) && rewrite(s, spool, message, &h, missing, &err)) {
+		*ret_next = say_failure(s, &err);
+		return false;
+	}
+	return true;
+}
