@@ -6,6 +6,7 @@
 #ifndef CONN_SMTP_SMTP_H
 #define CONN_SMTP_SMTP_H
 
+#include <pthread.h>
 #include <postbus/address.h>
 #include <postbus/bus.h>
 #include <postbus/queue.h>
@@ -44,10 +45,12 @@ struct links;
 struct smtp {
 	struct pb_host *host;
 	struct settings *settings;	/* the current ones; under lock */
-	void *lock;			/* pthread_mutex_t */
+	pthread_mutex_t lock;
 	struct links *links;		/* idle links to other servers */
 };
 
+/* PB_EINVALID when a value is wrong in a way that the manifest cannot say. */
+int settings_read(struct pb_host *host, struct settings **ret, struct pb_error *err);
 struct settings *settings_get(struct smtp *smtp);			/* a reference: settings_put */
 void settings_put(struct settings *set);				/* NULL is fine */
 
