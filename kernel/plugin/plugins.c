@@ -289,6 +289,14 @@ int plugins_start(struct plugins *all, bool offline, struct pb_error *err)
 	return 0;
 }
 
+bool plugins_may_exec(struct plugins *all)
+{
+	for (struct plugin *p = all->first; p; p = p->next)
+		if (p->state == PLUGIN_RUNNING && (p->manifest->rights & RIGHT_EXEC))
+			return true;
+	return false;
+}
+
 static void stop_backwards(struct plugins *all, struct plugin *p, int64_t timeout)
 {
 	if (!p)
