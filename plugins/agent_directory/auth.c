@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * auth.verify, and what is stored of a password. Who is unknown, disabled or without a password costs the same hash as who is wrong.
+ */
+#include <postbus/secret.h>
+#include "directory.h"
+
+int password_prepare(struct directory *d, struct pb_str password, json_t **ret_credential, struct pb_error *err)
+{
+	char room[PASSWORD_MAX + 1], hash[256], salt[16];
+	unsigned char stored[32], server[32];
+	int64_t iterations = pb_config_int(d->host, "scram_iterations");
+	struct pb_str normal;
+	PB_AUTOBUF(text);
+	json_t *o, *scram;
+	int rc = password_normal(password, room, &normal, err);
+
+	if (!rc && (int64_t)normal.len < pb_config_int(d->host, "password_min"))
+		rc = pb_fail(err, PB_EINVALID, "the password is shorter than %d bytes", (int)pb_config_int(d->host, "password_min"));
+	if (!rc)
+		rc = hash_make(d->hashers, normal, (int)pb_config_int(d->host, "hash_cost"), hash, sizeof hash, err);
+	if (rc) {
+		pb_wipe(room, sizeof room);
+		return rc;
+	}
+	pb_random(salt, sizeof salt);
+	scram_keys(normal, pb_str(salt, sizeof salt), (unsigned)iterations, stored, server);
+	pb_wipe(room, sizeof room);
+	o = json_object();
+	scram = json_object();
+	set_text(o, "crypt", pb_strz(hash));
+	set_number(scram, "iterations", iterations);
+	pb_base64_encode(&text, pb_str(salt, sizeof salt));
+	set_text(scram, "salt", pb_buf_str(&text));
+	pb_buf_reset(&text);
+	pb_base64_encode(&text, pb_str((char *)stored, sizeof stored));
+	set_text(scram, "stored_key", pb_buf_str(&text));
+	pb_buf_reset(&text);
+	pb_base64_encode(&text, pb_str((char *)server, sizeof server));
+	set_text(scram, "server_key", pb_buf_str(&text));
+	json_object_set_new(o, "scram_sha_256", scram);
+	set_number(o, "changed", pb_now(d->host));
+	*ret_credential = o;
+	return 0;
+}
+
+/* A hash that no password has, at the cost of real ones: what is compared for those who cannot log in. Its salt is made once a process. */
+static int burn(struct directory *d, struct pb_str password, struct pb_error *err)
+{
+	char hash[256];
+	struct pb_str any = password.len ? password : PB_STR("x");
+	int rc = hash_make(d->hashers, any, (int)pb_config_int(d->host, "hash_cost"), hash, sizeof hash, err);
+
+	pb_wipe(hash, sizeof hash);
+	return rc ? rc : PB_EDENIED;
+}
+
+static int check(struct directory *d, struct pb_str login, struct pb_str password, struct row **ret, struct pb_error *err)
+{
+	struct pb_str credential = PB_NOSTR, id = PB_NOSTR;
+	struct row *mailbox = NULL;
+	ROW(stored);
+	int rc = find_mailbox(d, login, &mailbox, err);
+
+	if (rc && rc != PB_ENOTFOUND && rc != PB_EINVALID)
+		return rc;
+	/* An id is no login name. */
+	if (!rc && pb_str_find(login, '@', 0) >= 0 && flag_of(mailbox->value, "enabled")) {
+		id = text_of(mailbox->value, "id");
+		rc = row_read(d, 'c', id, PB_NOSTR, &stored, err);
+		if (rc) {
+			row_release(mailbox);
+			return rc;
+		}
+		credential = stored->value ? text_of(stored->value, "crypt") : PB_NOSTR;
+	}
+	if (!credential.len) {
+		rc = burn(d, password, err);
+	} else if (logins_knows(d->logins, id, credential, password)) {
+		pb_count(d->host, "logins_remembered", 1);
+		rc = 0;
+	} else {
+		rc = hash_check(d->hashers, password, credential.ptr, err);
+		if (!rc)
+			logins_remember(d->logins, id, credential, password);
+	}
+	if (rc)
+		row_release(mailbox);
+	else
+		*ret = mailbox;
+	return rc;
+}
+
+METHOD(auth_verify)
+{
+	struct directory *d = self;
+	struct pb_str login = text_of(params, "login"), service = text_of(params, "service"), peer = text_of(params, "peer"), normal = PB_NOSTR;
+	char room[PASSWORD_MAX + 1] = "";
+	ROW(mailbox);
+	PB_AUTOBUF(full);
+	int rc;
+
+	(void)who;
+	pb_buf_addstr(&full, pb_str_head(login, 1000));
+	if (login.len && pb_str_find(login, '@', 0) < 0 && pb_config_str(d->host, "login_domain").len) {
+		pb_buf_addc(&full, '@');
+		pb_buf_addstr(&full, pb_config_str(d->host, "login_domain"));
+	}
+	if (password_normal(text_of(params, "password"), room, &normal, NULL))
+		rc = burn(d, PB_NOSTR, err);
+	else
+		rc = check(d, pb_buf_str(&full), normal, &mailbox, err);
+	pb_wipe(room, sizeof room);
+	if (rc == PB_EDENIED) {
+		pb_count(d->host, "logins_failed", 1);
+		pb_log(d->host, PB_INFO, "login.failed", "login=%s service=%s peer=%s", pb_logq(pb_str_head(login, 200)), pb_logq(service), pb_logq(peer));
+		return pb_fail(err, PB_EDENIED, "wrong login name or password");
+	}
+	if (rc)
+		return rc;
+	pb_count(d->host, "logins", 1);
+	*ret_result = json_object();
+	set_text(*ret_result, "address", text_of(mailbox->value, "address"));
+	set_text(*ret_result, "mailbox", text_of(mailbox->value, "id"));
+	set_text(*ret_result, "postoffice", text_of(mailbox->value, "postoffice"));
+	set_text(*ret_result, "role", text_of(mailbox->value, "role"));
+	return 0;
+}
