@@ -58,7 +58,7 @@ static int check_to(struct command *c, const struct name *pattern, struct pb_str
 static int step_put(struct command *c, struct tx *tx, const struct name *n, struct pb_str postoffice, struct pb_error *err)
 {
 	struct name room;
-	struct pb_str to;
+	struct pb_str to = PB_NOSTR;
 	json_t *row;
 	int rc = check_to(c, n, text_of(c->params, "to"), &to, &room, err);
 
