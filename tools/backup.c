@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* postbusctl backup and restore: the daemon makes a consistent copy inside its home, this tool carries it. What the target has already is not copied again. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <postbus/str.h>
+#include "tools/client.h"
+#include "tools/offline.h"
+
+struct tally {
+	uint64_t files, bytes, same;
+};
+
+static int copy_bytes(int from, int to, struct tally *t)
+{
+	char *block = pb_alloc(1 << 20);
+	ssize_t n;
+
+	while ((n = read(from, block, 1 << 20)) > 0) {
+		for (ssize_t done = 0, w; done < n; done += w) {
+			w = write(to, block + done, (size_t)(n - done));
+			if (w <= 0) {
+				free(block);
+				return -1;
+			}
+		}
+		t->bytes += (uint64_t)n;
+	}
+	free(block);
+	return n < 0 ? -1 : 0;
+}
+
+/* Under another name first, so that a copy that was cut off never looks whole. */
+static int copy_file(const char *from, const char *to, const struct stat *st, struct tally *t, struct pb_error *err)
+{
+	const struct timespec times[2] = { st->st_atim, st->st_mtim };
+	struct stat there;
+	char part[PATH_MAX];
+	int in, out, bad;
+
+	if (!stat(to, &there) && there.st_size == st->st_size && there.st_mtim.tv_sec == st->st_mtim.tv_sec && there.st_mtim.tv_nsec == st->st_mtim.tv_nsec) {
+		t->same++;
+		return 0;
+	}
+	snprintf(part, sizeof part, "%.4000s.part", to);
+	in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (in < 0)
+		return pb_fail_errno(err, errno, "%s", from);
+	out = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (out < 0) {
+		close(in);
+		return pb_fail_errno(err, errno, "%s", part);
+	}
+	bad = copy_bytes(in, out, t) || futimens(out, times) || fsync(out) ? errno : 0;
+	close(in);
+	close(out);
+	if (!bad && rename(part, to))
+		bad = errno;
+	if (bad) {
+		unlink(part);
+		return pb_fail_errno(err, bad, "%s", to);
+	}
+	t->files++;
+	return 0;
+}
+
+static int copy_tree(const char *from, const char *to, struct tally *t, struct pb_error *err);
+
+static int copy_entry(const char *from, const char *to, const char *name, struct tally *t, struct pb_error *err)
+{
+	char a[PATH_MAX], b[PATH_MAX];
+	struct stat st;
+
+	snprintf(a, sizeof a, "%.3000s/%.255s", from, name);
+	snprintf(b, sizeof b, "%.3000s/%.255s", to, name);
+	if (lstat(a, &st))
+		return pb_fail_errno(err, errno, "%s", a);
+	if (S_ISDIR(st.st_mode))
+		return copy_tree(a, b, t, err);
+	return S_ISREG(st.st_mode) ? copy_file(a, b, &st, t, err) : 0;
+}
+
+static int copy_tree(const char *from, const char *to, struct tally *t, struct pb_error *err)
+{
+	DIR *d = opendir(from);
+	struct dirent *e;
+	int rc = 0;
+
+	if (!d)
+		return pb_fail_errno(err, errno, "%s", from);
+	if (mkdir(to, 0700) && errno != EEXIST)
+		rc = pb_fail_errno(err, errno, "%s", to);
+	while (!rc && (e = readdir(d)) != NULL)
+		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
+			rc = copy_entry(from, to, e->d_name, t, err);
+	closedir(d);
+	return rc;
+}
+
+/* What the source has no more (old logs, removed segments) must not be in the copy. */
+static void prune(const char *from, const char *to)
+{
+	DIR *d = opendir(to);
+	struct dirent *e;
+
+	while (d && (e = readdir(d)) != NULL) {
+		char a[PATH_MAX], b[PATH_MAX];
+		struct stat st;
+
+		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+			continue;
+		snprintf(a, sizeof a, "%.3000s/%.255s", from, e->d_name);
+		snprintf(b, sizeof b, "%.3000s/%.255s", to, e->d_name);
+		if (lstat(b, &st))
+			continue;
+		if (S_ISDIR(st.st_mode))
+			prune(a, b);
+		else if (access(a, F_OK))
+			unlink(b);
+	}
+	if (d)
+		closedir(d);
+}
+
+static int show(const struct tally *t, const char *what, const char *dir, bool json)
+{
+	if (json)
+		printf("{\"%s\":\"%s\",\"files\":%llu,\"bytes\":%llu,\"unchanged\":%llu}\n", what, dir, (unsigned long long)t->files, (unsigned long long)t->bytes,
+		       (unsigned long long)t->same);
+	else
+		printf("%s %s: %llu files, %llu bytes; %llu files were there already\n", what, dir, (unsigned long long)t->files, (unsigned long long)t->bytes,
+		       (unsigned long long)t->same);
+	return 0;
+}
+
+static int copy_home_files(const char *home, const char *dir, struct tally *t, struct pb_error *err)
+{
+	struct stat st;
+	char tls[PATH_MAX];
+	int rc = copy_entry(home, dir, "postbus.json", t, err);
+
+	snprintf(tls, sizeof tls, "%.3000s/tls", home);
+	if (!rc && !lstat(tls, &st) && S_ISDIR(st.st_mode))
+		rc = copy_entry(home, dir, "tls", t, err);
+	return rc;
+}
+
+int backup_command(const char *config_file, int argc, char **argv, bool json)
+{
+	struct pb_error err = { 0 };
+	struct client *c = NULL;
+	struct tally t = { 0 };
+	json_t *result = NULL;
+	char *home = NULL, store[PATH_MAX];
+	const char *from;
+	int rc;
+
+	if (argc != 2) {
+		fputs("Usage: postbusctl backup DIR\n", stderr);
+		return 2;
+	}
+	umask(077);
+	snprintf(store, sizeof store, "%.3000s/store", argv[1]);
+	if (client_home(config_file, &home, &err) || client_open(config_file, true, &c, &err) || client_call(c, "backup.prepare", NULL, &result, &err)) {
+		rc = report(&err, json);
+		goto done;
+	}
+	from = json_string_value(json_object_get(result, "dir"));
+	if ((mkdir(argv[1], 0700) && errno != EEXIST && pb_fail_errno(&err, errno, "%s", argv[1])) || copy_tree(from, store, &t, &err) ||
+	    copy_home_files(home, argv[1], &t, &err)) {
+		rc = report(&err, json);
+	} else {
+		prune(from, store);
+		rc = show(&t, "backup", argv[1], json);
+	}
+	json_decref(result);
+	result = NULL;
+	if (client_call(c, "backup.release", NULL, &result, &err) && !rc)
+		rc = report(&err, json);
+done:
+	json_decref(result);
+	client_close(c);
+	free(home);
+	return rc;
+}
+
+static bool is_empty(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	bool empty = true;
+
+	while (d && empty && (e = readdir(d)) != NULL)
+		empty = !strcmp(e->d_name, ".") || !strcmp(e->d_name, "..");
+	if (d)
+		closedir(d);
+	return empty;
+}
+
+static int verify(const char *config_file, bool *ret_ok, struct pb_error *err)
+{
+	json_t *result = NULL;
+	struct client *c;
+
+	if (client_open(config_file, true, &c, err))
+		return err->code;
+	if (!client_call(c, "store.verify", NULL, &result, err))
+		*ret_ok = json_is_true(json_object_get(result, "ok"));
+	json_decref(result);
+	client_close(c);
+	return err->code;
+}
+
+int restore_command(const char *config_file, int argc, char **argv, bool json)
+{
+	struct pb_error err = { 0 };
+	struct client *c = NULL;
+	struct tally t = { 0 };
+	char *home = NULL, store[PATH_MAX], from[PATH_MAX], aside[PATH_MAX];
+	bool force = argc == 3 && !strcmp(argv[1], "--force"), ok = false;
+	int rc = 1;
+
+	if (argc != 2 && !force) {
+		fputs("Usage: postbusctl restore [--force] DIR\n", stderr);
+		return 2;
+	}
+	umask(077);
+	snprintf(from, sizeof from, "%.3000s/store", argv[argc - 1]);
+	if (client_home(config_file, &home, &err))
+		return report(&err, json);
+	snprintf(store, sizeof store, "%.3000s/store", home);
+	snprintf(aside, sizeof aside, "%.3000s/store.before-restore", home);
+	if (!client_open(config_file, false, &c, &err)) {
+		client_close(c);
+		pb_fail(&err, PB_EBUSY, "postbusd runs on %s: stop it first", home);
+	} else if (access(from, R_OK)) {
+		pb_fail_errno(&err, errno, "%s is no backup: %s", argv[argc - 1], from);
+	} else if (!is_empty(store) && !force) {
+		pb_fail(&err, PB_EEXISTS, "%s is not empty; with --force it is kept as %s", store, aside);
+	} else if (!is_empty(store) && rename(store, aside)) {
+		pb_fail_errno(&err, errno, "%s cannot be put aside as %s", store, aside);
+	} else {
+		err.code = 0;
+		if (!copy_tree(from, store, &t, &err) && !verify(config_file, &ok, &err) && !ok)
+			pb_fail(&err, PB_ECORRUPT, "the restored store does not verify; run postbusctl store verify");
+	}
+	free(home);
+	rc = err.code ? report(&err, json) : show(&t, "restore", argv[argc - 1], json);
+	return rc;
+}

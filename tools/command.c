@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The command line of every method, from its manifest. Knows no method by name. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+#include <postbus/secret.h>
+#include "tools/command.h"
+
+static const json_t *params_of(const json_t *spec)
+{
+	return json_object_get(spec, "params");
+}
+
+const char *command_find(const json_t *methods, int argc, char **argv, int *ret_used)
+{
+	char name[200];
+	const char *key;
+	json_t *spec;
+
+	for (int used = argc > 1 ? 2 : 1; used >= 1 && used <= argc; used--) {
+		if (used == 2)
+			snprintf(name, sizeof name, "%s.%s", argv[0], argv[1]);
+		else
+			snprintf(name, sizeof name, "%s", argv[0]);
+		json_object_foreach ((json_t *)methods, key, spec) {
+			if (!strcmp(key, name) && !json_is_false(json_object_get(spec, "cli"))) {
+				*ret_used = used;
+				return key;
+			}
+		}
+	}
+	return NULL;
+}
+
+/* ---- values ---- */
+
+static json_t *bare_or_json(const char *word)
+{
+	json_t *v = json_loads(word, JSON_DECODE_ANY, NULL);
+
+	return v ? v : json_string(word);
+}
+
+static json_t *value_of(const json_t *field, const char *word)
+{
+	const char *type = json_string_value(json_object_get(field, "type"));
+
+	if (!strcmp(type, "integer") || !strcmp(type, "number") || !strcmp(type, "object") || !strcmp(type, "any"))
+		return bare_or_json(word);
+	if ((!strcmp(type, "seconds") || !strcmp(type, "bytes")) && *word && strspn(word, "0123456789") == strlen(word))
+		return bare_or_json(word);
+	if (!strcmp(type, "boolean")) {
+		if (!strcmp(word, "yes") || !strcmp(word, "true") || !strcmp(word, "on"))
+			return json_true();
+		if (!strcmp(word, "no") || !strcmp(word, "false") || !strcmp(word, "off"))
+			return json_false();
+	}
+	return json_string(word);
+}
+
+/* Lists take several words, several options, and words with commas. */
+static void add_value(json_t *params, const char *key, const json_t *field, const char *word)
+{
+	json_t *list = json_object_get(params, key);
+	const char *type = json_string_value(json_object_get(field, "type"));
+	char *copy, *rest, *part;
+
+	if (strcmp(type, "list")) {
+		json_object_set_new(params, key, value_of(field, word));
+		return;
+	}
+	if (*word == '[') {
+		json_object_set_new(params, key, bare_or_json(word));
+		return;
+	}
+	if (!list) {
+		list = json_array();
+		json_object_set_new(params, key, list);
+	}
+	copy = rest = strdup(word);
+	while ((part = strsep(&rest, ",")) != NULL)
+		if (*part)
+			json_array_append_new(list, value_of(json_object_get(field, "items") ? json_object_get(field, "items") : field, part));
+	free(copy);
+}
+
+/* ---- secrets ---- */
+
+static int read_secret(const char *key, json_t *params, struct pb_error *err)
+{
+	struct termios old, quiet;
+	char *line = NULL, *again = NULL;
+	size_t room = 0;
+	bool tty = isatty(0) && tcgetattr(0, &old) == 0;
+	ssize_t n, m = 0;
+
+	if (tty) {
+		quiet = old;
+		quiet.c_lflag &= ~(tcflag_t)ECHO;
+		tcsetattr(0, TCSAFLUSH, &quiet);
+		fprintf(stderr, "%s: ", key);
+	}
+	n = getline(&line, &room, stdin);
+	if (tty) {
+		room = 0;
+		fprintf(stderr, "\n%s again: ", key);
+		m = getline(&again, &room, stdin);
+		fputc('\n', stderr);
+		tcsetattr(0, TCSAFLUSH, &old);
+	}
+	while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
+		line[--n] = '\0';
+	while (m > 0 && (again[m - 1] == '\n' || again[m - 1] == '\r'))
+		again[--m] = '\0';
+	if (n <= 0)
+		pb_fail(err, PB_EINVALID, "%s: nothing was given", key);
+	else if (tty && (n != m || strcmp(line, again)))
+		pb_fail(err, PB_EINVALID, "%s: the two differ", key);
+	else
+		err->code = 0;
+	if (!err->code)
+		json_object_set_new(params, key, json_string(line));
+	if (line)
+		pb_wipe(line, strlen(line));
+	free(line);
+	if (again)
+		pb_wipe(again, strlen(again));
+	free(again);
+	return err->code;
+}
+
+static bool is_secret(const json_t *field)
+{
+	return json_is_true(json_object_get(field, "secret"));
+}
+
+static int ask_secrets(const json_t *spec, json_t *params, struct pb_error *err)
+{
+	const char *key;
+	json_t *field;
+
+	json_object_foreach ((json_t *)params_of(spec), key, field)
+		if (is_secret(field) && (json_is_true(json_object_get(field, "required")) || json_is_true(json_object_get(params, key))))
+			if (read_secret(key, params, err))
+				return err->code;
+	return 0;
+}
+
+/* ---- words ---- */
+
+static bool same_name(const char *option, const char *key)
+{
+	for (; *option && *key; option++, key++)
+		if (*option != *key && !(*option == '-' && *key == '_'))
+			return false;
+	return !*option && !*key;
+}
+
+static const char *find_option(const json_t *spec, const char *option, const json_t **ret_field)
+{
+	const char *key;
+	json_t *field;
+
+	json_object_foreach ((json_t *)params_of(spec), key, field) {
+		if (same_name(option, key)) {
+			*ret_field = field;
+			return key;
+		}
+	}
+	return NULL;
+}
+
+static const char *find_position(const json_t *spec, int position, const json_t **ret_field)
+{
+	const char *key, *last = NULL;
+	json_t *field;
+
+	json_object_foreach ((json_t *)params_of(spec), key, field) {
+		json_int_t at = json_integer_value(json_object_get(field, "position"));
+
+		if (at == position || (at && at < position && !strcmp(json_string_value(json_object_get(field, "type")), "list"))) {
+			*ret_field = field;
+			last = key;
+		}
+	}
+	return last;
+}
+
+/* One --option; gives how many words it took, or 0 with the error set. */
+static int take_option(const json_t *spec, char **argv, int left, json_t *params, struct pb_error *err)
+{
+	const char *word = argv[0] + 2, *equals = strchr(word, '='), *key, *type;
+	const json_t *field = NULL;
+	char name[120];
+	bool off = false, from_stdin = false;
+	size_t n;
+
+	snprintf(name, sizeof name, "%.*s", equals ? (int)(equals - word) : (int)strlen(word), word);
+	key = find_option(spec, name, &field);
+	n = strlen(name);
+	if (!key && n > 6 && !strcmp(name + n - 6, "-stdin")) {
+		name[n - 6] = '\0';
+		key = find_option(spec, name, &field);
+		from_stdin = key && is_secret(field);
+	}
+	if (!key && !strncmp(name, "no-", 3)) {
+		key = find_option(spec, name + 3, &field);
+		off = true;
+	}
+	if (!key || (off && strcmp(json_string_value(json_object_get(field, "type")), "boolean"))) {
+		pb_fail(err, PB_EINVALID, "unknown option --%s", name);
+		return 0;
+	}
+	type = json_string_value(json_object_get(field, "type"));
+	if (is_secret(field)) {
+		if (equals || !from_stdin) {
+			pb_fail(err, PB_EINVALID, "--%s: a secret is never taken from the command line; use --%s-stdin", name, name);
+			return 0;
+		}
+		json_object_set_new(params, key, json_true());	/* read later, in the manifest's order */
+		return 1;
+	}
+	if (!strcmp(type, "boolean") && !equals) {
+		json_object_set_new(params, key, json_boolean(!off));
+		return 1;
+	}
+	if (!equals && left < 2) {
+		pb_fail(err, PB_EINVALID, "--%s needs a value", name);
+		return 0;
+	}
+	add_value(params, key, field, equals ? equals + 1 : argv[1]);
+	return equals ? 1 : 2;
+}
+
+int command_params(const json_t *spec, int argc, char **argv, json_t **ret, struct pb_error *err)
+{
+	json_t *params = json_object();
+	int position = 1;
+	bool words_only = false;
+
+	for (int i = 0; i < argc;) {
+		const json_t *field = NULL;
+		const char *key;
+
+		if (!words_only && !strcmp(argv[i], "--")) {
+			words_only = true;
+			i++;
+			continue;
+		}
+		if (!words_only && !strncmp(argv[i], "--", 2)) {
+			int used = take_option(spec, argv + i, argc - i, params, err);
+
+			if (!used)
+				goto fail;
+			i += used;
+			continue;
+		}
+		key = find_position(spec, position, &field);
+		if (!key) {
+			pb_fail(err, PB_EINVALID, "'%s' is one word too many", argv[i]);
+			goto fail;
+		}
+		if (is_secret(field)) {
+			pb_fail(err, PB_EINVALID, "%s is never taken from the command line; it is asked for, or read from standard input", key);
+			goto fail;
+		}
+		add_value(params, key, field, argv[i]);
+		position++;
+		i++;
+	}
+	if (ask_secrets(spec, params, err))
+		goto fail;
+	*ret = params;
+	return 0;
+fail:
+	json_decref(params);
+	return err->code;
+}
+
+/* ---- help ---- */
+
+static void dashed(const char *method, char *text, size_t room)
+{
+	snprintf(text, room, "%s", method);
+	for (char *p = text; *p; p++)
+		if (*p == '.')
+			*p = ' ';
+}
+
+void command_help(const char *method, const json_t *spec)
+{
+	char words[200];
+	const char *key, *doc = json_string_value(json_object_get(spec, "doc"));
+	json_t *field;
+
+	dashed(method, words, sizeof words);
+	printf("postbusctl %s", words);
+	for (int position = 1; position < 10; position++)
+		json_object_foreach ((json_t *)params_of(spec), key, field)
+			if (json_integer_value(json_object_get(field, "position")) == position)
+				printf(json_is_true(json_object_get(field, "required")) ? " %s" : " [%s]", key);
+	printf(" [options]\n  %s\n", json_string_value(json_object_get(spec, "summary")));
+	if (doc)
+		printf("  %s\n", doc);
+	json_object_foreach ((json_t *)params_of(spec), key, field) {
+		char name[80];
+		const char *text = json_string_value(json_object_get(field, "doc"));
+
+		snprintf(name, sizeof name, "%s%s", json_object_get(field, "position") ? "" : "--", key);
+		if (!json_object_get(field, "position"))
+			for (char *p = name; *p; p++)
+				if (*p == '_')
+					*p = '-';
+		if (is_secret(field))
+			snprintf(name, sizeof name, "--%s-stdin", key);
+		printf("    %-24s %s%s\n", name, text ? text : "", json_is_true(json_object_get(field, "required")) ? " (required)" : "");
+	}
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+int command_list(const json_t *methods, const char *group)
+{
+	const char **names = calloc(json_object_size(methods) + 1, sizeof *names), *key;
+	size_t n = 0, want = group ? strlen(group) : 0;
+	json_t *spec;
+
+	json_object_foreach ((json_t *)methods, key, spec)
+		if (!json_is_false(json_object_get(spec, "cli")) && (!group || (!strncmp(key, group, want) && (key[want] == '.' || !key[want]))))
+			names[n++] = key;
+	qsort(names, n, sizeof *names, by_name);
+	for (size_t i = 0; i < n; i++) {
+		char words[200];
+
+		dashed(names[i], words, sizeof words);
+		printf("  %-28s %s\n", words, json_string_value(json_object_get(json_object_get(methods, names[i]), "summary")));
+	}
+	free(names);
+	return (int)n;
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* postbusctl init: a home with postbus.json, a self-signed certificate, an empty store, and a demo post office on request. */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "tools/client.h"
+#include "tools/offline.h"
+
+struct wish {
+	char *dir;
+	char hostname[256], password[256];
+	const char *listen;
+	long port_base;
+	bool demo;
+};
+
+static const char usage[] = "Usage: postbusctl init DIR [--hostname H] [--port-base N] [--listen ADDR] [--demo [--password PW]]\n";
+
+static int parse(int argc, char **argv, struct wish *w)
+{
+	static const struct option options[] = {
+		{ "hostname", required_argument, NULL, 'h' }, { "port-base", required_argument, NULL, 'p' }, { "listen", required_argument, NULL, 'l' },
+		{ "demo", no_argument, NULL, 'd' },	      { "password", required_argument, NULL, 'w' },  { NULL, 0, NULL, 0 },
+	};
+	char *end;
+	int c;
+
+	optind = 0;
+	if (gethostname(w->hostname, sizeof w->hostname - 1) || !w->hostname[0])
+		snprintf(w->hostname, sizeof w->hostname, "localhost");
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (c) {
+		case 'h':
+			snprintf(w->hostname, sizeof w->hostname, "%s", optarg);
+			break;
+		case 'p':
+			w->port_base = strtol(optarg, &end, 10);
+			if (*end || w->port_base < 0 || w->port_base > 64000) {
+				fprintf(stderr, "postbusctl: --port-base: found %s, allowed is 0 to 64000\n", optarg);
+				return 2;
+			}
+			break;
+		case 'l':
+			w->listen = optarg;
+			break;
+		case 'd':
+			w->demo = true;
+			break;
+		case 'w':
+			snprintf(w->password, sizeof w->password, "%s", optarg);
+			break;
+		default:
+			fputs(usage, stderr);
+			return 2;
+		}
+	}
+	if (optind + 1 != argc) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	w->dir = argv[optind];
+	return 0;
+}
+
+static int make_dirs(const struct wish *w, struct pb_error *err)
+{
+	char path[PATH_MAX];
+
+	if (mkdir(w->dir, 0700) && errno != EEXIST)
+		return pb_fail_errno(err, errno, "%s", w->dir);
+	snprintf(path, sizeof path, "%s/postbus.json", w->dir);
+	if (!access(path, F_OK))
+		return pb_fail(err, PB_EEXISTS, "%s is there already; init makes new homes only", path);
+	if (chmod(w->dir, 0700))
+		return pb_fail_errno(err, errno, "%s", w->dir);
+	snprintf(path, sizeof path, "%s/tls", w->dir);
+	if (mkdir(path, 0700) && errno != EEXIST)
+		return pb_fail_errno(err, errno, "%s", path);
+	return 0;
+}
+
+static int write_config(const struct wish *w, struct pb_error *err)
+{
+	json_t *doc = json_object(), *listen = json_array();
+	char path[PATH_MAX];
+	int rc = 0;
+
+	if (w->listen) {
+		json_array_append_new(listen, json_string(w->listen));
+	} else if (w->port_base) {
+		json_array_append_new(listen, json_string("127.0.0.1"));
+	} else {
+		json_array_append_new(listen, json_string("0.0.0.0"));
+		json_array_append_new(listen, json_string("::"));
+	}
+	json_object_set_new(doc, "version", json_integer(1));
+	json_object_set_new(doc, "hostname", json_string(w->hostname));
+	json_object_set_new(doc, "listen", listen);
+	json_object_set_new(doc, "port_base", json_integer(w->port_base));
+	json_object_set_new(doc, "certificates", json_pack("[{s:s s:s}]", "cert", "tls/cert.pem", "key", "tls/key.pem"));
+	if (geteuid() == 0 && getpwnam("postbus"))
+		json_object_set_new(doc, "user", json_string("postbus"));
+	snprintf(path, sizeof path, "%s/postbus.json", w->dir);
+	if (json_dump_file(doc, path, JSON_INDENT(2)) || chmod(path, 0600))
+		rc = pb_fail_errno(err, errno, "%s", path);
+	json_decref(doc);
+	return rc;
+}
+
+static int call(struct client *c, const char *method, json_t *params, struct pb_error *err)
+{
+	json_t *result = NULL;
+	int rc = client_call(c, method, params, &result, err);
+
+	json_decref(params);
+	json_decref(result);
+	return rc ? pb_because(err, "%s", method) : 0;
+}
+
+static int fill_demo(struct client *c, const struct wish *w, struct pb_error *err)
+{
+	static const char *const names[] = { "alice@demo.example", "bob@demo.example" };
+	int rc;
+
+	(void)((rc = call(c, "postoffice.create", json_pack("{s:s}", "name", "demo"), err)) ||
+	       (rc = call(c, "domain.create", json_pack("{s:s s:s}", "domain", "demo.example", "postoffice", "demo"), err)));
+	for (size_t i = 0; !rc && i < 2; i++)
+		(void)((rc = call(c, "mailbox.create", json_pack("{s:s}", "address", names[i]), err)) ||
+		       (rc = call(c, "mailbox.password", json_pack("{s:s s:s}", "address", names[i], "password", w->password), err)));
+	return rc;
+}
+
+/* The store is made by the daemon itself; what was made as root for a user is given to him afterwards. */
+static int make_store(const struct wish *w, struct pb_error *err)
+{
+	struct client *c;
+	char path[PATH_MAX];
+	json_t *result = NULL;
+	int rc;
+
+	snprintf(path, sizeof path, "%s/postbus.json", w->dir);
+	if (client_open(path, true, &c, err))
+		return err->code;
+	rc = client_call(c, "plugin.list", NULL, &result, err);
+	json_decref(result);
+	if (!rc && w->demo)
+		rc = fill_demo(c, w, err);
+	client_close(c);
+	return rc;
+}
+
+static void give_to_user(const struct wish *w)
+{
+	const struct passwd *user = geteuid() == 0 ? getpwnam("postbus") : NULL;
+	static const char *const parts[] = { "", "/postbus.json", "/tls", "/tls/cert.pem", "/tls/key.pem" };
+
+	for (size_t i = 0; user && i < sizeof parts / sizeof *parts; i++) {
+		char path[PATH_MAX];
+
+		snprintf(path, sizeof path, "%s%s", w->dir, parts[i]);
+		if (lchown(path, user->pw_uid, user->pw_gid))
+			fprintf(stderr, "postbusctl: %s cannot be given to user postbus: %s\n", path, strerror(errno));
+	}
+}
+
+static void invent_password(struct wish *w)
+{
+	static const char letters[] = "abcdefghjkmnpqrstuvwxyz23456789";
+	unsigned char random[16];
+
+	pb_random(random, sizeof random);
+	for (size_t i = 0; i < sizeof random; i++)
+		w->password[i] = letters[random[i] % (sizeof letters - 1)];
+	w->password[sizeof random] = '\0';
+}
+
+int init_command(int argc, char **argv, bool json)
+{
+	struct wish w = { 0 };
+	struct pb_error err = { 0 };
+	char cert[PATH_MAX], key[PATH_MAX], *home;
+	bool invented = false;
+	int rc = parse(argc, argv, &w);
+
+	if (rc)
+		return rc;
+	if (w.demo && !w.password[0]) {
+		invent_password(&w);
+		invented = true;
+	}
+	umask(077);
+	snprintf(cert, sizeof cert, "%s/tls/cert.pem", w.dir);
+	snprintf(key, sizeof key, "%s/tls/key.pem", w.dir);
+	if (make_dirs(&w, &err) || certificate_make(w.hostname, cert, key, &err) || write_config(&w, &err))
+		return report(&err, json);
+	give_to_user(&w);
+	if (make_store(&w, &err))
+		return report(&err, json);
+	home = realpath(w.dir, NULL);
+	if (json) {
+		json_t *out = json_pack("{s:s s:s}", "home", home, "hostname", w.hostname);
+
+		if (w.demo)
+			json_object_set_new(out, "demo", json_pack("{s:[s,s] s:s}", "mailboxes", "alice@demo.example", "bob@demo.example", "password", w.password));
+		json_dumpf(out, stdout, JSON_COMPACT);
+		putchar('\n');
+		json_decref(out);
+	} else {
+		printf("Made %s for %s.\nStart it with: postbusd -c %s/postbus.json\n", home, w.hostname, home);
+		if (w.demo)
+			printf("Demo mailboxes: alice@demo.example and bob@demo.example%s%s\n", invented ? ", password " : "", invented ? w.password : "");
+	}
+	free(home);
+	return 0;
+}

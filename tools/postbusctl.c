@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* postbusctl: the administrator's tool. Its commands are the methods that plugins and kernel describe; only what works on a home from outside is its own. */
+#include "config.h"
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "tools/client.h"
+#include "tools/command.h"
+#include "tools/offline.h"
+#include "tools/show.h"
+
+static const char usage[] =
+    "Usage: postbusctl [-c FILE] [--json] COMMAND [WORD...] [--OPTION VALUE...]\n"
+    "  -c, --config FILE  postbus.json of the home (or POSTBUS_CONFIG)\n"
+    "      --json         answers and errors as JSON\n"
+    "  postbusctl help [COMMAND]    what there is\n"
+    "  postbusctl init DIR [--hostname H] [--port-base N] [--listen ADDR] [--demo [--password PW]]\n"
+    "  postbusctl backup DIR        a copy of the store, while the server runs; what DIR has already is not copied again\n"
+    "  postbusctl restore DIR       such a copy back into an empty home\n"
+    "Exit status: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 denied, 5 exists already, 6 invalid, 7 unavailable, 8 busy or conflict, 9 full or over quota.\n";
+
+int report(const struct pb_error *err, bool json)
+{
+	if (json) {
+		json_t *out = json_pack("{s:{s:s s:s}}", "error", "code", pb_code_name(err->code), "text", err->text);
+
+		json_dumpf(out, stdout, JSON_COMPACT);
+		putchar('\n');
+		json_decref(out);
+	} else {
+		fprintf(stderr, "postbusctl: %s\n", err->text);
+	}
+	switch (err->code) {
+	case PB_ENOTFOUND:
+		return 3;
+	case PB_EDENIED:
+		return 4;
+	case PB_EEXISTS:
+		return 5;
+	case PB_EINVALID:
+	case PB_ETOOBIG:
+		return 6;
+	case PB_EUNAVAILABLE:
+	case PB_ECLOSED:
+	case PB_ETIMEOUT:
+		return 7;
+	case PB_EBUSY:
+	case PB_ECONFLICT:
+		return 8;
+	case PB_EFULL:
+	case PB_EQUOTA:
+		return 9;
+	default:
+		return 1;
+	}
+}
+
+static int help(const json_t *methods, int argc, char **argv)
+{
+	const char *method;
+	int used = 0;
+
+	if (!argc) {
+		fputs(usage, stdout);
+		puts("Commands:");
+		command_list(methods, NULL);
+		return 0;
+	}
+	method = command_find(methods, argc, argv, &used);
+	if (method) {
+		command_help(method, json_object_get(methods, method));
+		return 0;
+	}
+	if (command_list(methods, argv[0]))
+		return 0;
+	fprintf(stderr, "postbusctl: there is no command '%s'\n", argv[0]);
+	return 2;
+}
+
+/* Without a running daemon there is nothing to show of these, and an offline one would only pretend. */
+static bool needs_daemon(const char *word)
+{
+	return !strcmp(word, "status") || !strcmp(word, "metrics") || !strcmp(word, "session");
+}
+
+static int run_method(struct client *c, const json_t *methods, int argc, char **argv, bool json)
+{
+	struct pb_error err = { 0 };
+	json_t *params = NULL, *result = NULL, *spec;
+	const char *method;
+	int used = 0, rc;
+
+	method = command_find(methods, argc, argv, &used);
+	if (!method) {
+		if (json) {
+			pb_fail(&err, PB_EINVALID, "there is no command '%s%s%s'", argv[0], argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
+			report(&err, true);
+			return 2;
+		}
+		fprintf(stderr, "postbusctl: there is no command '%s%s%s'; this is near:\n", argv[0], argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
+		fflush(stderr);
+		if (!command_list(methods, argv[0]))
+			fputs("  (nothing; see postbusctl help)\n", stdout);
+		return 2;
+	}
+	spec = json_object_get(methods, method);
+	for (int i = used; i < argc; i++) {
+		if (!strcmp(argv[i], "--help")) {
+			command_help(method, spec);
+			return 0;
+		}
+	}
+	if (command_params(spec, argc - used, argv + used, &params, &err)) {
+		report(&err, json);
+		return 2;
+	}
+	rc = client_call(c, method, params, &result, &err) ? report(&err, json) : 0;
+	json_decref(params);
+	if (!rc && json) {
+		json_dumpf(result, stdout, JSON_COMPACT);
+		putchar('\n');
+	} else if (!rc) {
+		show_result(result, json_object_get(spec, "returns"));
+	}
+	if (!rc && json_is_false(json_object_get(result, "ok")))
+		rc = 1;		/* a check that found something */
+	json_decref(result);
+	return rc;
+}
+
+/* config check must speak about a file that no daemon can start with. */
+static int check_file(const char *config_file)
+{
+	pid_t child = fork();
+	int status = 1;
+
+	if (child == 0) {
+		execl(client_daemon(), "postbusd", "-c", config_file, "--check", (char *)NULL);
+		_exit(127);
+	}
+	waitpid(child, &status, 0);
+	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : 6;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' }, { "json", no_argument, NULL, 'j' }, { "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' },	    { NULL, 0, NULL, 0 },
+	};
+	const char *config_file = getenv("POSTBUS_CONFIG");
+	struct pb_error err = { 0 };
+	struct client *client;
+	json_t *all = NULL;
+	bool json = false, want_help;
+	int c, rc;
+
+	while ((c = getopt_long(argc, argv, "+c:Vh", options, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			config_file = optarg;
+			break;
+		case 'j':
+			json = true;
+			break;
+		case 'V':
+			puts("postbusctl " PACKAGE_VERSION);
+			return 0;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		default:
+			fputs(usage, stderr);
+			return 2;
+		}
+	}
+	argc -= optind;
+	argv += optind;
+	for (int i = 0; i < argc; i++) {	/* --json is welcome anywhere */
+		if (strcmp(argv[i], "--json"))
+			continue;
+		json = true;
+		memmove(argv + i, argv + i + 1, (size_t)(argc - i) * sizeof *argv);
+		argc--;
+	}
+	want_help = argc && !strcmp(argv[0], "help");
+	if (!argc) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	if (!strcmp(argv[0], "init"))
+		return init_command(argc, argv, json);
+	if (!config_file) {
+		if (want_help) {
+			fputs(usage, stdout);
+			return 0;
+		}
+		fputs("postbusctl: name the home's postbus.json with -c FILE or POSTBUS_CONFIG\n", stderr);
+		return 2;
+	}
+	if (!strcmp(argv[0], "backup"))
+		return backup_command(config_file, argc, argv, json);
+	if (!strcmp(argv[0], "restore"))
+		return restore_command(config_file, argc, argv, json);
+	if (client_open(config_file, !needs_daemon(argv[0]) && strcmp(argv[0], "config"), &client, &err)) {
+		if (argc > 1 && !strcmp(argv[0], "config") && !strcmp(argv[1], "check") && err.code == PB_EUNAVAILABLE)
+			return check_file(config_file);
+		if (strcmp(argv[0], "config") || err.code != PB_EUNAVAILABLE || client_open(config_file, true, &client, &err))
+			return report(&err, json);
+	}
+	if (client_call(client, "control.describe", NULL, &all, &err))
+		rc = report(&err, json);
+	else if (want_help)
+		rc = help(json_object_get(all, "methods"), argc - 1, argv + 1);
+	else
+		rc = run_method(client, json_object_get(all, "methods"), argc, argv, json);
+	json_decref(all);
+	client_close(client);
+	return rc;
+}

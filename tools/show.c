@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Tables through libsmartcols. Control bytes of what came by mail never reach the terminal. */
+#include <libsmartcols.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <postbus/str.h>
+#include "tools/show.h"
+
+static void clean(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 127)
+			*text = '?';
+}
+
+/* Times are microseconds since 1970 in JSON: keys that say so are shown as dates. */
+static bool is_time(const char *key)
+{
+	static const char *const keys[] = { "time", "due", "received", "created", "expires", "tried", "since" };
+
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+		if (!strcmp(key, keys[i]))
+			return true;
+	return false;
+}
+
+static char *cell(const char *key, const json_t *v)
+{
+	char *text;
+
+	if (!v || json_is_null(v))
+		return strdup("");
+	if (json_is_string(v)) {
+		text = strdup(json_string_value(v));
+	} else if (json_is_integer(v) && is_time(key) && json_integer_value(v) > INT64_C(1000000000000)) {
+		time_t t = (time_t)(json_integer_value(v) / 1000000);
+		struct tm tm;
+
+		text = malloc(40);
+		localtime_r(&t, &tm);
+		strftime(text, 40, "%Y-%m-%d %H:%M:%S", &tm);
+	} else if (json_is_boolean(v)) {
+		text = strdup(json_is_true(v) ? "yes" : "no");
+	} else if (json_is_array(v)) {
+		PB_AUTOBUF(joined);
+		const json_t *one;
+		size_t i;
+
+		json_array_foreach (v, i, one) {
+			char *part = cell("", one);
+
+			pb_buf_addf(&joined, "%s%s", i ? ", " : "", part);
+			free(part);
+		}
+		text = strdup(pb_buf_z(&joined));
+	} else {
+		text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+	}
+	clean(text);
+	return text;
+}
+
+static void show_table(const json_t *list, const json_t *columns)
+{
+	struct libscols_table *table = scols_new_table();
+	json_t *names = json_array();
+	const json_t *row, *name;
+	const char *key;
+	json_t *v;
+	size_t i, k;
+
+	if (json_array_size(columns))
+		json_array_extend(names, (json_t *)columns);
+	else
+		json_object_foreach (json_array_get(list, 0), key, v)
+			json_array_append_new(names, json_string(key));
+	json_array_foreach (names, i, name) {
+		char *upper = strdup(json_string_value(name));
+
+		for (char *p = upper; *p; p++)
+			*p = (char)pb_upper((unsigned char)*p);
+		scols_table_new_column(table, upper, 0, 0);
+		free(upper);
+	}
+	json_array_foreach (list, i, row) {
+		struct libscols_line *line = scols_table_new_line(table, NULL);
+
+		json_array_foreach (names, k, name) {
+			char *text = cell(json_string_value(name), json_is_object(row) ? json_object_get(row, json_string_value(name)) : row);
+
+			scols_line_refer_data(line, k, text);
+		}
+	}
+	scols_table_enable_maxout(table, 0);
+	scols_table_set_termforce(table, isatty(1) ? SCOLS_TERMFORCE_AUTO : SCOLS_TERMFORCE_NEVER);
+	scols_print_table(table);
+	scols_unref_table(table);
+	json_decref(names);
+}
+
+static void show_object(const json_t *object, const json_t *returns, int depth)
+{
+	const char *key;
+	json_t *v;
+
+	json_object_foreach ((json_t *)object, key, v) {
+		if (json_is_array(v) && json_is_object(json_array_get(v, 0))) {
+			if (json_object_size(object) > 1)
+				printf("%*s%s:\n", depth * 2, "", key);
+			if (json_array_size(json_object_get(json_array_get(v, 0), "events"))) {
+				const json_t *one;
+				size_t i;
+
+				json_array_foreach (v, i, one) {
+					printf("%s%s\n", i ? "\n" : "", json_string_value(json_object_get(one, "id")));
+					show_table(json_object_get(one, "events"), NULL);
+				}
+				continue;
+			}
+			show_table(v, json_object_get(json_object_get(returns, key), "columns"));
+		} else if (json_is_object(v) && json_object_size(v)) {
+			printf("%*s%s:\n", depth * 2, "", key);
+			show_object(v, NULL, depth + 1);
+		} else if (json_is_string(v) && strchr(json_string_value(v), '\n')) {
+			fputs(json_string_value(v), stdout);
+		} else if (!(json_is_array(v) && !json_array_size(v) && json_object_size(object) == 1)) {
+			char *text = cell(key, v);
+
+			printf("%*s%s: %s\n", depth * 2, "", key, text);
+			free(text);
+		}
+	}
+}
+
+void show_result(const json_t *result, const json_t *returns)
+{
+	show_object(result, returns, 0);
+}
