@@ -15,7 +15,7 @@ static int open_resolver(struct dns *dns, struct resolver **ret, struct pb_error
 	};
 
 	if (anchor.len && access(anchor.ptr, R_OK)) {
-		pb_log(dns->host, PB_WARNING, "dns.anchor", "path=%s", pb_logq(anchor));
+		pb_log(dns->host, PB_INFO, "dns.anchor", "path=%s", pb_logq(anchor));
 		o.trust_anchor = "";
 	}
 	return resolver_open(&o, ret, err);
