@@ -1,27 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Functions of the mail headers that are not written yet. */
 #include <postbus/address.h>
-#include <postbus/date.h>
 #include <postbus/message.h>
-#include <postbus/sasl.h>
 
 #pragma GCC diagnostic ignored "-Wunused-parameter"
-int pb_date_parse(struct pb_str text, int64_t *ret_moment, int *ret_zone) { return PB_EINVALID; }
-size_t pb_date_format(char *out, int64_t moment, int zone) { return 0; }
-int pb_datetime_parse(struct pb_str text, int64_t *ret_moment, int *ret_zone) { return PB_EINVALID; }
-size_t pb_datetime_format(char *out, int64_t moment, int zone) { return 0; }
-int pb_day_parse(struct pb_str text, int64_t *ret_day) { return PB_EINVALID; }
-int64_t pb_day_of(int64_t moment, int zone) { return 0; }
-size_t pb_date_iso(char *out, int64_t moment, bool micro) { return 0; }
-int pb_date_iso_parse(struct pb_str text, int64_t *ret_moment) { return PB_EINVALID; }
-int64_t pb_day_from_civil(int year, int month, int day) { return 0; }
-void pb_day_to_civil(int64_t day, int *ret_year, int *ret_month, int *ret_day) { }
-int pb_zone_local(int64_t moment) { return 0; }
-int pb_sasl_response(struct pb_str line, struct pb_buf *out, struct pb_error *err) { return PB_EINVALID; }
-int pb_sasl_plain(struct pb_str line, struct pb_sasl *ret, struct pb_error *err) { return PB_EINVALID; }
-int pb_sasl_login(struct pb_str user_line, struct pb_str password_line, struct pb_sasl *ret, struct pb_error *err) { return PB_EINVALID; }
-int pb_sasl_clear(struct pb_str user, struct pb_str password, struct pb_sasl *ret, struct pb_error *err) { return PB_EINVALID; }
-void pb_sasl_free(struct pb_sasl *s) { }
 int pb_path_parse(struct pb_str *rest, unsigned allow, struct pb_path *ret, struct pb_error *err) { return PB_EINVALID; }
 int pb_param_next(struct pb_str *rest, struct pb_str *ret_key, struct pb_str *ret_value, struct pb_error *err) { return 0; }
 int pb_xtext_decode(struct pb_buf *out, struct pb_str in) { return PB_EINVALID; }
