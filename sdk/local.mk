@@ -5,16 +5,26 @@ libpostbus_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(IDN2_CFLAGS) -fvisibilit
 libpostbus_la_LDFLAGS = $(AM_LDFLAGS) -version-info 1:0:0 -no-undefined $(PB_ZDEFS)
 libpostbus_la_LIBADD = $(JANSSON_LIBS) $(IDN2_LIBS) $(UNISTRING_LIBS)
 libpostbus_la_SOURCES = \
+	%D%/src/addrlist.c \
+	%D%/src/census.c \
 	%D%/src/date.c \
+	%D%/src/decode.c \
 	%D%/src/dispatch.c \
 	%D%/src/encode.c \
 	%D%/src/envelope.c \
 	%D%/src/error.c \
+	%D%/src/facts.c \
+	%D%/src/facts_read.c \
+	%D%/src/header.c \
+	%D%/src/imap.c \
 	%D%/src/memory.c \
 	%D%/src/sasl.c \
+	%D%/src/scan.c \
 	%D%/src/str.c \
 	%D%/src/stubs.c \
+	%D%/src/value.c \
 	%D%/src/verdict.c \
+	%D%/src/facts.h %D%/src/mail.h %D%/src/scan.h \
 	%D%/src/host_ops.h %D%/src/host_ops.def
 
 postbusincludedir = $(includedir)/postbus

@@ -17,7 +17,7 @@ extern "C" {
 #endif
 
 #define PB_FACTS_VERSION 1
-#define PB_PARTS_MAX 10000	/* parts of a message; what is behind belongs to the last one */
+#define PB_PARTS_MAX 10000	/* parts of a message; those behind are not looked into */
 #define PB_DEPTH_MAX 100	/* nested multiparts and messages; deeper ones are leaves */
 
 /* ---- facts ---- */
