@@ -131,6 +131,8 @@ int sandbox_confine_files(const struct config *c, const char *plugindir, int *re
 		allow(ruleset, readable[i], READ | EXECUTE);
 	allow(ruleset, "/dev", READ | LANDLOCK_ACCESS_FS_WRITE_FILE);
 	allow(ruleset, plugindir, READ | EXECUTE);
+	if (secure_getenv("POSTBUS_PLUGIN_PATH"))
+		allow(ruleset, secure_getenv("POSTBUS_PLUGIN_PATH"), READ | EXECUTE);
 	json_array_foreach (json_object_get(c->doc, "plugin_path"), i, one) {
 		char *path = config_path(c, json_string_value(one));
 

@@ -87,6 +87,7 @@ static void search(struct plugins *all, const char *dir)
 static void search_all(struct plugins *all)
 {
 	const json_t *path = json_object_get(all->kernel->config->doc, "plugin_path"), *dir;
+	const char *build_tree = secure_getenv("POSTBUS_PLUGIN_PATH");	/* tests run before anything is installed */
 	char *own;
 	size_t i;
 
@@ -95,7 +96,9 @@ static void search_all(struct plugins *all)
 		search(all, own);
 		free(own);
 	}
-	if (!path) {
+	if (!path && build_tree) {
+		search(all, build_tree);
+	} else if (!path) {
 		own = config_path(all->kernel->config, "plugins");
 		search(all, own);
 		free(own);

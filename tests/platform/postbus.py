@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A Postbus in a temporary home for platform tests: made, started, used through its real ports, stopped.
+
+A test is a Python file whose test_* functions each take a Server; run() runs them all and ends with "N passed, N failed".
+Programs are found through POSTBUS_BIN (a bin directory beside sbin), else in the build tree.
+"""
+import json, os, re, shutil, signal, socket, subprocess, sys, tempfile, time, traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.environ.get("srcdir") or os.path.dirname(os.path.dirname(HERE))
+BUILD = os.environ.get("builddir") or os.path.join(TOP, "build")
+SHARED = os.environ.get("POSTBUS_SHARED") or os.path.join(os.path.dirname(TOP), "shared")
+PASSWORD = "correct horse"
+
+
+def program(name):
+    """The path of an installed or freshly built program."""
+    root = os.environ.get("POSTBUS_BIN")
+    places = [os.path.join(root, name), os.path.join(os.path.dirname(root), "sbin", name)] if root else []
+    for place in places + [os.path.join(BUILD, name)]:
+        if os.access(place, os.X_OK):
+            return place
+    raise SystemExit(f"{name} is not built: looked in {places or BUILD}")
+
+
+class Skip(Exception):
+    """Raised by a test that cannot run here; says why."""
+
+
+class Server:
+    """One home and its daemon. config: keys laid over postbus.json (a dict, merged deeply). Ports are any free ones."""
+
+    def __init__(self, config=None, demo=True, start=True, home=None, wrap=()):
+        self.own_home = home is None
+        self.home = home or tempfile.mkdtemp(prefix="pb-")
+        self.file = os.path.join(self.home, "postbus.json")
+        self.process, self.ports, self.wrap = None, {}, list(wrap)
+        self.log_path = os.path.join(self.home, "log")
+        self.env = dict(os.environ, POSTBUSD=program("postbusd"))
+        if not os.environ.get("POSTBUS_BIN"):
+            self.env["POSTBUS_PLUGIN_PATH"] = plugin_dir()
+        if not os.path.exists(self.file):
+            self.init(config or {}, demo)
+        if start:
+            self.start()
+
+    def init(self, config, demo):
+        command = [program("postbusctl"), "init", self.home, "--hostname", "mail.demo.example", "--port-base", "1"]
+        if demo:
+            command += ["--demo", "--password", PASSWORD]
+        done = subprocess.run(command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            raise AssertionError(f"init failed: {done.stdout}")
+        doc = json.load(open(self.file))
+        doc["port_base"] = 0
+        doc.setdefault("plugins", {})
+        for plugin, listeners in listeners_of_manifests().items():
+            listen = doc["plugins"].setdefault(plugin, {}).setdefault("listen", {})
+            for name in listeners:
+                listen.setdefault(name, {})["port"] = 0
+        merge(doc, config)
+        with open(self.file, "w") as f:
+            json.dump(doc, f, indent=1)
+
+    def start(self, wait=True):
+        log = open(self.log_path, "ab")
+        begin = os.path.getsize(self.log_path)
+        self.process = subprocess.Popen(self.wrap + [program("postbusd"), "-c", self.file], env=self.env, stderr=log, stdout=log, stdin=subprocess.DEVNULL)
+        if wait:
+            self.wait_ready(begin)
+        return self
+
+    def wait_ready(self, begin=0, seconds=60):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            text = open(self.log_path, errors="replace").read()[begin:]
+            found = re.search(r"event=ready (.*)", text)
+            if found:
+                self.ports = {k: int(v) for k, v in re.findall(r"([\w-]+)=\S*?:(\d+)(?=\s|$)", found.group(1))}
+                return
+            if self.process.poll() is not None:
+                raise AssertionError(f"postbusd ended with {self.process.returncode}:\n{text[-3000:]}")
+            time.sleep(0.01)
+        raise AssertionError(f"postbusd is not ready after {seconds} s:\n{text[-3000:]}")
+
+    def log(self):
+        return open(self.log_path, errors="replace").read()
+
+    def wait_log(self, pattern, seconds=20):
+        """Waits until the log has a line that matches; gives the match."""
+        return wait(lambda: re.search(pattern, self.log()), f"log line {pattern!r}", seconds)
+
+    def stop(self):
+        """SIGTERM; gives the exit code."""
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(40)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise AssertionError("postbusd did not end within 40 s of SIGTERM")
+        return self.process.returncode if self.process else None
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def ctl(self, *words, stdin=None, check=True, json_out=True):
+        """postbusctl --json ...; gives the parsed answer. check=False: (exit code, answer or text)."""
+        command = [program("postbusctl"), "-c", self.file] + (["--json"] if json_out else []) + [str(w) for w in words]
+        done = subprocess.run(command, env=self.env, input=stdin if stdin is not None else "", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            answer = json.loads(done.stdout) if json_out and done.stdout.strip() else done.stdout
+        except ValueError:
+            answer = done.stdout
+        if not check:
+            return done.returncode, answer if answer else done.stderr
+        if done.returncode:
+            raise AssertionError(f"postbusctl {' '.join(map(str, words))}: exit {done.returncode}: {done.stdout}{done.stderr}")
+        return answer
+
+    def remove(self):
+        if self.own_home:
+            shutil.rmtree(self.home, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        try:
+            self.stop()
+        finally:
+            if exc[0] is None or not os.environ.get("POSTBUS_KEEP"):
+                self.remove()
+
+    # ---- mail ----
+
+    def smtp(self, listener="smtp"):
+        import smtplib
+        return smtplib.SMTP("127.0.0.1", self.ports[listener], local_hostname="client.example", timeout=30)
+
+    def send(self, message, sender="someone@remote.example", to=("alice@demo.example",)):
+        """By SMTP to the MX port, from outside; gives the queue id."""
+        with self.smtp() as s:
+            s.ehlo()
+            code, text = s.mail(sender)
+            assert code == 250, (code, text)
+            for one in to:
+                code, text = s.rcpt(one)
+                assert code == 250, (code, text)
+            code, text = s.data(message if isinstance(message, bytes) else message.encode())
+            assert code == 250, (code, text)
+            return re.search(rb"queued as (\w+)", text).group(1).decode()
+
+    def submit(self, message, user="alice@demo.example", to=("bob@demo.example",), sender=None):
+        """By submission with STARTTLS and AUTH; gives the queue id."""
+        with self.smtp("submission") as s:
+            s.starttls(context=no_check())
+            s.login(user, PASSWORD)
+            s.ehlo_or_helo_if_needed()
+            code, text = s.mail(sender or user)
+            assert code == 250, (code, text)
+            for one in to:
+                code, text = s.rcpt(one)
+                assert code == 250, (code, text)
+            code, text = s.data(message if isinstance(message, bytes) else message.encode())
+            assert code == 250, (code, text)
+            return re.search(rb"queued as (\w+)", text).group(1).decode()
+
+    def imap(self, user="alice@demo.example", password=PASSWORD):
+        import imaplib
+        i = imaplib.IMAP4_SSL("127.0.0.1", self.ports["imaps"], ssl_context=no_check())
+        if user:
+            i.login(user, password)
+        return i
+
+    def pop3(self, user="alice@demo.example", password=PASSWORD):
+        import poplib
+        p = poplib.POP3_SSL("127.0.0.1", self.ports["pop3s"], context=no_check(), timeout=30)
+        if user:
+            p.user(user)
+            p.pass_(password)
+        return p
+
+    def messages(self, user="alice@demo.example", folder="INBOX"):
+        """All message bodies in a folder, as bytes."""
+        i = self.imap(user)
+        try:
+            kind, data = i.select(f'"{folder}"', readonly=True)
+            assert kind == "OK", data
+            if data[0] == b"0":
+                return []
+            kind, rows = i.fetch("1:*", "(BODY.PEEK[])")
+            assert kind == "OK", rows
+            return [row[1] for row in rows if isinstance(row, tuple)]
+        finally:
+            i.logout()
+
+    def wait_messages(self, n, user="alice@demo.example", folder="INBOX", seconds=20):
+        return wait(lambda: (lambda m: m if len(m) >= n else None)(self.messages(user, folder)), f"{n} messages of {user}", seconds)
+
+
+def plugin_dir():
+    """Build tree: manifests and objects side by side in one directory (a plugin is found by its manifest, the object lies beside it)."""
+    where = os.path.join(BUILD, "plugin-dir")
+    os.makedirs(where, exist_ok=True)
+    for name in os.listdir(os.path.join(TOP, "plugins")):
+        manifest = os.path.join(TOP, "plugins", name, name + ".json")
+        made = os.path.join(BUILD, ".libs", name + ".so")
+        if not (os.path.exists(manifest) and os.path.exists(made)):
+            continue
+        for source in (manifest, made):
+            target = os.path.join(where, os.path.basename(source))
+            if os.path.exists(target) and os.stat(target).st_mtime_ns == os.stat(source).st_mtime_ns:
+                continue
+            part = f"{target}.{os.getpid()}"
+            shutil.copy2(source, part)
+            os.rename(part, target)
+    return where
+
+
+def listeners_of_manifests():
+    found = {}
+    for name in os.listdir(os.path.join(TOP, "plugins")):
+        path = os.path.join(TOP, "plugins", name, name + ".json")
+        if os.path.exists(path):
+            found[name] = [l["name"] for l in json.load(open(path)).get("listens", [])]
+    return {k: v for k, v in found.items() if v}
+
+
+def merge(into, over):
+    for key, value in over.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def no_check():
+    import ssl
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def wait(condition, what, seconds=20):
+    """Polls until condition() is true and gives its value; an AssertionError names what never came."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"waited {seconds} s for {what}")
+
+
+def free_port(span=1):
+    """A port with span - 1 free ones behind it."""
+    while True:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        try:
+            taken = []
+            for k in range(span):
+                s = socket.socket()
+                taken.append(s)
+                s.bind(("127.0.0.1", port + k))
+            return port
+        except (OSError, OverflowError):
+            pass
+        finally:
+            for s in taken:
+                s.close()
+
+
+def message(subject="hello", text="Hello.\r\n", sender="someone@remote.example", to="alice@demo.example"):
+    return (f"From: {sender}\r\nTo: {to}\r\nSubject: {subject}\r\nMessage-ID: <{time.time_ns()}@remote.example>\r\n"
+            f"Date: Mon, 1 Jan 2024 00:00:00 +0000\r\n\r\n{text}").encode()
+
+
+def run(module, make=Server):
+    """Runs every test_* function of a module with one shared Server (or none if it takes no parameter); ends the program."""
+    passed = failed = skipped = 0
+    server = None
+    only = sys.argv[1:]
+    tests = [(n, f) for n, f in vars(module).items() if n.startswith("test_") and (not only or n in only)]
+    for name, test in tests:
+        try:
+            if test.__code__.co_argcount:
+                server = server or make()
+                test(server)
+            else:
+                test()
+            passed += 1
+            print(f"ok {name}", flush=True)
+        except Skip as why:
+            skipped += 1
+            print(f"skip {name}: {why}", flush=True)
+        except BaseException as e:
+            failed += 1
+            print(f"FAILED {name}\n{traceback.format_exc()}", flush=True)
+            if isinstance(e, KeyboardInterrupt):
+                break
+    code = 0
+    if server:
+        try:
+            code = server.stop()
+            if code:
+                failed += 1
+                print(f"FAILED: postbusd ended with {code}")
+        except AssertionError as e:
+            failed += 1
+            print(f"FAILED: {e}")
+        if failed:
+            print(server.log()[-6000:])
+        server.remove()
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    sys.exit(1 if failed else 77 if skipped and not passed else 0)
