@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * APPEND: a message from the client into a folder, streamed into a spool (RFC 3501 6.3.11, RFC 4315 APPENDUID, RFC 7889 limit).
+ */
+#include "imap.h"
+#include "view.h"
+
+struct appending {
+	struct pb_str name;
+	struct pb_str *flags;
+	size_t nflags;
+	int64_t date;
+};
+
+static bool parse_append(struct parse *p, struct appending *a)
+{
+	if (!parse_mailbox(p, &a->name) || !parse_space(p))
+		return false;
+	if (parse_peek(p, '(') && (!parse_flag_list(p, &a->flags, &a->nflags) || !parse_space(p)))
+		return false;
+	if (parse_peek(p, '"') && (!parse_date_time(p, &a->date) || !parse_space(p)))
+		return false;
+	return p->p == p->end || parse_fail(p, "Expected a literal");
+}
+
+/* The message will not be taken: read what comes anyway. False: too much of it. */
+static bool discard(struct pb_session *s, const struct literal *lit)
+{
+	if (!lit->there || lit->sync)
+		return true;
+	if (imap_discard_literals(s, pb_strz(pb_arena_printf(pb_session_arena(s), "{%llu+}", (unsigned long long)lit->size))))
+		return true;
+	pb_putz(s, "* BYE [TOOBIG] Literal too big\r\n");
+	return false;
+}
+
+static int refuse(struct pb_session *s, const struct literal *lit, const char *text)
+{
+	return discard(s, lit) ? imap_no(s, text) : PB_CLOSE;
+}
+
+static int refuse_bad(struct pb_session *s, const struct literal *lit, const char *text)
+{
+	return discard(s, lit) ? imap_bad(s, text) : PB_CLOSE;
+}
+
+static int refuse_error(struct pb_session *s, const struct literal *lit, const struct pb_error *err)
+{
+	if (err->code == PB_ENOTFOUND)
+		return refuse(s, lit, "[TRYCREATE] No such mailbox");
+	return discard(s, lit) ? imap_failed(s, "APPEND", err) : PB_CLOSE;
+}
+
+/* The literal, and the empty rest of the line behind it. */
+static int receive(struct pb_session *s, const struct literal *lit, struct pb_spool *spool)
+{
+	struct pb_str rest;
+
+	if (lit->sync) {
+		pb_putz(s, "+ OK\r\n");
+		pb_flush(s);
+	}
+	if (pb_read_spool(s, spool, lit->size) != 0)
+		return PB_ECLOSED;
+	if (pb_read_line(s, IMAP_LINE_MAX, &rest) != 0)
+		return PB_ECLOSED;
+	return pb_str_trim(rest).len ? PB_EINVALID : 0;
+}
+
+static int store(struct pb_session *s, struct pb_folder *folder, struct pb_spool *spool, const struct appending *a)
+{
+	struct pb_append how = { .date = a->date };
+	uint32_t uid, uidvalidity;
+	struct pb_error err;
+	int rc = flags_resolve(folder, a->flags, a->nflags, &how.flags, &err);
+
+	if (rc == 0)
+		rc = pb_spool_check(spool, &err);
+	if (rc != 0)
+		pb_spool_discard(spool);
+	else
+		rc = pb_folder_append(folder, spool, &how, &uid, &uidvalidity, &err);
+	pb_folder_close(folder);
+	if (rc != 0)
+		return imap_failed(s, "APPEND", &err);
+	return imap_done(s, true, pb_arena_printf(pb_session_arena(s), "[APPENDUID %u %u] APPEND completed", uidvalidity, uid));
+}
+
+int imap_append(struct pb_session *s, struct pb_str args)
+{
+	struct appending a = { 0 };
+	uint64_t max = imap_plugin_of(s)->append_max;
+	struct pb_folder *folder;
+	struct pb_spool *spool;
+	struct literal lit;
+	struct pb_str text;
+	struct pb_error err;
+	struct parse p;
+	int result, rc;
+
+	if (imap_gather_append(s, args, &text, &lit, &result) != 0)
+		return result;
+	p = parse_start(text, pb_session_arena(s));
+	if (!parse_append(&p, &a) || (!lit.there && !parse_fail(&p, "Expected a literal")))
+		return refuse_bad(s, &lit, p.error);
+	if (lit.size > max)
+		return refuse(s, &lit, "[TOOBIG] Message too big");
+	if (lit.size == 0)
+		return refuse_bad(s, &lit, "An empty message cannot be appended");
+	if (pb_folder_open(imap_of(s)->mailbox, a.name, &folder, &err) != 0)
+		return refuse_error(s, &lit, &err);
+	spool = pb_spool_begin(pb_session_host(s), max, &err);
+	if (!spool) {
+		pb_folder_close(folder);
+		return refuse_error(s, &lit, &err);
+	}
+	rc = receive(s, &lit, spool);
+	if (rc == 0)
+		return store(s, folder, spool, &a);
+	pb_spool_discard(spool);
+	pb_folder_close(folder);
+	return rc == PB_EINVALID ? imap_bad(s, "Unexpected text behind the message") : PB_CLOSE;
+}

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * LOGIN, AUTHENTICATE, STARTTLS: from a stranger to the owner of a mailbox. Whether a password is right is auth.verify's answer.
+ */
+#include <stdlib.h>
+#include <postbus/sasl.h>
+#include "imap.h"
+
+static bool may_login(struct pb_session *s)
+{
+	return pb_session_is_tls(s) || imap_plugin_of(s)->cleartext_login;
+}
+
+/* ---- commands that sleep keep their tag ---- */
+
+void imap_wait(struct pb_session *s, struct pb_str extra)
+{
+	struct imap *im = imap_of(s);
+	char *keep = pb_alloc(im->tag_len + extra.len + 2);
+
+	memcpy(keep, im->tag, im->tag_len);
+	if (extra.len)
+		memcpy(keep + im->tag_len + 1, extra.ptr, extra.len);
+	imap_wait_end(s);
+	im->waiting = keep;
+}
+
+bool imap_wake(struct pb_session *s)
+{
+	struct imap *im = imap_of(s);
+
+	if (!im->waiting)
+		return false;
+	im->tag_len = (uint32_t)strlen(im->waiting);
+	im->tag = pb_arena_str(pb_session_arena(s), pb_str(im->waiting, im->tag_len)).ptr;
+	return true;
+}
+
+struct pb_str imap_wait_extra(struct pb_session *s)
+{
+	const char *keep = imap_of(s)->waiting;
+
+	return keep ? pb_arena_str(pb_session_arena(s), pb_strz(keep + strlen(keep) + 1)) : PB_NOSTR;
+}
+
+void imap_wait_end(struct pb_session *s)
+{
+	struct imap *im = imap_of(s);
+
+	free(im->waiting);
+	im->waiting = NULL;
+}
+
+/* ---- who it is ---- */
+
+/* The bytes of a secret do not outlive the call. */
+static void wipe_password(json_t *params)
+{
+	const json_t *password = json_object_get(params, "password");
+
+	if (password)
+		pb_wipe((char *)(uintptr_t)json_string_value(password), json_string_length(password));
+}
+
+static int verify(struct pb_session *s, const struct pb_sasl *sasl, json_t **ret, struct pb_error *err)
+{
+	struct pb_str password = pb_secret_bytes(sasl->password), peer = pb_session_peer(s);
+	json_t *params;
+	int rc;
+
+	if (sasl->authzid && sasl->authzid[0])
+		return pb_fail(err, PB_EDENIED, "acting for others is not offered");
+	if (!pb_utf8_valid(password))
+		return pb_fail(err, PB_EDENIED, "password is no UTF-8");
+	params = json_object();
+	json_object_set_new(params, "login", json_string(sasl->authcid));
+	json_object_set_new(params, "password", json_stringn(password.ptr, password.len));
+	json_object_set_new(params, "service", json_string("imap"));
+	json_object_set_new(params, "peer", json_stringn(peer.ptr, peer.len));
+	rc = pb_call(pb_session_host(s), "auth.verify", params, ret, err);
+	wipe_password(params);
+	json_decref(params);
+	return rc;
+}
+
+static struct pb_str member(const json_t *o, const char *key)
+{
+	return pb_strz(json_string_value(json_object_get(o, key)));
+}
+
+static int welcome(struct pb_session *s, const json_t *who, struct pb_error *err)
+{
+	struct imap *im = imap_of(s);
+	struct pb_str role = member(who, "role");
+	struct pb_user user = {
+		.address = member(who, "address"),
+		.mailbox = member(who, "mailbox"),
+		.postoffice = member(who, "postoffice"),
+		.role = pb_str_eq(role, PB_STR("system")) ? PB_ROLE_SYSTEM : pb_str_eq(role, PB_STR("admin")) ? PB_ROLE_ADMIN : PB_ROLE_USER,
+	};
+	int rc = pb_mailbox_open(pb_session_host(s), user.mailbox, &im->mailbox, err);
+
+	if (rc != 0)
+		return rc;
+	pb_session_login(s, &user);
+	pb_session_set_state(s, IMAP_AUTH);
+	pb_session_idle(s, imap_plugin_of(s)->idle_seconds);
+	im->failed_logins = 0;
+	return 0;
+}
+
+static int denied(struct pb_session *s, enum pb_wake why, struct pb_str line)
+{
+	(void)why;
+	(void)line;
+	imap_wake(s);
+	imap_wait_end(s);
+	imap_no(s, "[AUTHENTICATIONFAILED] Authentication failed");
+	return imap_count_error(s);
+}
+
+static int authenticate(struct pb_session *s, const struct pb_sasl *sasl)
+{
+	struct imap *im = imap_of(s);
+	struct pb_error err = { 0 };
+	json_t *who = NULL;
+	int rc = verify(s, sasl, &who, &err);
+
+	if (rc == 0)
+		rc = welcome(s, who, &err);
+	json_decref(who);
+	if (rc == 0) {
+		pb_put(s, im->tag, im->tag_len);
+		pb_putz(s, " OK [");
+		imap_put_capability(s);
+		pb_putz(s, "] Logged in\r\n");
+		return PB_NEXT;
+	}
+	if (rc != PB_EDENIED && rc != PB_EINVALID && rc != PB_ENOTFOUND) {
+		pb_session_log(s, PB_ERROR, "login.unavailable", "reason=%s", pb_logq(pb_strz(err.text)));
+		return imap_no(s, "[UNAVAILABLE] Cannot verify now, try again later");
+	}
+	pb_session_log(s, PB_WARNING, "login.failed", "login=%s reason=%s", pb_logq(pb_strz(sasl->authcid)), pb_logq(pb_strz(err.text)));
+	pb_count(pb_session_host(s), "logins_failed", 1);
+	im->failed_logins++;
+	if (!imap_plugin_of(s)->login_delay)
+		return denied(s, PB_WAKE_TIMEOUT, PB_NOSTR);
+	imap_wait(s, PB_NOSTR);
+	return pb_park(s, denied, 0, (int64_t)imap_plugin_of(s)->login_delay * PB_SECOND);
+}
+
+int imap_login(struct pb_session *s, struct pb_str args)
+{
+	struct pb_sasl sasl = PB_SASL;
+	struct pb_str user, password, text;
+	struct pb_error err;
+	struct parse p;
+	int result;
+
+	if (!may_login(s)) {
+		/* The password came in the clear: no literal is asked for, no word about its rightness. */
+		if (!imap_discard_literals(s, args))
+			return PB_CLOSE;
+		return imap_no(s, "[PRIVACYREQUIRED] Logging in needs TLS");
+	}
+	if (imap_gather(s, args, &text, &result) != 0)
+		return result;
+	p = parse_start(text, pb_session_arena(s));
+	if (!parse_astring(&p, &user) || !parse_space(&p) || !parse_astring(&p, &password) || !parse_end(&p))
+		return imap_bad(s, p.error);
+	if (pb_sasl_clear(user, password, &sasl, &err) != 0) {
+		pb_session_log(s, PB_WARNING, "login.failed", "login=%s reason=%s", pb_logq(user), pb_logq(pb_strz(err.text)));
+		imap_wait(s, PB_NOSTR);
+		return pb_park(s, denied, 0, (int64_t)imap_plugin_of(s)->login_delay * PB_SECOND);
+	}
+	pb_wipe((char *)(uintptr_t)password.ptr, password.len);
+	result = authenticate(s, &sasl);
+	pb_sasl_free(&sasl);
+	return result;
+}
+
+/* ---- AUTHENTICATE: the responses come as lines of their own, waited for without a thread ---- */
+
+static int cancelled(struct pb_session *s, const struct pb_error *err)
+{
+	imap_wait_end(s);
+	return imap_bad(s, err->code == PB_ECLOSED ? "Authentication cancelled" : "Invalid response");
+}
+
+static int plain(struct pb_session *s, struct pb_str line)
+{
+	struct pb_sasl sasl = PB_SASL;
+	struct pb_error err;
+	int result;
+
+	if (pb_sasl_plain(line, &sasl, &err) != 0)
+		return cancelled(s, &err);
+	imap_wait_end(s);
+	result = authenticate(s, &sasl);
+	pb_sasl_free(&sasl);
+	return result;
+}
+
+static int plain_line(struct pb_session *s, enum pb_wake why, struct pb_str line)
+{
+	imap_wake(s);
+	if (why != PB_WAKE_LINE) {
+		pb_putz(s, "* BYE Idle for too long\r\n");
+		return PB_CLOSE;
+	}
+	return plain(s, line);
+}
+
+static int64_t login_timeout(struct pb_session *s)
+{
+	return (int64_t)imap_plugin_of(s)->login_seconds * PB_SECOND;
+}
+
+static int login_password(struct pb_session *s, enum pb_wake why, struct pb_str line)
+{
+	struct pb_sasl sasl = PB_SASL;
+	struct pb_error err;
+	int result;
+
+	imap_wake(s);
+	if (why != PB_WAKE_LINE)
+		return plain_line(s, why, line);
+	if (pb_sasl_login(imap_wait_extra(s), line, &sasl, &err) != 0)
+		return cancelled(s, &err);
+	imap_wait_end(s);
+	result = authenticate(s, &sasl);
+	pb_sasl_free(&sasl);
+	return result;
+}
+
+static int login_user(struct pb_session *s, enum pb_wake why, struct pb_str line)
+{
+	imap_wake(s);
+	if (why != PB_WAKE_LINE)
+		return plain_line(s, why, line);
+	if (pb_str_eq(line, PB_STR("*")) || line.len > 1024) {
+		struct pb_error err = { .code = PB_ECLOSED };
+
+		return cancelled(s, &err);
+	}
+	imap_wait(s, line);
+	pb_putz(s, "+ " PB_SASL_LOGIN_PASS "\r\n");
+	return pb_park(s, login_password, PB_WAKE_LINE, login_timeout(s));
+}
+
+int imap_authenticate(struct pb_session *s, struct pb_str args)
+{
+	struct pb_str mechanism, initial;
+	struct parse p = parse_start(args, pb_session_arena(s));
+
+	if (!parse_atom(&p, &mechanism)) {
+		if (!imap_discard_literals(s, args))
+			return PB_CLOSE;
+		return imap_bad(s, p.error);
+	}
+	initial = parse_take(&p, ' ') ? pb_str(p.p, (size_t)(p.end - p.p)) : PB_NOSTR;	/* RFC 4959 */
+	if (!may_login(s))
+		return imap_no(s, "[PRIVACYREQUIRED] Logging in needs TLS");
+	if (pb_str_ieq(mechanism, PB_STR("PLAIN"))) {
+		if (initial.len)
+			return plain(s, initial);
+		imap_wait(s, PB_NOSTR);
+		pb_putz(s, "+ \r\n");
+		return pb_park(s, plain_line, PB_WAKE_LINE, login_timeout(s));
+	}
+	if (pb_str_ieq(mechanism, PB_STR("LOGIN"))) {
+		imap_wait(s, PB_NOSTR);
+		if (initial.len)
+			return login_user(s, PB_WAKE_LINE, initial);
+		pb_putz(s, "+ " PB_SASL_LOGIN_USER "\r\n");
+		return pb_park(s, login_user, PB_WAKE_LINE, login_timeout(s));
+	}
+	return imap_no(s, "[CANNOT] No such mechanism");
+}
+
+int imap_starttls(struct pb_session *s, struct pb_str args)
+{
+	int result;
+
+	if (imap_no_args(s, args, &result) != 0)
+		return result;
+	if (!pb_session_can_tls(s))
+		return imap_no(s, "[UNAVAILABLE] TLS is not available");
+	imap_ok(s, "Begin TLS negotiation now");
+	return pb_starttls(s);
+}
