@@ -1,1 +1,37 @@
-# svc_imap
+# svc_imap: the IMAP service. Tokens, sets, names, plans and searches are a library of their own, so that unit tests need no host.
+if PLUGIN_SVC_IMAP
+plugin_LTLIBRARIES += svc_imap.la
+svc_imap_la_CPPFLAGS = $(CPPFLAGS_PLUGIN)
+svc_imap_la_CFLAGS = $(CFLAGS_PLUGIN)
+svc_imap_la_LDFLAGS = $(LDFLAGS_PLUGIN)
+svc_imap_la_LIBADD = $(LIBS_PLUGIN)
+svc_imap_la_SOURCES = \
+	%D%/cmd_any.c \
+	%D%/cmd_append.c \
+	%D%/cmd_copy.c \
+	%D%/cmd_fetch.c \
+	%D%/cmd_folder.c \
+	%D%/cmd_idle.c \
+	%D%/cmd_list.c \
+	%D%/cmd_login.c \
+	%D%/cmd_search.c \
+	%D%/cmd_select.c \
+	%D%/cmd_store.c \
+	%D%/command.c \
+	%D%/fetch_plan.c %D%/fetch_plan.h \
+	%D%/imap.h \
+	%D%/list.c %D%/list.h \
+	%D%/out.c %D%/out.h \
+	%D%/parse.c %D%/parse.h \
+	%D%/plugin.c \
+	%D%/reply.c \
+	%D%/search.h \
+	%D%/search_eval.c %D%/search_eval.h \
+	%D%/search_parse.c \
+	%D%/set.c %D%/set.h \
+	%D%/status.h \
+	%D%/utf7.c %D%/utf7.h \
+	%D%/view.c %D%/view.h
+dist_plugin_DATA += %D%/svc_imap.json
+endif
+EXTRA_DIST += %D%/README.md
