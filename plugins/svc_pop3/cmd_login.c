@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * CAPA, USER, PASS, AUTH, STLS: from a stranger to the holder of a locked maildrop. Whether a password is right is auth.verify's answer.
+ */
+#include <stdlib.h>
+#include <postbus/sasl.h>
+#include "pop3.h"
+
+static bool may_login(struct pb_session *s)
+{
+	return pb_session_is_tls(s) || pop3_plugin_of(s)->cleartext_login;
+}
+
+int pop3_capa(struct pb_session *s, struct pb_str args)
+{
+	(void)args;
+	pb_putz(s, "+OK Capability list follows\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n");
+	if (pb_session_state(s) == POP3_TRANSACTION || may_login(s))
+		pb_putz(s, "USER\r\nSASL PLAIN LOGIN\r\n");
+	if (pb_session_can_tls(s) && pb_session_state(s) == POP3_AUTHORIZATION)
+		pb_putz(s, "STLS\r\n");
+	pb_putz(s, "IMPLEMENTATION Postbus\r\n.\r\n");
+	return PB_NEXT;
+}
+
+int pop3_stls(struct pb_session *s, struct pb_str args)
+{
+	if (args.len)
+		return pop3_bad(s, "STLS takes no argument");
+	if (!pb_session_can_tls(s))
+		return pop3_err(s, "TLS is not available");
+	pop3_ok(s, "Begin TLS negotiation now");
+	return pb_starttls(s);
+}
+
+/* ---- who it is ---- */
+
+static int verify(struct pb_session *s, const struct pb_sasl *sasl, json_t **ret, struct pb_error *err)
+{
+	struct pb_str password = pb_secret_bytes(sasl->password), peer = pb_session_peer(s);
+	json_t *params, *secret;
+	int rc;
+
+	if (sasl->authzid && sasl->authzid[0])
+		return pb_fail(err, PB_EDENIED, "acting for others is not offered");
+	if (!pb_utf8_valid(password))
+		return pb_fail(err, PB_EDENIED, "password is no UTF-8");
+	secret = json_stringn(password.ptr, password.len);
+	params = json_object();
+	json_object_set_new(params, "login", json_string(sasl->authcid));
+	json_object_set(params, "password", secret);
+	json_object_set_new(params, "service", json_string("pop3"));
+	json_object_set_new(params, "peer", json_stringn(peer.ptr, peer.len));
+	rc = pb_call(pb_session_host(s), "auth.verify", params, ret, err);
+	json_decref(params);
+	pb_wipe((char *)(uintptr_t)json_string_value(secret), json_string_length(secret));
+	json_decref(secret);
+	return rc;
+}
+
+static int denied(struct pb_session *s, enum pb_wake why, struct pb_str line)
+{
+	(void)why;
+	(void)line;
+	return pop3_bad(s, "[AUTH] Authentication failed");
+}
+
+static int deny(struct pb_session *s, struct pb_str login, const struct pb_error *err)
+{
+	uint32_t delay = pop3_plugin_of(s)->login_delay;
+
+	pb_session_log(s, PB_WARNING, "login.failed", "login=%s reason=%s", pb_logq(login), pb_logq(pb_strz(err->text)));
+	pb_count(pb_session_host(s), "logins_failed", 1);
+	return delay ? pb_park(s, denied, 0, (int64_t)delay * PB_SECOND) : denied(s, PB_WAKE_TIMEOUT, PB_NOSTR);
+}
+
+/* The maildrop as it is now, locked. */
+static int open_maildrop(struct pb_session *s, struct pb_str id, struct pb_error *err)
+{
+	struct pop3 *pop = pop3_of(s);
+	int rc = pb_mailbox_open(pb_session_host(s), id, &pop->mailbox, err);
+
+	if (rc == 0)
+		rc = pb_mailbox_lock(pop->mailbox, "pop3", err);
+	if (rc == 0)
+		rc = pb_folder_open(pop->mailbox, PB_STR("INBOX"), &pop->folder, err);
+	if (rc == 0)
+		rc = pb_folder_view(pop->folder, &pop->view, err);
+	if (rc != 0)
+		pop3_close_maildrop(s);
+	return rc;
+}
+
+static struct pb_str member(const json_t *o, const char *key)
+{
+	return pb_strz(json_string_value(json_object_get(o, key)));
+}
+
+static int welcome(struct pb_session *s, const json_t *who)
+{
+	struct pb_str role = member(who, "role");
+	struct pb_user user = {
+		.address = member(who, "address"),
+		.mailbox = member(who, "mailbox"),
+		.postoffice = member(who, "postoffice"),
+		.role = pb_str_eq(role, PB_STR("system")) ? PB_ROLE_SYSTEM : pb_str_eq(role, PB_STR("admin")) ? PB_ROLE_ADMIN : PB_ROLE_USER,
+	};
+	struct pb_error err;
+	int rc = open_maildrop(s, user.mailbox, &err);
+
+	if (rc == PB_EBUSY)
+		return pop3_err(s, "[IN-USE] Another POP3 session has this mailbox");
+	if (rc == PB_ENOTFOUND)
+		return pop3_err(s, "[SYS/PERM] There is no mailbox for this login");
+	if (rc != 0)
+		return pop3_failed(s, "PASS", &err);
+	pb_session_login(s, &user);
+	pb_session_set_state(s, POP3_TRANSACTION);
+	pb_session_idle(s, pop3_plugin_of(s)->idle_seconds);
+	return pop3_ok(s, "Logged in");
+}
+
+/* Takes the contents of sasl over. */
+static int authenticate(struct pb_session *s, struct pb_sasl *sasl)
+{
+	struct pb_error err = { 0 };
+	json_t *who = NULL;
+	int rc = verify(s, sasl, &who, &err), result;
+
+	if (rc == 0) {
+		result = welcome(s, who);
+	} else if (rc == PB_EDENIED || rc == PB_EINVALID || rc == PB_ENOTFOUND) {
+		result = deny(s, pb_strz(sasl->authcid), &err);
+	} else {
+		pb_session_log(s, PB_ERROR, "login.unavailable", "reason=%s", pb_logq(pb_strz(err.text)));
+		result = pop3_err(s, "[SYS/TEMP] Cannot verify now, try again later");
+	}
+	json_decref(who);
+	pb_sasl_free(sasl);
+	return result;
+}
+
+int pop3_user(struct pb_session *s, struct pb_str args)
+{
+	struct pop3 *pop = pop3_of(s);
+
+	if (!may_login(s))
+		return pop3_err(s, "[SYS/PERM] Logging in needs TLS: use STLS first");
+	if (!args.len)
+		return pop3_bad(s, "USER takes a name");
+	free(pop->user);
+	pop->user = pb_str_dup(args);
+	return pop3_ok(s, "Password, please");	/* whether the name is known is nobody's business */
+}
+
+int pop3_pass(struct pb_session *s, struct pb_str args)
+{
+	struct pop3 *pop = pop3_of(s);
+	struct pb_sasl sasl = PB_SASL;
+	struct pb_error err;
+	int rc;
+
+	if (!pop->user)
+		return pop3_bad(s, "USER comes first");
+	/* The whole rest of the line is the password, blanks too (RFC 1939 7). */
+	rc = pb_sasl_clear(pb_strz(pop->user), args, &sasl, &err);
+	if (rc == 0) {
+		free(pop->user);
+		pop->user = NULL;
+		return authenticate(s, &sasl);
+	}
+	rc = deny(s, pb_strz(pop->user), &err);
+	free(pop->user);
+	pop->user = NULL;
+	return rc;
+}
+
+/* ---- AUTH (RFC 5034): responses are waited for without a thread ---- */
+
+static int cancelled(struct pb_session *s, const struct pb_error *err)
+{
+	return pop3_bad(s, err->code == PB_ECLOSED ? "Authentication cancelled" : "Invalid response");
+}
+
+static int timed_out(struct pb_session *s)
+{
+	pop3_err(s, "Idle for too long");
+	return PB_CLOSE;
+}
+
+static int plain(struct pb_session *s, enum pb_wake why, struct pb_str line)
+{
+	struct pb_sasl sasl = PB_SASL;
+	struct pb_error err;
+
+	if (why != PB_WAKE_LINE)
+		return timed_out(s);
+	return pb_sasl_plain(line, &sasl, &err) != 0 ? cancelled(s, &err) : authenticate(s, &sasl);
+}
+
+static int64_t timeout(struct pb_session *s)
+{
+	return (int64_t)pop3_plugin_of(s)->login_seconds * PB_SECOND;
+}
+
+static int login_password(struct pb_session *s, enum pb_wake why, struct pb_str line)
+{
+	struct pop3 *pop = pop3_of(s);
+	struct pb_sasl sasl = PB_SASL;
+	struct pb_error err;
+	int rc;
+
+	if (why != PB_WAKE_LINE)
+		return timed_out(s);
+	rc = pb_sasl_login(pb_strz(pop->user), line, &sasl, &err);
+	free(pop->user);
+	pop->user = NULL;
+	return rc != 0 ? cancelled(s, &err) : authenticate(s, &sasl);
+}
+
+static int login_user(struct pb_session *s, enum pb_wake why, struct pb_str line)
+{
+	struct pop3 *pop = pop3_of(s);
+
+	if (why != PB_WAKE_LINE)
+		return timed_out(s);
+	if (pb_str_eq(line, PB_STR("*")))
+		return pop3_bad(s, "Authentication cancelled");
+	free(pop->user);
+	pop->user = pb_str_dup(line);
+	pb_putz(s, "+ " PB_SASL_LOGIN_PASS "\r\n");
+	return pb_park(s, login_password, PB_WAKE_LINE, timeout(s));
+}
+
+int pop3_auth(struct pb_session *s, struct pb_str args)
+{
+	struct pb_str mechanism, rest = args;
+
+	if (!pb_str_word(&rest, &mechanism)) {	/* asked for by old clients */
+		pb_putz(s, may_login(s) ? "+OK Mechanisms follow\r\nPLAIN\r\nLOGIN\r\n.\r\n" : "+OK Mechanisms follow\r\n.\r\n");
+		return PB_NEXT;
+	}
+	rest = pb_str_trim(rest);
+	if (!may_login(s))
+		return pop3_err(s, "[SYS/PERM] Logging in needs TLS: use STLS first");
+	if (pb_str_ieq(mechanism, PB_STR("PLAIN"))) {
+		if (rest.len)
+			return plain(s, PB_WAKE_LINE, rest);
+		pb_putz(s, "+ \r\n");
+		return pb_park(s, plain, PB_WAKE_LINE, timeout(s));
+	}
+	if (pb_str_ieq(mechanism, PB_STR("LOGIN"))) {
+		if (rest.len)
+			return login_user(s, PB_WAKE_LINE, rest);
+		pb_putz(s, "+ " PB_SASL_LOGIN_USER "\r\n");
+		return pb_park(s, login_user, PB_WAKE_LINE, timeout(s));
+	}
+	return pop3_err(s, "No such mechanism");
+}
