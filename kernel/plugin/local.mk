@@ -5,3 +5,10 @@ nodist_libkernel_la_SOURCES += %D%/manifest_fields_json.h
 EXTRA_DIST += %D%/manifest_fields.json
 BUILT_SOURCES += %D%/manifest_fields_json.h
 CLEANFILES += %D%/manifest_fields_json.h
+
+check_PROGRAMS += test_manifest
+TESTS += test_manifest
+test_manifest_CPPFLAGS = $(CPPFLAGS_TEST)
+test_manifest_CFLAGS = $(CFLAGS_TEST)
+test_manifest_LDADD = $(LIBS_TEST)
+test_manifest_SOURCES = %D%/tests/test_manifest.c

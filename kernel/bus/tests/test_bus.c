@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Calls, asks and withdrawal, with hosts made by hand. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+#include "kernel/bus/bus.h"
+#include "kernel/clock/clock.h"
+#include "kernel/log/log.h"
+#include "kernel/session/sessions.h"
+#include "sdk/src/host_ops.h"
+
+/* Facts need workers: here they run at once. */
+int sessions_work(struct sessions *ss, void (*job)(void *arg), void *arg, struct pb_error *err)
+{
+	(void)ss, (void)err;
+	job(arg);
+	return 0;
+}
+
+static const struct pb_host_ops ops = { .call = host_call, .ask = host_ask, .publish = host_publish };
+static struct kernel kernel;
+static struct pb_host one, two;
+static char asked[64];
+static int heard;
+
+static int start(void **state)
+{
+	struct pb_error err;
+
+	(void)state;
+	kernel = (struct kernel){ .clock = clock_manual(1000000), .log = log_new(2, PB_ERROR, false) };
+	one = (struct pb_host){ .handle = { &ops }, .kernel = &kernel, .name = "one" };
+	two = (struct pb_host){ .handle = { &ops }, .kernel = &kernel, .name = "two" };
+	asked[0] = '\0';
+	heard = 0;
+	return bus_open(&kernel, &kernel.bus, &err);
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	bus_withdraw(kernel.bus, &one);
+	bus_withdraw(kernel.bus, &two);
+	bus_close(kernel.bus);
+	log_free(kernel.log);
+	clock_free(kernel.clock);
+	return 0;
+}
+
+static int echo(void *self, const struct pb_caller *who, const json_t *params, json_t **ret, struct pb_error *err)
+{
+	(void)self, (void)err;
+	*ret = json_pack("{s:O s:i}", "n", json_object_get(params, "n"), "role", (int)who->role);
+	return 0;
+}
+
+static int recurse(void *self, const struct pb_caller *who, const json_t *params, json_t **ret, struct pb_error *err)
+{
+	(void)self, (void)who, (void)params;
+	return pb_call(&one, "x.recurse", NULL, ret, err);
+}
+
+static const struct pb_method methods[] = { { "x.echo", echo }, { "x.recurse", recurse }, { NULL, NULL } };
+
+static void a_call_checks_parameters_rights_and_depth(void **state)
+{
+	json_t *spec = json_loads("{\"role\": \"admin\", \"params\": {\"n\": {\"type\": \"integer\", \"required\": true, \"max\": 9}}}", 0, NULL), *ret = NULL;
+	json_t *params = json_pack("{s:i}", "n", 3), *wrong = json_pack("{s:i}", "n", 30), *none = json_object();
+	const struct pb_caller user = { .role = PB_ROLE_USER };
+	struct pb_error err;
+
+	(void)state;
+	assert_int_equal(pb_call(&two, "x.echo", params, &ret, &err), PB_EUNAVAILABLE);
+	assert_int_equal(bus_provide(kernel.bus, &one, &methods[0], spec, &err), 0);
+	assert_int_equal(bus_provide(kernel.bus, &two, &methods[0], spec, &err), PB_EEXISTS);
+	assert_string_equal(err.text, "method x.echo is provided by one already");
+	assert_int_equal(pb_call(&two, "x.echo", params, &ret, &err), 0);
+	assert_int_equal(json_integer_value(json_object_get(ret, "n")), 3);
+	assert_int_equal(json_integer_value(json_object_get(ret, "role")), PB_ROLE_SYSTEM);
+	json_decref(ret);
+	assert_int_equal(pb_call(&two, "x.echo", wrong, NULL, &err), PB_EINVALID);
+	assert_string_equal(err.text, "x.echo.n: found 30, allowed is an integer from -9223372036854775808 to 9");
+	assert_int_equal(bus_call_as(kernel.bus, &user, "x.echo", params, NULL, &err), PB_EDENIED);
+	two.calls = none;	/* its manifest names nothing */
+	assert_int_equal(pb_call(&two, "x.echo", params, NULL, &err), PB_EDENIED);
+	assert_string_equal(err.text, "two does not name x.echo in \"requires\" of its manifest");
+	two.calls = NULL;
+	assert_int_equal(bus_provide(kernel.bus, &one, &methods[1], NULL, &err), 0);
+	assert_int_equal(pb_call(&two, "x.recurse", NULL, NULL, &err), PB_EBUSY);
+	json_decref(spec);
+	json_decref(params);
+	json_decref(wrong);
+	json_decref(none);
+}
+
+static int ask_one(void *self, const struct pb_question *q, struct pb_verdict *v, struct pb_error *err)
+{
+	(void)self, (void)q, (void)err;
+	strncat(asked, "1", sizeof asked - strlen(asked) - 1);
+	pb_verdict_note(v, "one", json_true());
+	return 0;
+}
+
+static int ask_two(void *self, const struct pb_question *q, struct pb_verdict *v, struct pb_error *err)
+{
+	(void)self, (void)q, (void)err;
+	strncat(asked, "2", sizeof asked - strlen(asked) - 1);
+	pb_verdict_set(v, PB_REJECT, 550, "5.7.1", "no");
+	return 0;
+}
+
+static int ask_broken(void *self, const struct pb_question *q, struct pb_verdict *v, struct pb_error *err)
+{
+	(void)self, (void)q, (void)v;
+	return pb_fail(err, PB_EINTERNAL, "broken");
+}
+
+static int ask_slow(void *self, const struct pb_question *q, struct pb_verdict *v, struct pb_error *err)
+{
+	(void)self, (void)q, (void)err, (void)v;
+	clock_advance(kernel.clock, 2 * PB_SECOND);
+	return 0;
+}
+
+static struct pb_verdict ask(void)
+{
+	const struct pb_question q = { .point = "smtp.rcpt" };
+	struct pb_verdict v = PB_VERDICT;
+
+	pb_ask(&one, &q, &v);
+	return v;
+}
+
+static void asks_go_in_manifest_order_and_end_at_the_first_decision(void **state)
+{
+	const struct pb_hook h1 = { "smtp.rcpt", ask_one }, h2 = { "smtp.rcpt", ask_two };
+	json_t *after = json_pack("{s:[s]}", "after", "two");
+	struct pb_error err;
+	struct pb_verdict v = ask();
+
+	(void)state;
+	assert_int_equal(v.decision, PB_CONTINUE);
+	bus_hook(kernel.bus, &two, &h2, NULL, &err);
+	bus_hook(kernel.bus, &one, &h1, NULL, &err);
+	v = ask();
+	assert_string_equal(asked, "12");
+	assert_int_equal(v.decision, PB_REJECT);
+	assert_string_equal(v.plugin, "two");
+	assert_true(json_is_true(json_object_get(v.notes, "one")));
+	pb_verdict_clear(&v);
+
+	bus_withdraw(kernel.bus, &one);
+	bus_hook(kernel.bus, &one, &h1, after, &err);
+	asked[0] = '\0';
+	v = ask();
+	assert_string_equal(asked, "2");
+	pb_verdict_clear(&v);
+	bus_withdraw(kernel.bus, &one);
+	json_decref(after);
+}
+
+static void a_failing_or_slow_hook_means_what_its_manifest_says(void **state)
+{
+	const struct pb_hook broken = { "smtp.rcpt", ask_broken }, slow = { "smtp.rcpt", ask_slow };
+	json_t *defer = json_pack("{s:s s:i}", "on_failure", "defer", "budget_ms", 1000), *reject = json_pack("{s:s s:i}", "on_failure", "reject", "budget_ms", 1000);
+	struct pb_error err;
+	struct pb_verdict v;
+
+	(void)state;
+	log_set_level(kernel.log, PB_ERROR + 1);
+	bus_hook(kernel.bus, &one, &broken, defer, &err);
+	v = ask();
+	assert_int_equal(v.decision, PB_DEFER);
+	assert_int_equal(v.code, 451);
+	bus_withdraw(kernel.bus, &one);
+	bus_hook(kernel.bus, &one, &slow, reject, &err);
+	v = ask();
+	assert_int_equal(v.decision, PB_REJECT);
+	bus_withdraw(kernel.bus, &one);
+	bus_hook(kernel.bus, &one, &broken, NULL, &err);
+	v = ask();
+	assert_int_equal(v.decision, PB_CONTINUE);
+	bus_withdraw(kernel.bus, &one);
+	json_decref(defer);
+	json_decref(reject);
+}
+
+static void hear(void *self, const char *fact, const json_t *value)
+{
+	(void)self;
+	if (!strcmp(fact, "mailbox.changed"))
+		heard += (int)json_integer_value(json_object_get(value, "n"));
+}
+
+static void facts_reach_those_who_listen(void **state)
+{
+	const struct pb_listener l = { "mailbox.changed", hear };
+	struct pb_error err;
+
+	(void)state;
+	pb_publish(&one, "mailbox.changed", json_pack("{s:i}", "n", 1));
+	bus_listen(kernel.bus, &two, &l, &err);
+	pb_publish(&one, "mailbox.changed", json_pack("{s:i}", "n", 2));
+	pb_publish(&one, "mailbox.other", json_object());
+	assert_int_equal(heard, 2);
+}
+
+/* ---- withdrawal waits ---- */
+
+static atomic_int inside, release, withdrawn;
+
+static int wait_inside(void *self, const struct pb_caller *who, const json_t *params, json_t **ret, struct pb_error *err)
+{
+	(void)self, (void)who, (void)params, (void)ret, (void)err;
+	atomic_store(&inside, 1);
+	while (!atomic_load(&release))
+		usleep(100);
+	assert_int_equal(atomic_load(&withdrawn), 0);
+	return 0;
+}
+
+static void *caller(void *arg)
+{
+	(void)arg;
+	pb_call(&two, "x.wait", NULL, NULL, NULL);
+	return NULL;
+}
+
+static void *withdrawer(void *arg)
+{
+	(void)arg;
+	bus_withdraw(kernel.bus, &one);
+	atomic_store(&withdrawn, 1);
+	return NULL;
+}
+
+static void withdrawal_waits_for_those_inside(void **state)
+{
+	static const struct pb_method wait_method = { "x.wait", wait_inside };
+	pthread_t a, b;
+	struct pb_error err;
+
+	(void)state;
+	bus_provide(kernel.bus, &one, &wait_method, NULL, &err);
+	pthread_create(&a, NULL, caller, NULL);
+	while (!atomic_load(&inside))
+		usleep(100);
+	pthread_create(&b, NULL, withdrawer, NULL);
+	while (pb_call(&two, "x.wait", NULL, NULL, &err) != PB_EUNAVAILABLE && !atomic_load(&withdrawn))
+		usleep(100);
+	assert_int_equal(atomic_load(&withdrawn), 0);
+	atomic_store(&release, 1);
+	pthread_join(a, NULL);
+	pthread_join(b, NULL);
+	assert_int_equal(atomic_load(&withdrawn), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_call_checks_parameters_rights_and_depth, start, stop),
+		cmocka_unit_test_setup_teardown(asks_go_in_manifest_order_and_end_at_the_first_decision, start, stop),
+		cmocka_unit_test_setup_teardown(a_failing_or_slow_hook_means_what_its_manifest_says, start, stop),
+		cmocka_unit_test_setup_teardown(facts_reach_those_who_listen, start, stop),
+		cmocka_unit_test_setup_teardown(withdrawal_waits_for_those_inside, start, stop),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

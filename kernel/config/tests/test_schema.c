@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The checker of described values, and the reading of postbus.json. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "kernel/config/config.h"
+#include "kernel/config/schema.h"
+
+static const char fields_text[] = "{'name': {'type': 'string', 'required': true, 'max_length': 8},"
+				  " 'size': {'type': 'bytes', 'default': '2K'}, 'wait': {'type': 'seconds', 'default': 90, 'max': 3600},"
+				  " 'n': {'type': 'integer', 'min': 1, 'max': 5}, 'on': {'type': 'boolean', 'default': true}, 'kind': {'type': 'enum', 'enum': ['a', 'b']},"
+				  " 'to': {'type': 'address'}, 'at': {'type': 'host'},"
+				  " 'hosts': {'type': 'list', 'items': {'type': 'host'}, 'max_length': 2},"
+				  " 'by': {'type': 'object', 'values': {'type': 'integer'}}, 'sub': {'type': 'object', 'properties': {'x': {'type': 'integer'}}}}";
+
+static json_t *from(const char *text)
+{
+	char *copy = strdup(text);
+	json_error_t e;
+	json_t *v;
+
+	for (char *p = copy; *p; p++)
+		if (*p == '\'')
+			*p = '"';
+	v = json_loads(copy, JSON_DECODE_ANY, &e);
+	if (!v)
+		fail_msg("%s: %s", copy, e.text);
+	free(copy);
+	return v;
+}
+
+static void values_that_fit_are_taken_with_defaults_and_units(void **state)
+{
+	json_t *fields = from(fields_text), *value = from("{'name': 'x', 'wait': '15m', 'hosts': ['a.example', '192.0.2.1'], 'by': {'k': 3}, 'sub': {'x': 1}}"), *got;
+	struct pb_error err;
+
+	(void)state;
+	assert_int_equal(schema_check(fields, value, "t", &got, &err), 0);
+	assert_int_equal(json_integer_value(json_object_get(got, "size")), 2048);
+	assert_int_equal(json_integer_value(json_object_get(got, "wait")), 900);
+	assert_true(json_is_true(json_object_get(got, "on")));
+	assert_null(json_object_get(got, "kind"));
+	json_decref(got);
+	json_decref(value);
+	json_decref(fields);
+}
+
+static void values_that_do_not_fit_are_refused_by_name(void **state)
+{
+	static const struct {
+		const char *value, *want;
+	} cases[] = {
+		{ "{}", "t: \"name\" is missing" },
+		{ "{'name': 'x', 'nmae': 1}", "t: unknown key \"nmae\"; did you mean \"name\"?" },
+		{ "{'name': 'x', 'zzzzzzz': 1}", "t: unknown key \"zzzzzzz\"" },
+		{ "{'name': 'ninechars'}", "t.name: found \"ninechars\", allowed is a string of at most 8 bytes" },
+		{ "{'name': 3}", "t.name: found 3, allowed is a string" },
+		{ "{'name': 'x', 'n': 9}", "t.n: found 9, allowed is an integer from 1 to 5" },
+		{ "{'name': 'x', 'wait': '2d'}", "t.wait: found \"2d\", allowed is a time like 90, \"90s\", \"15m\", \"2h\" or \"5d\" from 0 to 3600" },
+		{ "{'name': 'x', 'size': '2Q'}", "t.size: found \"2Q\", allowed is a size like 1048576, \"64K\", \"10M\" or \"2G\"" },
+		{ "{'name': 'x', 'on': 'yes'}", "t.on: found \"yes\", allowed is true or false" },
+		{ "{'name': 'x', 'kind': 'c'}", "t.kind: found \"c\", allowed is \"a\", \"b\"" },
+		{ "{'name': 'x', 'to': 'nobody'}", "t.to: found \"nobody\", allowed is a mail address like alice@example.org" },
+		{ "{'name': 'x', 'at': '-a..b'}", "t.at: found \"-a..b\", allowed is a host name or address" },
+		{ "{'name': 'x', 'hosts': ['a', 'b', 'c']}", "t.hosts: found a list of 3, allowed are at most 2" },
+		{ "{'name': 'x', 'hosts': ['a', 'b c']}", "t.hosts[1]: found \"b c\", allowed is a host name or address" },
+		{ "{'name': 'x', 'by': {'k': 'v'}}", "t.by.k: found \"v\", allowed is an integer" },
+		{ "{'name': 'x', 'sub': {'y': 1}}", "t.sub: unknown key \"y\"; did you mean \"x\"?" },
+		{ "[]", "t: found [], allowed is an object" },
+	};
+	json_t *fields = from(fields_text);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct pb_error err = { 0 };
+		json_t *value = from(cases[i].value), *got = NULL;
+
+		assert_int_equal(schema_check(fields, value, "t", &got, &err), PB_EINVALID);
+		assert_string_equal(err.text, cases[i].want);
+		json_decref(value);
+	}
+	json_decref(fields);
+}
+
+static void descriptions_are_checked_themselves(void **state)
+{
+	static const struct {
+		const char *fields, *want;
+	} cases[] = {
+		{ "{'a': {}}", "t.a: \"type\" is missing" },
+		{ "{'a': {'type': 'enum'}}", "t.a: an enum needs a list \"enum\"" },
+		{ "{'a': {'type': 'integer', 'default': 'x'}}", "default: t.a: found \"x\", allowed is an integer" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct pb_error err = { 0 };
+		json_t *fields = from(cases[i].fields);
+
+		assert_int_equal(schema_check_fields(fields, "t", &err), PB_EINVALID);
+		assert_string_equal(err.text, cases[i].want);
+		json_decref(fields);
+	}
+	assert_int_equal(schema_check_fields(config_fields(), "postbus.json", NULL), 0);
+}
+
+static void deep_json_never_reaches_the_recursive_parser(void **state)
+{
+	PB_AUTOBUF(text);
+	struct pb_error err;
+	json_t *got;
+
+	(void)state;
+	for (int i = 0; i < 100000; i++)
+		pb_buf_addc(&text, '[');
+	assert_int_equal(config_parse_json(pb_buf_str(&text), 32, "request", &got, &err), PB_ETOOBIG);
+	assert_string_equal(err.text, "request: nested deeper than 32");
+	assert_int_equal(config_parse_json(PB_STR("{\"a\": \"[[[[\\\"[[[[\"}"), 2, "request", &got, &err), 0);
+	json_decref(got);
+	assert_int_equal(config_parse_json(PB_STR("{\"a\": 1, \"a\": 2}"), 2, "request", &got, &err), PB_EINVALID);
+}
+
+static void read_text(const char *text, struct config **ret, struct pb_error *err)
+{
+	char path[] = "/tmp/postbus-config-XXXXXX";
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+	if (config_read(path, ret, err))
+		*ret = NULL;
+	unlink(path);
+}
+
+static void postbus_json_is_read_or_refused_with_a_place(void **state)
+{
+	static const struct {
+		const char *text, *want;
+	} cases[] = {
+		{ "{\"version\": 1, \"hostname\": \"a\",\n \"x\" }", "line 2, column 6" },
+		{ "{\"hostname\": \"a\"}", "\"version\" is missing; this release reads version 1" },
+		{ "{\"version\": 2, \"hostname\": \"a\"}", "version: found 2, this release reads version 1" },
+		{ "{\"version\": 1}", "\"hostname\" is missing" },
+		{ "{\"version\": 1, \"hostname\": \"a\", \"lisen\": []}", "unknown key \"lisen\"; did you mean \"listen\"?" },
+		{ "{\"version\": 1, \"hostname\": \"a\", \"plugins\": {\"p\": {\"enabled\": 3}}}", "plugins.p.enabled: found 3, allowed is true or false" },
+		{ "[]", "must be one JSON object" },
+	};
+	struct config *c;
+	struct pb_error err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		read_text(cases[i].text, &c, &err);
+		assert_null(c);
+		if (!strstr(err.text, cases[i].want))
+			fail_msg("'%s' says '%s', not '%s'", cases[i].text, err.text, cases[i].want);
+	}
+	read_text("{\"version\": 1, \"hostname\": \"mail.example.org\", \"home\": \"sub\"}", &c, &err);
+	assert_non_null(c);
+	assert_string_equal(c->home, "/tmp/sub");
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(c->doc, "limits"), "command_time")), 300);
+	config_free(c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(values_that_fit_are_taken_with_defaults_and_units),
+		cmocka_unit_test(values_that_do_not_fit_are_refused_by_name),
+		cmocka_unit_test(descriptions_are_checked_themselves),
+		cmocka_unit_test(deep_json_never_reaches_the_recursive_parser),
+		cmocka_unit_test(postbus_json_is_read_or_refused_with_a_place),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
