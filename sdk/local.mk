@@ -5,11 +5,14 @@ libpostbus_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(IDN2_CFLAGS) -fvisibilit
 libpostbus_la_LDFLAGS = $(AM_LDFLAGS) -version-info 1:0:0 -no-undefined $(PB_ZDEFS)
 libpostbus_la_LIBADD = $(JANSSON_LIBS) $(IDN2_LIBS) $(UNISTRING_LIBS)
 libpostbus_la_SOURCES = \
+	%D%/src/address.c \
 	%D%/src/addrlist.c \
 	%D%/src/census.c \
+	%D%/src/charset.c \
 	%D%/src/date.c \
 	%D%/src/decode.c \
 	%D%/src/dispatch.c \
+	%D%/src/domain.c \
 	%D%/src/encode.c \
 	%D%/src/envelope.c \
 	%D%/src/error.c \

@@ -4,22 +4,7 @@
 #include <postbus/message.h>
 
 #pragma GCC diagnostic ignored "-Wunused-parameter"
-int pb_path_parse(struct pb_str *rest, unsigned allow, struct pb_path *ret, struct pb_error *err) { return PB_EINVALID; }
-int pb_param_next(struct pb_str *rest, struct pb_str *ret_key, struct pb_str *ret_value, struct pb_error *err) { return 0; }
-int pb_xtext_decode(struct pb_buf *out, struct pb_str in) { return PB_EINVALID; }
-void pb_xtext_encode(struct pb_buf *out, struct pb_str in) { }
-int pb_address_parse(struct pb_str text, unsigned allow, struct pb_path *ret, struct pb_error *err) { return PB_EINVALID; }
-bool pb_address_split(struct pb_str address, struct pb_str *ret_local, struct pb_str *ret_domain) { return false; }
-int pb_address_normal(struct pb_buf *out, struct pb_str address, struct pb_error *err) { return PB_EINVALID; }
-int pb_address_key(struct pb_buf *out, struct pb_str address, struct pb_error *err) { return PB_EINVALID; }
-int pb_domain_check(struct pb_str domain, unsigned allow, struct pb_error *err) { return PB_EINVALID; }
-int pb_domain_ascii(struct pb_buf *out, struct pb_str domain, struct pb_error *err) { return PB_EINVALID; }
-int pb_domain_unicode(struct pb_buf *out, struct pb_str domain, struct pb_error *err) { return PB_EINVALID; }
-bool pb_domain_eq(struct pb_str a, struct pb_str b) { return false; }
-int pb_literal_parse(struct pb_str literal, struct pb_str *ret_address) { return PB_EINVALID; }
 void pb_words_decode(struct pb_buf *out, struct pb_str value) { }
-int pb_charset_decode(struct pb_str charset, struct pb_str in, struct pb_buf *out) { return PB_ENOTFOUND; }
-bool pb_charset_known(struct pb_str charset) { return false; }
 int pb_needle_set(struct pb_needle *n, struct pb_str text) { return PB_EINVALID; }
 void pb_needle_free(struct pb_needle *n) { }
 bool pb_needle_in(const struct pb_needle *n, struct pb_str text) { return false; }
