@@ -7,6 +7,7 @@ libpostbus_la_LIBADD = $(JANSSON_LIBS) $(IDN2_LIBS) $(UNISTRING_LIBS)
 libpostbus_la_SOURCES = \
 	%D%/src/address.c \
 	%D%/src/addrlist.c \
+	%D%/src/build.c \
 	%D%/src/census.c \
 	%D%/src/charset.c \
 	%D%/src/date.c \
@@ -23,10 +24,11 @@ libpostbus_la_SOURCES = \
 	%D%/src/memory.c \
 	%D%/src/sasl.c \
 	%D%/src/scan.c \
+	%D%/src/search.c \
 	%D%/src/str.c \
-	%D%/src/stubs.c \
 	%D%/src/value.c \
 	%D%/src/verdict.c \
+	%D%/src/words.c \
 	%D%/src/facts.h %D%/src/mail.h %D%/src/scan.h \
 	%D%/src/host_ops.h %D%/src/host_ops.def
 
