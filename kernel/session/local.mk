@@ -1,2 +1,23 @@
 # one room of the kernel
-libkernel_la_SOURCES += %D%/sessions.h
+libkernel_la_SOURCES += \
+	%D%/attach.c \
+	%D%/commands.c \
+	%D%/desk.c %D%/desk.h \
+	%D%/enter.c \
+	%D%/frame.c %D%/frame.h \
+	%D%/host_session.c \
+	%D%/input.c \
+	%D%/internal.h \
+	%D%/link.c %D%/link.h \
+	%D%/link_tls.c \
+	%D%/listener.c \
+	%D%/output.c \
+	%D%/pool.c %D%/pool.h \
+	%D%/proxy.c \
+	%D%/session.c \
+	%D%/sessions.c %D%/sessions.h \
+	%D%/slot.c \
+	%D%/sources.c \
+	%D%/timers.c %D%/timers.h \
+	%D%/tls.c \
+	%D%/wire.c %D%/wire.h

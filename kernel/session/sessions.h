@@ -20,6 +20,9 @@ struct sessions_options {
 	bool count_loopback;
 	int64_t deadline;			/* microseconds a command may wait for input in all; 0: 5 minutes */
 	unsigned rate_min;			/* bytes a second a body must come or go with after a grace of 10 s; 0: 64 */
+	/* The "connect" hook: on a worker, before the greeting, when the peer is known; non-zero: PB_BYE_REFUSED. May be NULL. */
+	int (*connected)(void *arg, struct pb_session *s);
+	void *connected_arg;
 };
 int sessions_open(struct kernel *kernel, const struct sessions_options *o, struct sessions **ret, struct pb_error *err);
 int sessions_reconfigure(struct sessions *ss, const struct sessions_options *o, struct pb_error *err);
@@ -58,6 +61,9 @@ void sessions_repeat_cancel(struct repeat *r);
 
 /* A ready-made connection of a protocol over an open socket: the testkit's door. */
 int sessions_adopt(struct attachment *a, int fd, const char *listener, enum listener_tls tls, const char *peer, struct pb_error *err);
+/* What is due by the clock, happens: for tests, after a manual clock was turned. With the system's clock it happens by itself. */
+void sessions_kick(struct sessions *ss);
+/* A new array of objects: id, plugin, listener, peer, since, tls, idle, commands, user. */
 void sessions_list(struct sessions *ss, json_t **ret);
 void sessions_close(struct sessions *ss);
 

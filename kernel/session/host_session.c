@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What plugins ask a session for, and tell it: the small operations of postbus/session.h. Input and output are in files of their own. */
+#include <stdlib.h>
+#include "kernel/session/internal.h"
+#include "kernel/store/mailstore.h"
+
+#pragma weak folder_watch
+#pragma weak folder_unwatch
+
+void *host_session_data(struct pb_session *s)
+{
+	return s->data;
+}
+
+void *host_session_self(struct pb_session *s)
+{
+	return s->attachment->host->self;
+}
+
+struct pb_host *host_session_host(struct pb_session *s)
+{
+	return s->attachment->host;
+}
+
+struct pb_arena *host_session_arena(struct pb_session *s)
+{
+	return s->desk->arena;
+}
+
+unsigned host_session_state(struct pb_session *s)
+{
+	return s->state;
+}
+
+void host_session_set_state(struct pb_session *s, unsigned state)
+{
+	s->state = state;
+}
+
+const char *host_session_listener(struct pb_session *s)
+{
+	return s->listener->name;
+}
+
+struct pb_str host_session_peer(struct pb_session *s)
+{
+	return pb_str(s->names, s->npeer);
+}
+
+struct pb_str host_session_local(struct pb_session *s)
+{
+	return pb_str(s->names + s->npeer + 1, s->nlocal);
+}
+
+uint16_t host_session_peer_port(struct pb_session *s)
+{
+	return s->peer_port;
+}
+
+bool host_session_is_tls(struct pb_session *s)
+{
+	return s->wire.tls != NULL;
+}
+
+struct pb_str host_session_tls_info(struct pb_session *s)
+{
+	return pb_strz(s->tls_info);
+}
+
+bool host_session_can_tls(struct pb_session *s)
+{
+	return !s->wire.tls && s->listener->tls == LISTENER_STARTTLS && tls_has_certificates(SS(s));
+}
+
+uint64_t host_session_id(struct pb_session *s)
+{
+	return s->id;
+}
+
+bool host_session_has_input(struct pb_session *s)
+{
+	return s->desk && (s->desk->in_at < s->desk->in_end || wire_has_more(&s->wire));
+}
+
+static struct pb_str put_after(char **at, struct pb_str text)
+{
+	struct pb_str copy = pb_str(*at, text.len);
+
+	if (text.len)
+		memcpy(*at, text.ptr, text.len);
+	*at += text.len + 1;
+	return copy;
+}
+
+void host_session_login(struct pb_session *s, const struct pb_user *user)
+{
+	struct pb_user *copy = pb_alloc(sizeof *copy + user->address.len + user->mailbox.len + user->postoffice.len + 3), *old = s->user;
+	char *at = (char *)(copy + 1);
+	PB_AUTOBUF(where);
+
+	copy->role = user->role;
+	copy->address = put_after(&at, user->address);
+	copy->mailbox = put_after(&at, user->mailbox);
+	copy->postoffice = put_after(&at, user->postoffice);
+	pthread_mutex_lock(&s->attachment->lock);
+	s->user = copy;
+	pthread_mutex_unlock(&s->attachment->lock);
+	free(old);
+	if (!log_wants(SS(s)->log, PB_INFO))
+		return;
+	session_where(s, &where);
+	log_line(SS(s)->log, PB_INFO, where.ptr, "session.login", "tls=%s", s->wire.tls ? "yes" : "no");
+}
+
+const struct pb_user *host_session_user(struct pb_session *s)
+{
+	return s->user;
+}
+
+void host_session_error(struct pb_session *s)
+{
+	if (s->errors < UINT16_MAX)
+		s->errors++;
+}
+
+void host_session_idle(struct pb_session *s, uint32_t seconds)
+{
+	s->idle_seconds = seconds;
+}
+
+void host_session_log_text(struct pb_session *s, enum pb_level level, const char *event, const char *text)
+{
+	PB_AUTOBUF(where);
+
+	if (!log_wants(SS(s)->log, level))
+		return;
+	session_where(s, &where);
+	log_line(SS(s)->log, level, where.ptr, event, "%s", text);
+}
+
+int host_park(struct pb_session *s, int (*woken)(struct pb_session *s, enum pb_wake why, struct pb_str line), unsigned wakes, int64_t timeout)
+{
+	s->woken = woken;
+	s->wakes = (uint8_t)wakes;
+	s->wake_due = timeout > 0 ? clock_ticks(SS(s)->clock) + timeout : 0;
+	return PB_PARKED;
+}
+
+static void hint(void *arg)
+{
+	struct pb_session *s = arg;
+
+	session_signal(SS(s), s->key, GOT_NOTICE);
+}
+
+void host_session_watch(struct pb_session *s, struct pb_folder *folder)
+{
+	if (s->watcher)
+		folder_unwatch(s->watcher);
+	s->watcher = folder && folder_watch ? folder_watch(folder, hint, s) : NULL;
+}
+
+int host_starttls(struct pb_session *s)
+{
+	s->starttls = true;
+	return PB_NEXT;
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The room as a whole: opened, reconfigured, closed; other rooms' jobs and repeats on the same workers. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+#include "kernel/session/internal.h"
+
+enum { JOBS_MAX = 1000 };
+
+static void event(void *arg, uint64_t key, uint32_t events, struct desk *desk)
+{
+	struct sessions *ss = arg;
+	uint64_t rest = key & ((UINT64_C(1) << KEY_KIND_SHIFT) - 1), fired;
+
+	(void)events;
+	switch ((enum key_kind)(key >> KEY_KIND_SHIFT)) {
+	case KEY_TIMERS:
+		if (read(ss->timers.fd, &fired, sizeof fired) < 0 && errno != EAGAIN)
+			return;
+		timers_run(&ss->timers);
+		break;
+	case KEY_LISTENER:
+		listener_event(ss, (size_t)rest, desk);
+		break;
+	case KEY_SESSION:
+		session_event(ss, key, desk);
+		break;
+	case KEY_POOL:
+		break;
+	}
+}
+
+static void exhausted(void *arg)
+{
+	struct sessions *ss = arg;
+
+	log_line(ss->log, PB_WARNING, NULL, "workers.exhausted", "workers=%u text=\"every worker is busy: sessions wait\"", ss->o.workers_max);
+}
+
+static struct sessions_options defaults(const struct sessions_options *o)
+{
+	struct sessions_options d = o ? *o : (struct sessions_options){ 0 };
+
+	d.workers_min = d.workers_min ? d.workers_min : 2;
+	d.workers_max = d.workers_max ? d.workers_max : 256;
+	if (d.workers_max < d.workers_min)
+		d.workers_max = d.workers_min;
+	d.connections_max = d.connections_max ? d.connections_max : 20000;
+	d.per_source_max = d.per_source_max ? d.per_source_max : 100;
+	d.deadline = d.deadline > 0 ? d.deadline : 5 * PB_MINUTE;
+	d.rate_min = d.rate_min ? d.rate_min : 64;
+	return d;
+}
+
+int sessions_open(struct kernel *kernel, const struct sessions_options *o, struct sessions **ret, struct pb_error *err)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.u64 = (uint64_t)KEY_TIMERS << KEY_KIND_SHIFT };
+	struct sessions *ss = pb_alloc(sizeof *ss);
+	struct pool_options po;
+	int rc;
+
+	ss->kernel = kernel;
+	ss->clock = kernel->clock;
+	ss->log = kernel->log;
+	ss->o = defaults(o);
+	pthread_mutex_init(&ss->lock, NULL);
+	slots_open(&ss->slots);
+	sources_open(&ss->sources);
+	ss->opened = metric_declare(ss->log, METRIC_COUNTER, "postbus_sessions_total", NULL, "connections accepted");
+	ss->refused = metric_declare(ss->log, METRIC_COUNTER, "postbus_sessions_refused_total", NULL, "connections sent away: limits, hooks");
+	ss->open_now = metric_declare(ss->log, METRIC_GAUGE, "postbus_sessions", NULL, "sessions open now");
+	ss->handshakes_failed = metric_declare(ss->log, METRIC_COUNTER, "postbus_tls_failed_total", NULL, "TLS handshakes that failed");
+	po = (struct pool_options){ ss->o.workers_min, ss->o.workers_max, event, exhausted, ss };
+	rc = timers_open(&ss->timers, ss->clock, err);
+	if (!rc)
+		rc = tls_open(&ss->tls, err);
+	if (!rc)
+		rc = pool_open(&po, &ss->pool, err);
+	if (!rc && epoll_ctl(pool_epoll(ss->pool), EPOLL_CTL_ADD, ss->timers.fd, &ev) != 0)
+		rc = pb_fail_errno(err, errno, "cannot watch the timer");
+	if (rc) {
+		sessions_close(ss);
+		return rc;
+	}
+	*ret = ss;
+	return 0;
+}
+
+int sessions_reconfigure(struct sessions *ss, const struct sessions_options *o, struct pb_error *err)
+{
+	struct sessions_options d = defaults(o);
+
+	(void)err;
+	if (!d.connected) {	/* the hook is code, not configuration */
+		d.connected = ss->o.connected;
+		d.connected_arg = ss->o.connected_arg;
+	}
+	pthread_mutex_lock(&ss->lock);
+	ss->o = d;
+	pthread_mutex_unlock(&ss->lock);
+	pool_limits(ss->pool, d.workers_min, d.workers_max);
+	return 0;
+}
+
+void sessions_kick(struct sessions *ss)
+{
+	timers_run(&ss->timers);
+}
+
+void sessions_close(struct sessions *ss)
+{
+	if (!ss)
+		return;
+	for (size_t i = 0; i < ss->nlisteners; i++)
+		listener_close(ss->listeners[i]);
+	while (ss->attachments)
+		sessions_detach(ss->attachments, 0);
+	pool_close(ss->pool);
+	timers_close(&ss->timers);
+	slots_close(&ss->slots);
+	sources_close(&ss->sources);
+	tls_close(&ss->tls);
+	free(ss->listeners);
+	pthread_mutex_destroy(&ss->lock);
+	free(ss);
+}
+
+/* ---- jobs ---- */
+
+struct errand {
+	struct job job;
+	struct sessions *ss;
+	void (*run)(void *arg);
+	void *arg;
+};
+
+static void run_errand(struct job *job, struct desk *desk)
+{
+	struct errand *e = (struct errand *)(void *)job;
+
+	(void)desk;
+	atomic_fetch_sub(&e->ss->jobs, 1);
+	e->run(e->arg);
+	free(e);
+}
+
+int sessions_work(struct sessions *ss, void (*job)(void *arg), void *arg, struct pb_error *err)
+{
+	struct errand *e;
+
+	if (atomic_fetch_add(&ss->jobs, 1) >= JOBS_MAX) {
+		atomic_fetch_sub(&ss->jobs, 1);
+		return pb_fail(err, PB_EBUSY, "%d jobs wait already", JOBS_MAX);
+	}
+	e = pb_alloc(sizeof *e);
+	*e = (struct errand){ { NULL, run_errand }, ss, job, arg };
+	pool_push(ss->pool, &e->job);
+	return 0;
+}
+
+/* ---- repeats ---- */
+
+struct repeat {
+	struct job job;
+	struct timer timer;
+	struct sessions *ss;
+	int64_t every;
+	void (*run)(void *arg);
+	void *arg;
+	pthread_mutex_t lock;	/* of what follows */
+	pthread_cond_t idle;
+	bool busy;		/* queued or running */
+	bool cancelled;
+};
+
+static void repeat_due(struct timer *t)
+{
+	struct repeat *r = (struct repeat *)(void *)((char *)t - offsetof(struct repeat, timer));
+
+	pthread_mutex_lock(&r->lock);
+	if (!r->cancelled && !r->busy) {
+		r->busy = true;
+		pool_push(r->ss->pool, &r->job);
+	}
+	pthread_mutex_unlock(&r->lock);
+}
+
+static void run_repeat(struct job *job, struct desk *desk)
+{
+	struct repeat *r = (struct repeat *)(void *)job;
+	bool cancelled;
+
+	(void)desk;
+	pthread_mutex_lock(&r->lock);
+	cancelled = r->cancelled;
+	pthread_mutex_unlock(&r->lock);
+	if (!cancelled) {
+		r->run(r->arg);
+		/* without the lock, which comes after the heap's; cancelling waits for busy and removes the timer after that */
+		timers_set(&r->ss->timers, &r->timer, clock_ticks(r->ss->clock) + r->every);
+	}
+	pthread_mutex_lock(&r->lock);
+	r->busy = false;
+	pthread_cond_broadcast(&r->idle);
+	pthread_mutex_unlock(&r->lock);
+}
+
+struct repeat *sessions_repeat(struct sessions *ss, int64_t every, void (*job)(void *arg), void *arg)
+{
+	struct repeat *r = pb_alloc(sizeof *r);
+
+	*r = (struct repeat){ .job = { NULL, run_repeat }, .timer = TIMER_INIT(repeat_due), .ss = ss, .every = every, .run = job, .arg = arg };
+	pthread_mutex_init(&r->lock, NULL);
+	pthread_cond_init(&r->idle, NULL);
+	timers_set(&ss->timers, &r->timer, clock_ticks(ss->clock) + every);
+	return r;
+}
+
+void sessions_repeat_cancel(struct repeat *r)
+{
+	if (!r)
+		return;
+	pthread_mutex_lock(&r->lock);
+	r->cancelled = true;
+	while (r->busy)
+		pthread_cond_wait(&r->idle, &r->lock);
+	pthread_mutex_unlock(&r->lock);
+	timers_remove(&r->ss->timers, &r->timer);
+	pthread_mutex_destroy(&r->lock);
+	pthread_cond_destroy(&r->idle);
+	free(r);
+}
