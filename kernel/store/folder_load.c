@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Rows: their form in the engine, and reading those of a whole folder into memory without stopping deliveries into it.
+ * Leaves what is done with rows to the folder's other files.
+ */
+#include <stdlib.h>
+#include "kernel/log/log.h"
+#include "kernel/store/folder.h"
+#include "kernel/store/pack.h"
+
+enum { ROW_VERSION = 1, KEYWORDS_VERSION = 1 };
+
+/* ---- form ---- */
+
+void row_key(char *key, char kind, uint32_t n)
+{
+	*key = kind;
+	pack_be32(key + 1, n);
+}
+
+size_t row_encode(char *out, const struct body_id *body, struct pb_str head, int64_t date, uint64_t modseq, uint64_t flags)
+{
+	char *p = out;
+
+	*p++ = ROW_VERSION;
+	*p++ = (char)(head.len >> 8);
+	*p++ = (char)head.len;
+	p = pack_be64(p, (uint64_t)date);
+	p = pack_be64(p, modseq);
+	p = pack_be64(p, flags);
+	memcpy(p, body, sizeof *body);
+	p += sizeof *body;
+	if (head.len)
+		memcpy(p, head.ptr, head.len);
+	return ROW_FIXED + head.len;
+}
+
+void row_fill(struct pb_row *row, uint32_t uid, const struct body_id *body, size_t head_len, int64_t date, uint64_t modseq, uint64_t flags)
+{
+	uint64_t size = body->size + head_len;
+
+	*row = (struct pb_row){ .uid = uid, .size = size > UINT32_MAX ? UINT32_MAX : (uint32_t)size, .flags = flags, .modseq = modseq, .date = date,
+				.body = (uint64_t)body->segment << 32 ^ body->offset };
+}
+
+int row_decode(struct pb_str key, struct pb_str value, struct pb_row *ret, struct body_id *ret_body, struct pb_str *ret_head, struct pb_error *err)
+{
+	const char *p = value.ptr;
+	size_t head_len;
+
+	if (key.len != 5 || value.len < ROW_FIXED || p[0] != ROW_VERSION)
+		return pb_fail(err, PB_ECORRUPT, "a message's row has an unknown form");
+	head_len = (size_t)(unsigned char)p[1] << 8 | (unsigned char)p[2];
+	if (value.len != ROW_FIXED + head_len)
+		return pb_fail(err, PB_ECORRUPT, "the row of message %u is %zu bytes long instead of %zu", unpack_be32(key.ptr + 1), value.len, ROW_FIXED + head_len);
+	memcpy(ret_body, p + 27, sizeof *ret_body);
+	*ret_head = pb_str(p + ROW_FIXED, head_len);
+	row_fill(ret, unpack_be32(key.ptr + 1), ret_body, head_len, (int64_t)unpack_be64(p + 3), unpack_be64(p + 11), unpack_be64(p + 19));
+	return 0;
+}
+
+int keywords_decode(struct pb_str value, struct keywords **ret, struct pb_error *err)
+{
+	struct keywords *k;
+	struct pb_str rest, name;
+
+	if (!value.len || value.ptr[0] != KEYWORDS_VERSION)
+		return pb_fail(err, PB_ECORRUPT, "the keywords have an unknown form");
+	k = pb_alloc(sizeof *k);
+	atomic_init(&k->refs, 1);
+	pb_buf_addstr(&k->bytes, value);
+	rest = pb_str_skip(pb_buf_str(&k->bytes), 1);
+	while (k->n < PB_KEYWORDS_MAX && pb_str_cut(&rest, '\n', &name))
+		k->names[k->n++] = name;
+	*ret = k;
+	return 0;
+}
+
+struct keywords *keywords_with(const struct keywords *k, struct pb_str name)
+{
+	PB_AUTOBUF(value);
+	struct keywords *with;
+	struct pb_error err;
+
+	if (k) {
+		pb_buf_addstr(&value, pb_buf_str(&k->bytes));
+		pb_buf_addc(&value, '\n');
+	} else {
+		pb_buf_addc(&value, KEYWORDS_VERSION);
+	}
+	pb_buf_addstr(&value, name);
+	return keywords_decode(pb_buf_str(&value), &with, &err) ? NULL : with;
+}
+
+void keywords_release(struct keywords *k)
+{
+	if (!k || atomic_fetch_sub_explicit(&k->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	pb_buf_free(&k->bytes);
+	free(k);
+}
+
+int keywords_find(const struct keywords *k, struct pb_str name)
+{
+	for (unsigned i = 0; k && i < k->n; i++) {
+		if (pb_str_ieq(k->names[i], name))
+			return (int)i;
+	}
+	return -1;
+}
+
+/* ---- reading ---- */
+
+struct loader {
+	struct folder *f;
+	struct row_set rows;
+	int64_t head_bytes;
+};
+
+static int take_message(struct loader *l, const struct engine_row *in, struct pb_error *err)
+{
+	struct body_id body;
+	struct pb_str head;
+	struct pb_row row;
+
+	/* A damaged row hides one message, not the folder; verify tells which, and nothing is overwritten. */
+	if (row_decode(in->key, in->value, &row, &body, &head, err)) {
+		log_line(l->f->m->log, PB_ERROR, NULL, "folder.row_damaged", "mailbox=%s folder=%u error=%s", l->f->account->id, l->f->number,
+			 pb_logq(pb_strz(err->text)));
+		return 0;
+	}
+	row_set_append(&l->rows, &row, &body, head);
+	l->head_bytes += (int64_t)head.len;
+	return 0;
+}
+
+static int take_flags(struct loader *l, const struct engine_row *in, struct pb_error *err)
+{
+	if (in->key.len != 5)
+		return pb_fail(err, PB_ECORRUPT, "a flag block has a key of %zu bytes", in->key.len);
+	return l->rows.n ? flag_block_decode(&l->rows, unpack_be32(in->key.ptr + 1), in->value, err) : 0;
+}
+
+static int scan(struct loader *l, struct pb_str from, struct pb_str to, int (*take)(struct loader *l, const struct engine_row *in, struct pb_error *err),
+		struct pb_error *err)
+{
+	struct engine_page page = ENGINE_PAGE;
+	char next[6];
+	int rc;
+
+	do {
+		rc = engine_scan(l->f->m->engine, folder_entity(l->f), from, to, 1000, false, &page, err);
+		for (size_t i = 0; !rc && i < page.n; i++)
+			rc = take(l, &page.rows[i], err);
+		if (!rc && page.n && page.more) {
+			/* Keys are 5 bytes: the next one above. */
+			memcpy(next, page.rows[page.n - 1].key.ptr, 5);
+			next[5] = '\0';
+			from = pb_str(next, 6);
+		}
+	} while (!rc && page.more && page.n);
+	engine_page_free(&page);
+	return rc;
+}
+
+void folder_row_added(struct folder *f, struct pb_view *v, const struct pb_row *row, const struct body_id *body, struct pb_str head)
+{
+	struct insert_row *late;
+
+	if (v->rows.table) {
+		row_set_append(&v->rows, row, body, head);
+		f->head_bytes += (int64_t)head.len;
+		return;
+	}
+	if (!f->loading)
+		return;
+	if (f->nlate == f->late_room) {
+		f->late_room = f->late_room ? f->late_room * 2 : 16;
+		f->late = pb_realloc(f->late, f->late_room * sizeof f->late[0]);
+	}
+	late = &f->late[f->nlate++];
+	*late = (struct insert_row){ .row = *row, .body = *body, .head_at = f->late_heads.len, .head_len = head.len };
+	pb_buf_addstr(&f->late_heads, head);
+}
+
+/* The header counts rows that could not be read. */
+static void recount(struct pb_view *v)
+{
+	v->head.messages = v->rows.n;
+	v->head.unseen = v->head.deleted = 0;
+	v->head.bytes = 0;
+	for (uint32_t i = 0; i < v->rows.n; i++) {
+		const struct pb_row *row = row_set_row(&v->rows, i);
+
+		v->head.unseen += !(row->flags & PB_SEEN);
+		v->head.deleted += !!(row->flags & PB_DELETED);
+		v->head.bytes += row->size;
+	}
+}
+
+/* The rows become those of the newest picture: as it is, for nothing but appends went on meanwhile. Folder lock. */
+static void take_over(struct loader *l)
+{
+	struct folder *f = l->f;
+	struct pb_view *v;
+
+	for (size_t i = 0; i < f->nlate; i++) {
+		const struct insert_row *late = &f->late[i];
+
+		row_set_append(&l->rows, &late->row, &late->body, pb_str(f->late_heads.ptr + late->head_at, late->head_len));
+		l->head_bytes += (int64_t)late->head_len;
+	}
+	v = folder_next(f);
+	v->serial = f->newest->serial;
+	v->ticket = f->newest->ticket;
+	v->rows = l->rows;
+	if (v->rows.n != v->head.messages)
+		recount(v);
+	f->newest->next = v;
+	f->newest = v;
+	f->head_bytes = l->head_bytes;
+	folder_promote(f);
+	folder_charge(f);
+}
+
+/* Folder lock; let go of while reading. */
+static int load(struct folder *f, struct pb_error *err)
+{
+	struct loader l = { .f = f };
+	struct pb_error local;
+	char from[5], to[5];
+	uint32_t uidnext = f->newest->head.uidnext;
+	int rc;
+
+	if (!err)
+		err = &local;
+	f->loading = true;
+	row_set_init(&l.rows);
+	pthread_mutex_unlock(&f->lock);
+	row_key(from, 'u', 0);
+	row_key(to, 'u', uidnext);
+	rc = scan(&l, pb_str(from, 5), pb_str(to, 5), take_message, err);
+	row_key(from, 'b', 0);
+	if (!rc)
+		rc = scan(&l, pb_str(from, 5), PB_STR("c"), take_flags, err);
+	pthread_mutex_lock(&f->lock);
+	if (!rc)
+		take_over(&l);
+	else
+		row_set_release(&l.rows);
+	f->nlate = 0;
+	pb_buf_reset(&f->late_heads);
+	f->loading = false;
+	pthread_cond_broadcast(&f->idle);
+	return rc ? pb_because(err, "while reading folder %u of mailbox %s", f->number, f->account->id) : 0;
+}
+
+int folder_lock_rows(struct folder *f, struct pb_error *err)
+{
+	int rc = folder_lock(f, err);
+
+	atomic_store_explicit(&f->touched, true, memory_order_relaxed);
+	while (!rc && !f->newest->rows.table) {
+		if (f->loading)
+			pthread_cond_wait(&f->idle, &f->lock);
+		else
+			rc = load(f, err);
+		if (!rc && atomic_load(&f->deleted))
+			rc = pb_fail(err, PB_ENOTFOUND, "the folder was deleted");
+		if (rc)
+			pthread_mutex_unlock(&f->lock);
+	}
+	return rc;
+}
