@@ -13,7 +13,12 @@ conn_smtp_la_SOURCES = \
 	%D%/params.c %D%/params.h \
 	%D%/received.c %D%/received.h \
 	%D%/header.c %D%/header.h \
-	%D%/network.c %D%/network.h
+	%D%/network.c %D%/network.h \
+	%D%/deliver.c %D%/courier.h \
+	%D%/send.c %D%/limits.c \
+	%D%/peer.c %D%/peer.h %D%/links.c \
+	%D%/route.c %D%/route.h \
+	%D%/answer.c %D%/answer.h
 dist_plugin_DATA += %D%/conn_smtp.json
 EXTRA_DIST += %D%/README.md
 endif

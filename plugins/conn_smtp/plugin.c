@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The connector's descriptor: the command table of the sessions, the courier, and the life between load and unload. */
 #include <stdlib.h>
-#include "smtp.h"
+#include "courier.h"
 
 static const struct pb_command commands[] = {
 	/* name        function      allowed when    flags */
@@ -46,6 +46,7 @@ static void unload(void *self)
 
 	if (!smtp)
 		return;
+	links_free(smtp->links);
 	settings_put(smtp->settings);
 	pthread_mutex_destroy(&smtp->lock);
 	free(smtp);
@@ -56,6 +57,7 @@ static int load(struct pb_host *host, void **ret_self, struct pb_error *err)
 	struct smtp *smtp = pb_alloc(sizeof *smtp);
 
 	smtp->host = host;
+	smtp->links = links_new();
 	pthread_mutex_init(&smtp->lock, NULL);
 	if (settings_read(host, &smtp->settings, err)) {
 		unload(smtp);
@@ -81,10 +83,32 @@ static int reconfigure(void *self, struct pb_error *err)
 	return 0;
 }
 
+static const struct pb_courier courier = { .deliver = deliver };
+
+/* Idle links are closed in time, also when no mail comes. */
+static void tick(void *self)
+{
+	struct smtp *smtp = self;
+
+	links_sweep(smtp->links, smtp, false);
+}
+
+static const struct pb_agent agent = { .tick = tick };
+
+static void drain(void *self)
+{
+	struct smtp *smtp = self;
+
+	links_sweep(smtp->links, smtp, true);
+}
+
 PB_PLUGIN(conn_smtp) = {
 	PB_PLUGIN_HEAD("conn_smtp"),
 	.load = load,
+	.drain = drain,
 	.unload = unload,
 	.reconfigure = reconfigure,
 	.protocols = protocols,
+	.courier = &courier,
+	.agent = &agent,
 };
