@@ -28,10 +28,12 @@ struct consumer_options {
 	size_t nladder;
 	uint32_t expire_seconds, delay_notice_seconds;	/* 0: 5 days; 4 hours */
 	unsigned poison_attempts;	/* stage errors before an item is a dead letter; 0: 10 */
+	bool flush;			/* what it delivers cannot be done again unseen: settled deliveries are flushed before the lease ends */
 };
 int queue_attach(struct queue *q, const struct consumer_options *o, struct consumer **ret, struct pb_error *err);
-/* No new items; waits for those in hand (at most timeout microseconds, then their leases end). */
-void queue_detach(struct consumer *c, int64_t timeout);
+/* No new items; waits for those in hand, at most timeout microseconds. PB_ETIMEOUT: some work still runs; what it settles counts, and its host
+ * must not go away before it ends. c is gone in both cases. */
+int queue_detach(struct consumer *c, int64_t timeout);
 
 /* Administration; all results are JSON as the methods queue.* of kernel.json describe them. */
 int queue_list(struct queue *q, const json_t *params, json_t **ret, struct pb_error *err);	/* lane, sender, recipient, state, limit, after */
@@ -42,6 +44,8 @@ int queue_retry(struct queue *q, const json_t *params, json_t **ret, struct pb_e
 int queue_delete(struct queue *q, const json_t *params, json_t **ret, struct pb_error *err);
 int queue_counts(struct queue *q, json_t **ret, struct pb_error *err);				/* per lane: ready, deferred, held, leased, dead */
 
+/* Look at the clock again, which a test has turned by hand. */
+void queue_poke(struct queue *q);
 void queue_close(struct queue *q);
 
 #endif

@@ -1,7 +1,7 @@
 # one room of the kernel
 libkernel_la_SOURCES += %D%/engine.h
 libkernel_la_SOURCES += %D%/mailstore.h
-libkernel_la_SOURCES += %D%/timeline.h
+libkernel_la_SOURCES += %D%/queue_id.c %D%/queue_id.h %D%/timeline.c %D%/timeline.h %D%/timeline_file.h %D%/timeline_find.c
 libkernel_la_SOURCES += \
 	%D%/engine.h \
 	%D%/engine_ops.h \

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The dispatcher: threads that take what is ready, from lane to lane. A thread that made a successor goes on with it itself, so that a message
+ * crosses its lanes without a switch; more threads than processors are started only when those that run do not get through (they wait for a peer).
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+#include "kernel/clock/clock.h"
+#include "kernel/log/log.h"
+#include "kernel/queue/private.h"
+
+enum { IDLE_SECONDS = 10, TICK_US = 2000, SLEEP_US = 1000000 };
+
+static void deadline(struct timespec *ts, int64_t us)
+{
+	clock_gettime(CLOCK_MONOTONIC, ts);
+	us += ts->tv_nsec / 1000;
+	ts->tv_sec += us / 1000000;
+	ts->tv_nsec = us % 1000000 * 1000;
+}
+
+static bool may_pick(const struct lane *lane)
+{
+	return lane->first_runnable && lane->consumer && lane->consumer->running < lane->consumer->workers;
+}
+
+static bool is_pickable(const struct queue *q)
+{
+	for (size_t i = 0; q->ready && i < q->nlanes; i++)
+		if (may_pick(q->lanes[i]))
+			return true;
+	return false;
+}
+
+static struct entry *pick(struct queue *q, struct lane *hint, struct consumer **ret)
+{
+	struct lane *lane = hint && may_pick(hint) ? hint : NULL;
+
+	for (size_t i = 0; !lane && q->ready && i < q->nlanes; i++) {
+		size_t at = q->turn + i < q->nlanes ? q->turn + i : q->turn + i - q->nlanes;
+
+		if (may_pick(q->lanes[at])) {
+			lane = q->lanes[at];
+			q->turn = at + 1 < q->nlanes ? at + 1 : 0;
+		}
+	}
+	if (!lane)
+		return NULL;
+	*ret = lane->consumer;
+	lane->consumer->running++;
+	q->picks++;
+	return lane_pick(q, lane);
+}
+
+static void consumer_free(struct consumer *c)
+{
+	for (char **lane = c->lanes; *lane; lane++)
+		free(*lane);
+	free(c->lanes);
+	free(c->ladder);
+	free(c);
+}
+
+void consumer_done(struct queue *q, struct consumer *c)
+{
+	if (--c->running > 0 || !c->detached)
+		return;
+	if (c->orphan)
+		consumer_free(c);
+	else
+		pthread_cond_broadcast(&q->gone);
+}
+
+/* ---- workers ---- */
+
+/* False: nothing came for long, this thread may end. */
+static bool wait_for_work(struct queue *q)
+{
+	struct timespec until;
+	int rc;
+
+	deadline(&until, IDLE_SECONDS * PB_SECOND);
+	q->idle++;
+	rc = pthread_cond_timedwait(&q->work, &q->lock, &until);
+	q->idle--;
+	if (q->waking)
+		q->waking--;
+	return rc != ETIMEDOUT || q->threads <= q->cpus || is_pickable(q);
+}
+
+static void *worker(void *arg)
+{
+	struct queue *q = arg;
+	struct lane *hint = NULL;
+	struct consumer *c;
+	struct entry *e;
+
+	pthread_mutex_lock(&q->lock);
+	if (q->waking)
+		q->waking--;
+	while (!q->closing) {
+		e = pick(q, hint, &c);
+		if (!e) {
+			if (!wait_for_work(q))
+				break;
+			continue;
+		}
+		q->busy++;
+		if (q->ready)
+			dispatch_wake(q);
+		pthread_mutex_unlock(&q->lock);
+		hint = item_run(q, c, e);
+		pthread_mutex_lock(&q->lock);
+		q->busy--;
+		consumer_done(q, c);
+	}
+	q->threads--;
+	pthread_cond_broadcast(&q->gone);
+	pthread_mutex_unlock(&q->lock);
+	return NULL;
+}
+
+static void add_thread(struct queue *q)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, 512 * 1024);
+	if (pthread_create(&thread, &attr, worker, q) == 0) {
+		q->threads++;
+		q->waking++;
+	}
+	pthread_attr_destroy(&attr);
+}
+
+static void one_more(struct queue *q)
+{
+	if (q->idle > q->waking) {
+		q->waking++;
+		pthread_cond_signal(&q->work);
+	} else if (q->threads < q->threads_max) {
+		add_thread(q);
+	}
+}
+
+void dispatch_poke(struct queue *q)
+{
+	q->poked++;
+	pthread_cond_signal(&q->timer);
+}
+
+void dispatch_wake(struct queue *q)
+{
+	if (q->closing || !is_pickable(q))
+		return;
+	if (q->busy + q->waking < q->cpus) {
+		one_more(q);
+	} else if (!q->ticking) {
+		q->ticking = true;
+		dispatch_poke(q);
+	}
+}
+
+/* ---- the timer: what becomes due, what waits too long for a thread ---- */
+
+static void *timer(void *arg)
+{
+	struct queue *q = arg;
+	int64_t now, forget = 0;
+	uint64_t poked = 0, picks = 0;
+
+	pthread_mutex_lock(&q->lock);
+	while (!q->closing) {
+		struct timespec until;
+		int64_t next;
+		bool more;
+
+		poked = q->poked;
+		pthread_mutex_unlock(&q->lock);
+		now = clock_now(q->kernel->clock);
+		more = load_step(q, now);
+		if (now >= forget) {
+			names_forget(q, now);
+			forget = now + PB_HOUR;
+		}
+		pthread_mutex_lock(&q->lock);
+		if (is_pickable(q)) {
+			if (q->picks - picks < q->ready)	/* what is ready now has waited for a tick, or most of it */
+				one_more(q);
+			else
+				dispatch_wake(q);
+		}
+		picks = q->picks;
+		if (more)
+			continue;
+		q->ticking = is_pickable(q);
+		next = load_next(q, now) - now;
+		deadline(&until, q->ticking ? TICK_US : next < TICK_US ? TICK_US : next < SLEEP_US ? next : SLEEP_US);
+		while (!q->closing && q->poked == poked && pthread_cond_timedwait(&q->timer, &q->lock, &until) == 0)
+			;
+	}
+	pthread_mutex_unlock(&q->lock);
+	return NULL;
+}
+
+int dispatch_start(struct queue *q, struct pb_error *err)
+{
+	pthread_condattr_t attr;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&q->work, &attr);
+	pthread_cond_init(&q->timer, &attr);
+	pthread_cond_init(&q->gone, &attr);
+	pthread_condattr_destroy(&attr);
+	q->cpus = cpus > 1 ? (unsigned)cpus : 2;
+	if (pthread_create(&q->timer_thread, NULL, timer, q))
+		return pb_fail(err, PB_EUNAVAILABLE, "cannot start the queue's timer");
+	q->timer_runs = true;
+	return 0;
+}
+
+void dispatch_stop(struct queue *q)
+{
+	atomic_store(&q->stopping, true);
+	pthread_mutex_lock(&q->lock);
+	q->closing = true;
+	pthread_cond_broadcast(&q->work);
+	dispatch_poke(q);
+	while (q->threads)
+		pthread_cond_wait(&q->gone, &q->lock);
+	pthread_mutex_unlock(&q->lock);
+	if (q->timer_runs)
+		pthread_join(q->timer_thread, NULL);
+	pthread_cond_destroy(&q->work);
+	pthread_cond_destroy(&q->timer);
+	pthread_cond_destroy(&q->gone);
+	while (q->consumers) {
+		struct consumer *c = q->consumers;
+
+		q->consumers = c->next;
+		consumer_free(c);
+	}
+}
+
+/* ---- consumers ---- */
+
+static struct consumer *consumer_new(struct queue *q, const struct consumer_options *o)
+{
+	static const uint32_t ladder[] = { 15 * 60, 30 * 60, 60 * 60, 240 * 60 };
+	struct consumer *c = pb_alloc(sizeof *c);
+	size_t n;
+
+	for (n = 0; o->lanes[n]; n++)
+		if (strlen(o->lanes[n]) > 9 && strcmp(o->lanes[n] + strlen(o->lanes[n]) - 9, ".outgoing") == 0)
+			c->is_courier = true;
+	c->lanes = pb_alloc((n + 1) * sizeof *c->lanes);
+	for (size_t i = 0; i < n; i++)
+		c->lanes[i] = pb_str_dup(pb_strz(o->lanes[i]));
+	c->q = q;
+	c->host = o->host;
+	c->work = o->work;
+	c->workers = o->workers ? o->workers : 8;
+	c->per_destination = o->per_destination;
+	c->poison = o->poison_attempts ? o->poison_attempts : 10;
+	c->nladder = o->nladder ? o->nladder : sizeof ladder / sizeof *ladder;
+	c->ladder = pb_alloc(c->nladder * sizeof *c->ladder);
+	memcpy(c->ladder, o->nladder ? o->ladder : ladder, c->nladder * sizeof *c->ladder);
+	c->expire = (o->expire_seconds ? o->expire_seconds : 5 * 86400) * PB_SECOND;
+	c->notice = (o->delay_notice_seconds ? o->delay_notice_seconds : 4 * 3600) * PB_SECOND;
+	c->flush = o->flush;
+	return c;
+}
+
+int queue_attach(struct queue *q, const struct consumer_options *o, struct consumer **ret, struct pb_error *err)
+{
+	struct consumer *c;
+
+	if (!o->lanes || !o->lanes[0] || !o->work)
+		return pb_fail(err, PB_EINVALID, "a consumer needs lanes and work");
+	c = consumer_new(q, o);
+	pthread_mutex_lock(&q->lock);
+	c->next = q->consumers;
+	q->consumers = c;
+	q->threads_max += c->workers;
+	for (size_t i = 0; i < q->nlanes; i++)
+		if (!q->lanes[i]->consumer && lane_takes(c, q->lanes[i]))
+			lane_bind(q, q->lanes[i]);
+	dispatch_poke(q);
+	pthread_mutex_unlock(&q->lock);
+	*ret = c;
+	return 0;
+}
+
+int queue_detach(struct consumer *c, int64_t timeout)
+{
+	struct queue *q = c->q;
+	struct consumer **at = &q->consumers;
+	struct timespec until;
+	int rc = 0;
+
+	deadline(&until, timeout);
+	pthread_mutex_lock(&q->lock);
+	c->detached = true;
+	q->threads_max -= c->workers;
+	for (size_t i = 0; i < q->nlanes; i++)
+		if (q->lanes[i]->consumer == c) {
+			lane_clear(q, q->lanes[i]);
+			lane_bind(q, q->lanes[i]);
+		}
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+	while (c->running && rc == 0)
+		rc = pthread_cond_timedwait(&q->gone, &q->lock, &until);
+	c->orphan = c->running > 0;
+	rc = c->orphan ? PB_ETIMEOUT : 0;
+	if (!c->orphan)
+		consumer_free(c);
+	dispatch_poke(q);
+	pthread_mutex_unlock(&q->lock);
+	return rc;
+}
