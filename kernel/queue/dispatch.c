@@ -63,7 +63,7 @@ static void consumer_free(struct consumer *c)
 	free(c);
 }
 
-void consumer_done(struct queue *q, struct consumer *c)
+static void consumer_done(struct queue *q, struct consumer *c)
 {
 	if (--c->running > 0 || !c->detached)
 		return;

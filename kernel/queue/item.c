@@ -58,8 +58,10 @@ int item_open(struct queue *q, struct consumer *c, struct entry *e, struct pb_it
 		rc = read_recipients(item, err);
 		item->env.rcpts = item->env_rcpts;
 	}
-	if (!rc)
-		rc = body_new(item->handle.ops, q->kernel->engine, &item->row.body, PB_NOSTR, &item->body, err);
+	if (!rc) {
+		item->body = body_new(item->handle.ops, q->kernel->engine, &item->row.body, PB_NOSTR, err);
+		rc = item->body ? 0 : err->code;
+	}
 	if (rc) {
 		item_free(item);
 		return rc;
