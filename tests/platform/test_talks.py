@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every plugin's conversations against the running daemon: whole, split at every byte, and pipelined where legal."""
+import glob, json, os, sys, uuid
+import postbus
+
+sys.path.insert(0, os.path.join(postbus.TOP, "testkit"))
+import talk
+
+
+def main():
+    only = sys.argv[1:]
+    files = sorted(glob.glob(os.path.join(postbus.TOP, "plugins", "*", "tests", "*.talk")))
+    files = [f for f in files if not only or any(o in f for o in only)]
+    first, implicit = {}, set()
+    for name in os.listdir(os.path.join(postbus.TOP, "plugins")):
+        path = os.path.join(postbus.TOP, "plugins", name, name + ".json")
+        listens = json.load(open(path)).get("listens", []) if os.path.exists(path) else []
+        if listens:
+            first[name] = listens[0]["name"]
+        implicit |= {l["name"] for l in listens if l.get("tls") == "implicit"}
+    server = postbus.Server()
+    server.password = postbus.PASSWORD
+    made = []
+
+    def new_user():
+        address = f"u{uuid.uuid4().hex[:12]}@demo.example"
+        server.ctl("mailbox", "create", address)
+        server.ctl("mailbox", "password", address, stdin=postbus.PASSWORD + "\n")
+        made.append(address)
+        return address
+
+    def put_message(user, subject):
+        i = server.imap(user)
+        i.append("INBOX", None, None, postbus.message(subject, to=user))
+        i.logout()
+    server.put_message = put_message
+    try:
+        passed, failed = talk.run_files(files, server, lambda p: first[p.split(os.sep)[-3]], new_user, implicit)
+        if server.stop():
+            failed += 1
+            print("FAILED: postbusd ended badly")
+        if failed:
+            print(server.log()[-8000:])
+    finally:
+        if server.process.poll() is None:
+            server.kill()
+        server.remove()
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(1 if failed else 0 if passed else 77)
+
+
+main()
