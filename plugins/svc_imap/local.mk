@@ -33,5 +33,20 @@ svc_imap_la_SOURCES = \
 	%D%/utf7.c %D%/utf7.h \
 	%D%/view.c %D%/view.h
 dist_plugin_DATA += %D%/svc_imap.json
+
+check_PROGRAMS += %D%/tests/test_parse %D%/tests/test_fetch_plan %D%/tests/test_search
+TESTS += %D%/tests/test_parse %D%/tests/test_fetch_plan %D%/tests/test_search
+%C%_tests_test_parse_CPPFLAGS = $(CPPFLAGS_TEST)
+%C%_tests_test_parse_CFLAGS = $(CFLAGS_TEST)
+%C%_tests_test_parse_LDADD = $(LIBS_TEST)
+%C%_tests_test_parse_SOURCES = %D%/tests/test_parse.c %D%/list.c %D%/parse.c %D%/set.c %D%/utf7.c
+%C%_tests_test_fetch_plan_CPPFLAGS = $(CPPFLAGS_TEST)
+%C%_tests_test_fetch_plan_CFLAGS = $(CFLAGS_TEST)
+%C%_tests_test_fetch_plan_LDADD = $(LIBS_TEST)
+%C%_tests_test_fetch_plan_SOURCES = %D%/tests/test_fetch_plan.c %D%/fetch_plan.c %D%/parse.c %D%/utf7.c
+%C%_tests_test_search_CPPFLAGS = $(CPPFLAGS_TEST)
+%C%_tests_test_search_CFLAGS = $(CFLAGS_TEST)
+%C%_tests_test_search_LDADD = $(LIBS_TEST)
+%C%_tests_test_search_SOURCES = %D%/tests/test_search.c %D%/search_parse.c %D%/parse.c %D%/set.c %D%/utf7.c
 endif
 EXTRA_DIST += %D%/README.md
