@@ -66,16 +66,22 @@ static int line(struct pb_session *s, struct pb_str text)
 	long blank;
 
 	if (s->protocol->split) {
-		if (s->protocol->split(s, text, &verb, &args) != 0)
-			return PB_NEXT;
+		int rc = s->protocol->split(s, text, &verb, &args);
+
+		if (rc != 0)
+			return rc == PB_CLOSE ? PB_CLOSE : PB_NEXT;
 	} else {
 		blank = pb_str_find(text, ' ', 0);
 		verb = blank < 0 ? text : pb_str_head(text, (size_t)blank);
 		args = blank < 0 ? PB_NOSTR : pb_str_skip(text, (size_t)blank + 1);
 	}
 	session_begin_command(s, verb);
-	if (s->protocol->before && s->protocol->before(s, verb) != 0)
-		return PB_NEXT;
+	if (s->protocol->before) {
+		int rc = s->protocol->before(s, verb);
+
+		if (rc != 0)
+			return rc == PB_CLOSE ? PB_CLOSE : PB_NEXT;
+	}
 	return command(s, verb, args);
 }
 

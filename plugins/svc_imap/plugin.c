@@ -40,8 +40,7 @@ static int split(struct pb_session *s, struct pb_str line, struct pb_str *ret_ve
 			im->tag = pb_arena_str(pb_session_arena(s), line).ptr;
 			im->tag_len = (uint32_t)(tag < 1000 ? tag : 1000);
 		}
-		imap_bad(s, im->tag_len ? "Missing command" : "Invalid tag");
-		return -1;
+		return imap_bad(s, im->tag_len ? "Missing command" : "Invalid tag") == PB_CLOSE ? PB_CLOSE : -1;
 	}
 	im->tag = pb_arena_str(pb_session_arena(s), pb_str_head(line, tag)).ptr;
 	im->tag_len = (uint32_t)tag;
@@ -51,15 +50,6 @@ static int split(struct pb_session *s, struct pb_str line, struct pb_str *ret_ve
 	*ret_verb = pb_str_head(rest, verb);
 	*ret_args = pb_str_skip(rest, verb + 1);
 	return 0;
-}
-
-/* Malformed lines end a session as well, but split cannot: the next command does. */
-static int before(struct pb_session *s, struct pb_str verb)
-{
-	(void)verb;
-	if (imap_of(s)->errors < imap_plugin_of(s)->errors_max)
-		return 0;
-	return PB_CLOSE;
 }
 
 static int refuse(struct pb_session *s, enum pb_refusal why, struct pb_str verb, struct pb_str args)
@@ -206,7 +196,6 @@ static const struct pb_protocol imap_protocol = {
 	.goodbye = goodbye,
 	.secured = secured,
 	.closed = closed,
-	.before = before,
 };
 
 static const struct pb_protocol *const protocols[] = { &imap_protocol, NULL };

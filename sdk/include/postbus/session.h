@@ -69,14 +69,15 @@ struct pb_protocol {
 	uint32_t errors_max;		/* pb_session_error so many times: PB_BYE_ERRORS; 0: 10 */
 
 	int (*greet)(struct pb_session *s);	/* connection is there (and TLS, if implicit); a state's first words */
-	/* Optional: find verb and args of a line (IMAP: skip the tag). Non-zero: the line was answered or is malformed (the framework counts nothing). */
+	/* Optional: find verb and args of a line (IMAP: skip the tag). Non-zero: the line was answered or is malformed (the framework
+	 * counts nothing); PB_CLOSE: and the session ends. */
 	int (*split)(struct pb_session *s, struct pb_str line, struct pb_str *ret_verb, struct pb_str *ret_args);
 	/* Answer a line that runs no command; the framework counted an error already. Gives PB_NEXT or PB_CLOSE. */
 	int (*refuse)(struct pb_session *s, enum pb_refusal why, struct pb_str verb, struct pb_str args);
 	void (*goodbye)(struct pb_session *s, enum pb_goodbye why);	/* last words; the framework closes */
 	void (*secured)(struct pb_session *s);	/* STARTTLS is done: forget what was learnt in the clear; may be NULL */
 	void (*closed)(struct pb_session *s);	/* free what session data owns; called once, in every case; no output */
-	/* Optional: called before each command on a worker (after split): non-zero answers instead of the command. */
+	/* Optional: called before each command on a worker (after split): non-zero answers instead of the command; PB_CLOSE: and the session ends. */
 	int (*before)(struct pb_session *s, struct pb_str verb);
 };
 
