@@ -119,8 +119,10 @@ int engine_verify(struct engine *e, void (*tell)(void *arg, const char *finding)
 int engine_compact(struct engine *e, bool *ret_more, struct pb_error *err);
 
 struct engine_stats {
-	uint64_t flushes, tickets, bytes_written, bodies, body_bytes, dead_bytes, segments, log_bytes;
+	uint64_t flushes, tickets, bytes_written, bodies, body_bytes;	/* since the engine was opened */
+	uint64_t dead_bytes, segments, log_bytes;	/* dead: as far as it is known yet */
 	bool readonly;			/* a flush failed or there is no room */
+	char notice[200];		/* what opening had to mend, in words, or empty: whoever opened logs it */
 };
 void engine_stats(struct engine *e, struct engine_stats *ret);
 void engine_close(struct engine *e);		/* flushes; NULL is fine */
@@ -131,7 +133,11 @@ struct engine_options {
 	const char *dir;		/* bdb: the store's directory; made if missing */
 	uint64_t cache_bytes;		/* 0: 64 MiB */
 	uint64_t segment_bytes;		/* 0: 64 MiB */
-	bool unsafe_ack;		/* tests only: tickets count as durable before the flush, to prove that the power-cut test can fail */
+	uint64_t log_bytes;		/* of one file of the log; 0: 16 MiB */
+	/* tests only */
+	bool unsafe_ack;		/* tickets count as durable before the flush, to prove that the power-cut test can fail */
+	bool deadlock_first;		/* every first attempt of a batch is made again, as if it had met a deadlock */
+	uint64_t (*room)(const char *dir);	/* bytes that are free on the disk; NULL: what the system says */
 };
 int engine_bdb_open(const struct engine_options *o, struct engine **ret, struct pb_error *err);
 int engine_memory_open(const struct engine_options *o, struct engine **ret, struct pb_error *err);

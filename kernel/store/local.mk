@@ -1,14 +1,7 @@
 # one room of the kernel
-libkernel_la_SOURCES += %D%/engine.h
 libkernel_la_SOURCES += %D%/mailstore.h
 libkernel_la_SOURCES += %D%/queue_id.c %D%/queue_id.h %D%/timeline.c %D%/timeline.h %D%/timeline_file.h %D%/timeline_find.c
-libkernel_la_SOURCES += \
-	%D%/engine.h \
-	%D%/engine_ops.h \
-	%D%/engine.c \
-	%D%/engine_memory.c \
-	%D%/sorted.h \
-	%D%/sorted.c
+include %D%/engines.mk
 libkernel_la_SOURCES += \
 	%D%/account.c \
 	%D%/body.c \

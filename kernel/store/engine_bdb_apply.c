@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Writing: the guarded batch, the transaction that carries it, and the reference rows of bodies. It becomes durable in engine_bdb_committer.c.
+ */
+#include "kernel/store/engine_bdb.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <time.h>
+
+pthread_mutex_t *bdb_stripe(struct bdb *b, struct pb_str entity)
+{
+	return &b->stripes[pb_str_hash(entity) % STRIPES];
+}
+
+static void pause_before(unsigned attempt)
+{
+	uint32_t random;
+
+	pb_random(&random, sizeof(random));
+	long limit = 20000L << (attempt < 9 ? attempt : 9);	/* up to 20 us at first, 10 ms at last */
+	struct timespec t = { 0, random % limit };
+	nanosleep(&t, NULL);
+}
+
+int bdb_transact(struct bdb *b, int (*work)(struct bdb *b, DB_TXN *txn, void *arg, struct pb_error *err), void *arg, engine_ticket *ret_ticket, struct pb_error *err)
+{
+	for (unsigned attempt = 0;; attempt++) {
+		DB_TXN *txn;
+		int r = bdb_failed(b, err);
+
+		if (r)
+			return r;
+		r = b->env->txn_begin(b->env, NULL, &txn, DB_TXN_NOSYNC);
+		if (r)
+			return bdb_fail(b, err, r, "beginning a transaction");
+		r = work(b, txn, arg, err);
+		if (!r && attempt == 0 && b->deadlock_first)
+			r = DB_LOCK_DEADLOCK;
+		if (!r) {
+			r = txn->commit(txn, DB_TXN_NOSYNC);
+			if (r)
+				return bdb_fail(b, err, r, "committing");
+			engine_ticket ticket = bdb_ticket(b);
+			if (ret_ticket)
+				*ret_ticket = ticket;
+			return 0;
+		}
+		int r2 = txn->abort(txn);
+		if (r2)
+			return bdb_fail(b, err, r2, "giving up a transaction");
+		if (r == BDB_REFUSED)
+			return err->code;
+		if (r != DB_LOCK_DEADLOCK && r != DB_LOCK_NOTGRANTED)
+			return bdb_fail(b, err, r, "writing");
+		pause_before(attempt);
+	}
+}
+
+/* ---- references ---- */
+
+enum { FEW = 16 };
+
+struct apply {
+	const struct engine_batch *batch;
+	uint64_t version;		/* after it */
+	struct pb_buf buf;		/* what is read */
+	struct pb_buf mark;
+	struct {
+		struct body_id at;	/* where the room is that is dead now */
+	} few[FEW], *dead;
+	size_t ndead, dead_room;
+};
+
+static void dead_add(struct apply *a, const struct body_id *id)
+{
+	if (a->ndead == a->dead_room) {
+		size_t room = a->dead_room * 2;
+		void *old = a->dead == a->few ? NULL : a->dead;
+		void *fresh = pb_realloc(old, room * sizeof(a->few[0]));
+
+		if (!old)
+			memcpy(fresh, a->few, sizeof(a->few));
+		a->dead = fresh;
+		a->dead_room = room;
+	}
+	a->dead[a->ndead++].at = *id;
+}
+
+static bool is_fresh(struct bdb *b, const struct body_id *id)
+{
+	struct segment *g = segments_pin(&b->segments, id->segment);
+	bool fresh = g && id->offset < g->size && segment_bit(&g->fresh, id->offset);
+
+	if (g)
+		segment_unpin(&b->segments, g);
+	return fresh;
+}
+
+static void set_fresh(struct bdb *b, const struct body_id *id, bool on)
+{
+	struct segment *g = segments_pin(&b->segments, id->segment);
+
+	if (!g)
+		return;
+	if (id->offset < g->size)
+		segment_bit_set(g, &g->fresh, id->offset, on);
+	segment_unpin(&b->segments, g);
+}
+
+static void mark_add(struct apply *a, const struct body_id *id)
+{
+	unsigned char bytes[24];
+	uint32_t head[4] = { LOG_MARK };
+
+	if (!a->mark.len)
+		pb_buf_add(&a->mark, head, sizeof(head));
+	le32_put(bytes, id->segment);
+	le32_put(bytes + 4, id->random);
+	le64_put(bytes + 8, id->offset);
+	le64_put(bytes + 16, id->size);
+	pb_buf_add(&a->mark, bytes, sizeof(bytes));
+}
+
+static int ref(struct bdb *b, DB_TXN *txn, struct apply *a, const struct body_id *id, struct pb_error *err)
+{
+	unsigned char key[REF_KEY], value[REF_ROW_MAX];
+	struct ref_row row = { .count = 1, .size = id->size };
+
+	ref_key_make(key, 'b', id->segment, id->offset);
+	DBT k = bdb_dbt(key, sizeof(key)), v = bdb_dbt(value, ref_row_pack(&row, value));
+	if (is_fresh(b, id)) {
+		int r = b->refs->put(b->refs, txn, &k, &v, DB_NOOVERWRITE);
+
+		if (!r)
+			mark_add(a, id);
+		if (r != DB_KEYEXIST)
+			return r;
+	}
+	int r = bdb_fetch(b->refs, txn, key, sizeof(key), &a->buf, DB_RMW);
+	if (r == DB_NOTFOUND) {
+		pb_fail(err, PB_ENOTFOUND, "a body that a row is to name is not there (segment %" PRIu32 ", offset %" PRIu64 ")", id->segment, id->offset);
+		return BDB_REFUSED;
+	}
+	if (r)
+		return r;
+	if (!ref_row_unpack(&row, a->buf.ptr, a->buf.len)) {
+		pb_fail(err, PB_ECORRUPT, "a body's reference row is malformed (segment %" PRIu32 ", offset %" PRIu64 ")", id->segment, id->offset);
+		return BDB_REFUSED;
+	}
+	row.count++;
+	v = bdb_dbt(value, ref_row_pack(&row, value));
+	return b->refs->put(b->refs, txn, &k, &v, 0);
+}
+
+static int unref(struct bdb *b, DB_TXN *txn, struct apply *a, const struct body_id *id)
+{
+	unsigned char key[REF_KEY], value[REF_ROW_MAX], moved[REF_KEY];
+	struct ref_row row;
+
+	ref_key_make(key, 'b', id->segment, id->offset);
+	DBT k = bdb_dbt(key, sizeof(key));
+	int r = bdb_fetch(b->refs, txn, key, sizeof(key), &a->buf, DB_RMW);
+	if (r || !ref_row_unpack(&row, a->buf.ptr, a->buf.len))
+		return r == DB_NOTFOUND ? 0 : r;
+	if (row.count > 1) {
+		row.count--;
+		DBT v = bdb_dbt(value, ref_row_pack(&row, value));
+		return b->refs->put(b->refs, txn, &k, &v, 0);
+	}
+	r = b->refs->del(b->refs, txn, &k, 0);
+	if (!r && row.moved) {
+		ref_key_make(moved, 'm', row.now.segment, row.now.offset);
+		DBT m = bdb_dbt(moved, sizeof(moved));
+		r = b->refs->del(b->refs, txn, &m, 0);
+		r = r == DB_NOTFOUND ? 0 : r;
+	}
+	dead_add(a, row.moved ? &row.now : id);
+	return r;
+}
+
+/* After the commit: room that died, and bodies that are not new any more. */
+static void settle(struct bdb *b, struct apply *a)
+{
+	for (size_t i = 0; i < a->ndead; i++) {
+		struct segment *g = segments_pin(&b->segments, a->dead[i].at.segment);
+
+		if (!g)
+			continue;
+		atomic_fetch_add(&g->dead, record_room(a->dead[i].at.size));
+		segment_unpin(&b->segments, g);
+	}
+	for (size_t i = 0; a->mark.len && i < a->batch->nref; i++)
+		set_fresh(b, &a->batch->ref[i], false);
+}
+
+/* ---- the batch ---- */
+
+static int conflict(struct pb_error *err, const char *what, struct pb_str entity)
+{
+	pb_fail(err, PB_ECONFLICT, "%s in %.*s", what, PB_FMT(entity));
+	return BDB_REFUSED;
+}
+
+static int read_head(struct bdb *b, DB_TXN *txn, struct apply *a, struct row_key *key, struct pb_error *err)
+{
+	const struct engine_batch *batch = a->batch;
+
+	row_key_make(key, batch->entity, ROW_HEADER, PB_NOSTR);
+	int r = bdb_fetch(b->rows, txn, key->bytes, key->len, &a->buf, DB_RMW);
+	if (r && r != DB_NOTFOUND)
+		return r;
+	if (!r && (a->buf.len < HEADER_FIXED || a->buf.ptr[0] != STORE_FORMAT)) {
+		pb_fail(err, PB_ECORRUPT, "the head of %.*s is malformed", PB_FMT(batch->entity));
+		return BDB_REFUSED;
+	}
+	uint64_t version = r ? 0 : le64_get(a->buf.ptr + 1);
+	if (batch->expect != ENGINE_ANY && batch->expect != version) {
+		pb_fail(err, PB_ECONFLICT, "entity %.*s has version %" PRIu64 ", not %" PRIu64, PB_FMT(batch->entity), version, batch->expect);
+		return BDB_REFUSED;
+	}
+	if (r)
+		pb_buf_reset(&a->buf);
+	a->version = version + 1;
+	return 0;
+}
+
+/* The header that was read is still in a->buf. */
+static int write_head(struct bdb *b, DB_TXN *txn, struct apply *a, const struct row_key *key)
+{
+	struct pb_str header = a->batch->header ? *a->batch->header : pb_str_skip(pb_buf_str(&a->buf), HEADER_FIXED);
+	PB_AUTOBUF(fresh);
+	char few[256], *at = few;
+
+	if (HEADER_FIXED + header.len > sizeof(few)) {
+		pb_buf_reserve(&fresh, HEADER_FIXED + header.len);
+		at = fresh.ptr;
+	}
+	at[0] = STORE_FORMAT;
+	le64_put(at + 1, a->version);
+	if (header.len)
+		memcpy(at + HEADER_FIXED, header.ptr, header.len);
+	DBT k = bdb_dbt(key->bytes, key->len), v = bdb_dbt(at, HEADER_FIXED + header.len);
+	return b->rows->put(b->rows, txn, &k, &v, 0);
+}
+
+static int guards(struct bdb *b, DB_TXN *txn, struct apply *a, struct row_key *key, struct pb_error *err)
+{
+	const struct engine_batch *batch = a->batch;
+	int r;
+
+	for (size_t i = 0; i < batch->nabsent; i++) {
+		row_key_make(key, batch->entity, ROW_ROW, batch->absent[i]);
+		DBT k = bdb_dbt(key->bytes, key->len);
+		r = b->rows->exists(b->rows, txn, &k, DB_RMW);
+		if (!r)
+			return conflict(err, "a row that must not be there is", batch->entity);
+		if (r != DB_NOTFOUND)
+			return r;
+	}
+	for (size_t i = 0; i < batch->nequal; i++) {
+		row_key_make(key, batch->entity, ROW_ROW, batch->equal[i].key);
+		r = bdb_fetch(b->rows, txn, key->bytes, key->len, &a->buf, DB_RMW);
+		if (r && r != DB_NOTFOUND)
+			return r;
+		if (r || !pb_str_eq(pb_buf_str(&a->buf), batch->equal[i].value))
+			return conflict(err, "a row is not as it was", batch->entity);
+	}
+	return 0;
+}
+
+static int rows(struct bdb *b, DB_TXN *txn, struct apply *a, struct row_key *key)
+{
+	const struct engine_batch *batch = a->batch;
+	int r = 0;
+
+	for (size_t i = 0; !r && i < batch->nremove; i++) {
+		row_key_make(key, batch->entity, ROW_ROW, batch->remove[i]);
+		DBT k = bdb_dbt(key->bytes, key->len);
+		r = b->rows->del(b->rows, txn, &k, 0);
+		r = r == DB_NOTFOUND ? 0 : r;
+	}
+	for (size_t i = 0; !r && i < batch->nput; i++) {
+		row_key_make(key, batch->entity, ROW_ROW, batch->put[i].key);
+		DBT k = bdb_dbt(key->bytes, key->len), v = bdb_dbt(batch->put[i].value.ptr, batch->put[i].value.len);
+		r = b->rows->put(b->rows, txn, &k, &v, 0);
+	}
+	return r;
+}
+
+/* Reference rows come last, because all who deliver at the same time write to the same page of them, and the commit frees it. */
+static int apply_work(struct bdb *b, DB_TXN *txn, void *arg, struct pb_error *err)
+{
+	struct apply *a = arg;
+	const struct engine_batch *batch = a->batch;
+	struct row_key key;
+
+	pb_buf_reset(&a->mark);
+	a->ndead = 0;
+	int r = read_head(b, txn, a, &key, err);
+	if (!r)
+		r = write_head(b, txn, a, &key);
+	if (!r)
+		r = guards(b, txn, a, &key, err);
+	if (!r)
+		r = rows(b, txn, a, &key);
+	for (size_t i = 0; !r && i < batch->nref; i++)
+		r = ref(b, txn, a, &batch->ref[i], err);
+	for (size_t i = 0; !r && i < batch->nunref; i++)
+		r = unref(b, txn, a, &batch->unref[i]);
+	if (!r && a->mark.len) {
+		DBT mark = bdb_dbt(a->mark.ptr, a->mark.len);
+		DB_LSN lsn;
+
+		r = b->env->log_put(b->env, &lsn, &mark, 0);
+	}
+	return r;
+}
+
+int bdb_apply(struct engine *e, const struct engine_batch *batch, uint64_t *ret_version, engine_ticket *ret_ticket, struct pb_error *err)
+{
+	struct bdb *b = bdb_of(e);
+	struct apply a = { .batch = batch, .dead_room = FEW };
+	struct pb_error own;
+	bool shrinks = !batch->nref && (batch->nremove || batch->nunref);
+
+	a.dead = a.few;
+	if (!shrinks && !bdb_has_room(b))
+		return pb_fail(err, PB_EFULL, "the disk of %s is full", b->dir);
+	pthread_mutex_t *stripe = bdb_stripe(b, batch->entity);
+	pthread_mutex_lock(stripe);
+	int r = bdb_transact(b, apply_work, &a, ret_ticket, err ? err : &own);
+	if (!r)
+		settle(b, &a);
+	pthread_mutex_unlock(stripe);
+	if (!r && ret_version)
+		*ret_version = a.version;
+	pb_buf_free(&a.buf);
+	pb_buf_free(&a.mark);
+	if (a.dead != a.few)
+		free(a.dead);
+	return r;
+}
+
+/* ---- drop ---- */
+
+enum { DROP_STEP = 1000 };
+
+struct drop {
+	struct row_key from, end;
+	struct pb_str first, last;
+	bool more;
+};
+
+/* The head goes last, so that an entity which a crash left half dropped can be dropped again. */
+static int drop_work(struct bdb *b, DB_TXN *txn, void *arg, struct pb_error *err)
+{
+	struct drop *d = arg;
+	struct row_key key = d->from;
+	DBC *c;
+	int n = 0;
+
+	(void)err;
+	int r = b->rows->cursor(b->rows, txn, &c, 0);
+	if (r)
+		return r;
+	DBT k = bdb_into(key.bytes, sizeof(key.bytes)), v = bdb_into(NULL, 0);
+	k.size = key.len;
+	v.flags |= DB_DBT_PARTIAL;
+	for (r = c->get(c, &k, &v, DB_SET_RANGE | DB_RMW); !r && n < DROP_STEP; n++) {
+		if (pb_str_cmp(pb_str((char *)key.bytes, k.size), d->last) >= 0)
+			break;
+		r = c->del(c, 0);
+		if (!r)
+			r = c->get(c, &k, &v, DB_NEXT | DB_RMW);
+	}
+	d->more = n == DROP_STEP;
+	int r2 = c->close(c);
+	r = r == DB_NOTFOUND ? 0 : r;
+	if (!r && !r2 && !d->more) {
+		row_key_make(&key, d->first, ROW_HEADER, PB_NOSTR);
+		DBT head = bdb_dbt(key.bytes, key.len);
+		r = b->rows->del(b->rows, txn, &head, 0);
+		r = r == DB_NOTFOUND ? 0 : r;
+	}
+	return r ? r : r2;
+}
+
+int bdb_drop(struct engine *e, struct pb_str entity, struct pb_error *err)
+{
+	struct bdb *b = bdb_of(e);
+	struct drop d = { .first = entity };
+	pthread_mutex_t *stripe = bdb_stripe(b, entity);
+	struct pb_error own;
+	int r;
+
+	row_key_make(&d.from, entity, ROW_ROW, PB_NOSTR);
+	row_key_make(&d.end, entity, ROW_END, PB_NOSTR);
+	d.last = pb_str((char *)d.end.bytes, d.end.len);
+	do {
+		pthread_mutex_lock(stripe);
+		r = bdb_transact(b, drop_work, &d, NULL, err ? err : &own);
+		pthread_mutex_unlock(stripe);
+	} while (!r && d.more);
+	return r;
+}

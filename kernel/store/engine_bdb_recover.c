@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What a crash left of the log: read from its end back to the last whole flush, test the bodies that later batches brought, and cut the log before the
+ * first batch whose body did not reach the disk. What stays is a prefix of the batches; Berkeley DB's own recovery then runs on it.
+ */
+#include "kernel/store/engine_bdb.h"
+
+#include <errno.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LOG_HEAD = 16, MARK_BODY = 24, FLUSH_RECORD = 28 };	/* of our records: what Berkeley DB wants in front */
+
+static uint32_t type_of(const DBT *record)
+{
+	uint32_t type = 0;
+
+	if (record->size >= LOG_HEAD)
+		memcpy(&type, record->data, sizeof(type));
+	return type;
+}
+
+/* Did every body that this mark names reach its segment whole? */
+static bool mark_good(struct bdb *b, const DBT *record)
+{
+	const char *at = (const char *)record->data + LOG_HEAD;
+	bool good = (record->size - LOG_HEAD) % MARK_BODY == 0;
+
+	for (size_t left = record->size - LOG_HEAD; good && left; left -= MARK_BODY, at += MARK_BODY) {
+		struct segment *g = segments_pin(&b->segments, le32_get(at));
+		struct record r;
+		const char *map;
+
+		if (!g)
+			return false;
+		good = !g->damaged && segment_map(&b->segments, g, &map, NULL) == 0 && record_at(map, g->size, g->number, le64_get(at + 8), &r)
+			&& r.random == le32_get(at + 4) && r.size == le64_get(at + 16) && record_body_good(map, &r);
+		segment_unpin(&b->segments, g);
+	}
+	return good;
+}
+
+/* The log's last flush record says up to where everything was durable; 0 where there is none. */
+static int last_flush(struct bdb *b, DB_LOGC *c, DB_LSN *ret)
+{
+	DBT record = { .flags = DB_DBT_REALLOC };
+	DB_LSN lsn;
+	int r;
+
+	*ret = (DB_LSN) { 0, 0 };
+	for (r = c->get(c, &lsn, &record, DB_LAST); !r; r = c->get(c, &lsn, &record, DB_PREV))
+		if (type_of(&record) == LOG_FLUSH && record.size >= FLUSH_RECORD) {
+			uint64_t durable = le64_get((char *)record.data + LOG_HEAD);
+
+			*ret = (DB_LSN) { durable >> 32, (uint32_t)durable };
+			b->sync_from = le32_get((char *)record.data + LOG_HEAD + 8);
+			break;
+		}
+	free(record.data);
+	return r == DB_NOTFOUND ? 0 : r;
+}
+
+/* From there on: the first mark that is not good. *ret stays as it is where all are. */
+static int first_broken(struct bdb *b, DB_LOGC *c, DB_LSN from, DB_LSN *ret, bool *ret_broken)
+{
+	DBT record = { .flags = DB_DBT_REALLOC };
+	DB_LSN lsn = from;
+	int r = from.file ? c->get(c, &lsn, &record, DB_SET) : DB_NOTFOUND;
+
+	/* The file it lay in may be gone, because a checkpoint made it needless. */
+	if (r)
+		r = c->get(c, &lsn, &record, DB_FIRST);
+	*ret_broken = false;
+	for (; !r; r = c->get(c, &lsn, &record, DB_NEXT))
+		if (type_of(&record) == LOG_MARK && !mark_good(b, &record)) {
+			*ret = lsn;
+			*ret_broken = true;
+			break;
+		}
+	free(record.data);
+	return r == DB_NOTFOUND ? 0 : r;
+}
+
+/* Where the log ends as far as its checks say, and before which record it is to be cut. */
+static int find_end(struct bdb *b, const char *home, DB_LSN *ret, bool *ret_broken)
+{
+	DB_ENV *env;
+	DB_LOGC *c = NULL;
+	DB_LOG_STAT *stat = NULL;
+	DB_LSN durable;
+	int r = db_env_create(&env, 0);
+
+	if (r)
+		return r;
+	env->set_errfile(env, NULL);
+	env->set_errcall(env, NULL);
+	/* An environment of nothing but the log, in memory: it writes nothing. */
+	r = env->open(env, home, DB_CREATE | DB_PRIVATE | DB_INIT_LOG, 0600);
+	if (!r)
+		r = env->log_stat(env, &stat, 0);
+	if (!r) {
+		*ret = (DB_LSN) { stat->st_cur_file, stat->st_cur_offset };
+		r = env->log_cursor(env, &c, 0);
+	}
+	if (!r)
+		r = last_flush(b, c, &durable);
+	if (!r)
+		r = first_broken(b, c, durable, ret, ret_broken);
+	if (c)
+		c->close(c, 0);
+	free(stat);
+	int r2 = env->close(env, 0);
+	return r ? r : r2;
+}
+
+/* ---- log files ---- */
+
+static uint32_t log_number(const char *name)
+{
+	uint32_t n;
+	int end = 0;
+
+	return sscanf(name, "log.%10" SCNu32 "%n", &n, &end) == 1 && end == 14 && !name[end] ? n : 0;
+}
+
+static uint32_t newest_log(struct bdb *b, uint32_t above, bool remove)
+{
+	DIR *d = fdopendir(dup(b->db_dir));
+	uint32_t newest = 0;
+
+	if (!d)
+		return 0;
+	rewinddir(d);
+	for (struct dirent *at; (at = readdir(d));) {
+		uint32_t n = log_number(at->d_name);
+
+		if (n > newest)
+			newest = n;
+		if (remove && n > above)
+			unlinkat(b->db_dir, at->d_name, 0);
+	}
+	closedir(d);
+	return newest;
+}
+
+/* Nothing behind the end may ever be taken for a record again: later files go first, the rest of the last one becomes zeros. */
+static int cut(struct bdb *b, DB_LSN end)
+{
+	static const char zeros[64 << 10];
+	char name[32];
+	struct stat st;
+
+	newest_log(b, end.file, true);
+	if (fsync(b->db_dir))
+		return errno;
+	snprintf(name, sizeof(name), "log.%010" PRIu32, end.file);
+	int fd = openat(b->db_dir, name, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : errno;
+	int errnum = fstat(fd, &st) ? errno : 0;
+	for (off_t at = end.offset; !errnum && at < st.st_size;) {
+		off_t left = st.st_size - at;
+		ssize_t n = pwrite(fd, zeros, left < (off_t)sizeof(zeros) ? (size_t)left : sizeof(zeros), at);
+
+		if (n <= 0)
+			errnum = n ? errno : ENOSPC;
+		at += n;
+	}
+	if (!errnum && fdatasync(fd))
+		errnum = errno;
+	close(fd);
+	return errnum;
+}
+
+/* A log file that was made just before the power went may have no readable beginning; then nothing in it was ever flushed. It is set aside, not removed. */
+static bool set_aside(struct bdb *b)
+{
+	uint32_t newest = newest_log(b, 0, false);
+	char name[32], aside[48];
+
+	if (newest < 2)
+		return false;
+	snprintf(name, sizeof(name), "log.%010" PRIu32, newest);
+	snprintf(aside, sizeof(aside), "damaged-%s", name);
+	if (renameat(b->db_dir, name, b->db_dir, aside))
+		return false;
+	snprintf(b->notice, sizeof(b->notice), "the newest log file had no readable beginning and was set aside as %s", aside);
+	return true;
+}
+
+int bdb_log_recover(struct bdb *b, struct pb_error *err)
+{
+	char home[4096];
+	DB_LSN end = { 0, 0 };
+	bool broken = false;
+
+	if (!newest_log(b, 0, false))
+		return 0;
+	snprintf(home, sizeof(home), "%s/db", b->dir);
+	int r = find_end(b, home, &end, &broken);
+	if (r && set_aside(b))
+		r = find_end(b, home, &end, &broken);
+	if (r)
+		return bdb_fail(b, err, r, "reading the log");
+	if (!end.file)
+		return 0;
+	if (broken)
+		snprintf(b->notice, sizeof(b->notice), "the log was cut at %" PRIu32 "/%" PRIu32 ": bodies of later batches, none of them acknowledged, did not reach the disk",
+			end.file, end.offset);
+	r = cut(b, end);
+	return r ? pb_fail_errno(err, r, "cutting the log of %s", b->dir) : 0;
+}

@@ -1,0 +1,28 @@
+# the engines and their tests
+libkernel_la_SOURCES += \
+	%D%/engine.h \
+	%D%/engine_ops.h \
+	%D%/engine.c \
+	%D%/engine_memory.c \
+	%D%/sorted.h \
+	%D%/sorted.c
+libkernel_la_SOURCES += \
+	%D%/engine_bdb.h \
+	%D%/engine_bdb.c \
+	%D%/engine_bdb_apply.c \
+	%D%/engine_bdb_backup.c \
+	%D%/engine_bdb_bodies.c \
+	%D%/engine_bdb_committer.c \
+	%D%/engine_bdb_env.c \
+	%D%/engine_bdb_recover.c \
+	%D%/engine_bdb_scan.c \
+	%D%/segment.h \
+	%D%/segment.c \
+	%D%/segment_record.c
+
+check_PROGRAMS += test_engine
+TESTS += test_engine
+test_engine_SOURCES = %D%/tests/test_engine.c %D%/tests/scratch.h
+test_engine_CPPFLAGS = $(CPPFLAGS_TEST)
+test_engine_CFLAGS = $(CFLAGS_TEST)
+test_engine_LDADD = $(LIBS_TEST)
