@@ -21,3 +21,10 @@ libkernel_la_SOURCES += \
 	%D%/timers.c %D%/timers.h \
 	%D%/tls.c \
 	%D%/wire.c %D%/wire.h
+
+check_PROGRAMS += kernel/session/tests/test_session
+TESTS += kernel/session/tests/test_session
+kernel_session_tests_test_session_SOURCES = %D%/tests/test_session.c %D%/tests/toy.c %D%/tests/toy.h
+kernel_session_tests_test_session_CPPFLAGS = $(CPPFLAGS_TEST)
+kernel_session_tests_test_session_CFLAGS = $(CFLAGS_TEST)
+kernel_session_tests_test_session_LDADD = $(LIBS_TEST)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include "kernel/session/internal.h"
 
@@ -53,6 +54,23 @@ static struct sessions_options defaults(const struct sessions_options *o)
 	return d;
 }
 
+/* Each connection is a descriptor: take as many as the hard limit gives. */
+static void raise_descriptors(struct sessions *ss)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+		return;
+	if (r.rlim_cur < r.rlim_max) {
+		r.rlim_cur = r.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &r) != 0)
+			getrlimit(RLIMIT_NOFILE, &r);
+	}
+	if (r.rlim_cur < ss->o.connections_max + 200)
+		log_line(ss->log, PB_WARNING, NULL, "descriptors.few", "limit=%llu connections_max=%u help=\"raise LimitNOFILE\"", (unsigned long long)r.rlim_cur,
+			 ss->o.connections_max);
+}
+
 int sessions_open(struct kernel *kernel, const struct sessions_options *o, struct sessions **ret, struct pb_error *err)
 {
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.u64 = (uint64_t)KEY_TIMERS << KEY_KIND_SHIFT };
@@ -65,6 +83,7 @@ int sessions_open(struct kernel *kernel, const struct sessions_options *o, struc
 	ss->log = kernel->log;
 	ss->o = defaults(o);
 	pthread_mutex_init(&ss->lock, NULL);
+	raise_descriptors(ss);
 	slots_open(&ss->slots);
 	sources_open(&ss->sources);
 	ss->opened = metric_declare(ss->log, METRIC_COUNTER, "postbus_sessions_total", NULL, "connections accepted");
