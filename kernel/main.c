@@ -1,6 +1,270 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* postbusd: the order of life, nothing else. */
-int main(void)
+/*
+ * postbusd: the order of life, nothing else.
+ *	manifests read, config checked, ports bound, privileges dropped, files confined, store recovered, plugins loaded and started,
+ *	system calls confined, control socket open, ready; and the same backwards.
+ */
+#include "config.h"
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "kernel/bus/bus.h"
+#include "kernel/clock/clock.h"
+#include "kernel/config/config.h"
+#include "kernel/control/control.h"
+#include "kernel/log/log.h"
+#include "kernel/plugin/plugins.h"
+#include "kernel/queue/queue.h"
+#include "kernel/sandbox.h"
+#include "kernel/session/sessions.h"
+#include "kernel/store/mailstore.h"
+#include "kernel/store/timeline.h"
+
+#define DRAIN_TIME (10 * PB_SECOND)
+
+enum mode { RUN, CHECK, OFFLINE };
+
+static const char usage[] = "Usage: postbusd -c FILE [--check | --offline]\n"
+			    "  -c, --config FILE  postbus.json of the home to serve\n"
+			    "      --check        check file and manifests, then end\n"
+			    "      --offline      no ports, no lanes: control requests on standard input, answers on standard output\n"
+			    "  -V, --version      print the version\n";
+
+static const char *config_file;
+
+static enum mode parse(int argc, char **argv)
 {
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' }, { "check", no_argument, NULL, 'k' },   { "offline", no_argument, NULL, 'o' },
+		{ "version", no_argument, NULL, 'V' },	    { "help", no_argument, NULL, 'h' },	   { NULL, 0, NULL, 0 },
+	};
+	enum mode mode = RUN;
+	int c;
+
+	config_file = getenv("POSTBUS_CONFIG");
+	while ((c = getopt_long(argc, argv, "c:Vh", options, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			config_file = optarg;
+			break;
+		case 'k':
+			mode = CHECK;
+			break;
+		case 'o':
+			mode = OFFLINE;
+			break;
+		case 'V':
+			puts("postbusd " PACKAGE_VERSION);
+			exit(0);
+		case 'h':
+			fputs(usage, stdout);
+			exit(0);
+		default:
+			fputs(usage, stderr);
+			exit(2);
+		}
+	}
+	if (optind != argc || !config_file) {
+		fputs(usage, stderr);
+		exit(2);
+	}
+	return mode;
+}
+
+static enum pb_level level_of(const struct config *c)
+{
+	const char *word = json_string_value(json_object_get(json_object_get(c->doc, "log"), "level"));
+
+	return !word || !strcmp(word, "info") ? PB_INFO : !strcmp(word, "debug") ? PB_DEBUG : !strcmp(word, "warning") ? PB_WARNING : PB_ERROR;
+}
+
+static long long number(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+/* ---- up ---- */
+
+static int open_sessions(struct kernel *k, struct pb_error *err)
+{
+	const json_t *limits = json_object_get(k->config->doc, "limits"), *list = json_object_get(k->config->doc, "certificates"), *one;
+	const struct sessions_options options = {
+		.workers_max = (unsigned)number(limits, "workers"),
+		.connections_max = (unsigned)number(limits, "connections"),
+		.per_source_max = (unsigned)number(limits, "per_source"),
+		.deadline = number(limits, "command_time") * PB_SECOND,
+		.rate_min = (unsigned)number(limits, "rate"),
+	};
+	struct certificate_files files[64];
+	size_t n = 0, i;
+	int rc;
+
+	if (sessions_open(k, &options, &k->sessions, err))
+		return err->code;
+	json_array_foreach (list, i, one) {
+		if (n == 64)
+			break;
+		files[n].cert = config_path(k->config, json_string_value(json_object_get(one, "cert")));
+		files[n].key = config_path(k->config, json_string_value(json_object_get(one, "key")));
+		n++;
+	}
+	rc = n ? sessions_certificates(k->sessions, files, n, err) : 0;
+	while (n--) {
+		free((char *)files[n].cert);
+		free((char *)files[n].key);
+	}
+	return rc;
+}
+
+static int open_store(struct kernel *k, struct pb_error *err)
+{
+	const json_t *store = json_object_get(k->config->doc, "store");
+	char *dir = config_path(k->config, "store"), *days = config_path(k->config, "timeline");
+	const struct engine_options options = { .dir = dir, .cache_bytes = (uint64_t)number(store, "cache") };
+	bool memory = !strcmp(json_string_value(json_object_get(store, "engine")), "memory");
+	int rc;
+
+	(void)((rc = (memory ? engine_memory_open : engine_bdb_open)(&options, &k->engine, err)) ||
+	       (rc = timeline_open(days, k->clock, (unsigned)number(k->config->doc, "timeline_days"), &k->timeline, err)) ||
+	       (rc = mailstore_open(k->engine, k->clock, k->log, (uint64_t)number(store, "folder_cache"), &k->mailstore, err)) || (rc = queue_open(k, &k->queue, err)));
+	free(dir);
+	free(days);
+	return rc;
+}
+
+static int confine_files(struct kernel *k, struct pb_error *err)
+{
+	int on = 0;
+
+	if (!json_is_true(json_object_get(k->config->doc, "sandbox")))
+		return 0;
+	if (sandbox_confine_files(k->config, PLUGINDIR, &on, err))
+		return err->code;
+	log_line(k->log, on ? PB_DEBUG : PB_WARNING, NULL, "sandbox.files", "landlock=%s", on ? "on" : "\"not offered by this kernel\"");
+	return 0;
+}
+
+static int go_up(struct kernel *k, enum mode mode, struct pb_error *err)
+{
+	int root = 0;
+
+	/* Landlock holds for threads made afterwards: it must come before sessions_open, which makes some. Binding needs no file rights. */
+	if (sandbox_lock_home(k->home, err) || confine_files(k, err) || open_sessions(k, err) || (mode == RUN && plugins_bind(k->plugins, err)) ||
+	    sandbox_drop_privileges(k->config, &root, err))
+		return err->code;
+	if (root && mode == RUN)
+		log_line(k->log, PB_WARNING, NULL, "privileges.kept", "user=root help=\"set user in postbus.json\"");
+	if (open_store(k, err) || bus_open(k, &k->bus, err) || control_open(k, &k->control, err) || plugins_start(k->plugins, mode == OFFLINE, err))
+		return err->code;
+	if (json_is_true(json_object_get(k->config->doc, "sandbox")) && sandbox_confine_calls(plugins_may_exec(k->plugins), err))
+		return err->code;
+	return mode == RUN ? control_serve(k->control, err) : 0;
+}
+
+/* ---- down ---- */
+
+static void go_down(struct kernel *k)
+{
+	if (k->plugins)
+		plugins_stop(k->plugins, DRAIN_TIME);
+	control_close(k->control);
+	bus_close(k->bus);
+	if (k->queue)
+		queue_close(k->queue);
+	if (k->mailstore)
+		mailstore_close(k->mailstore);
+	if (k->timeline)
+		timeline_close(k->timeline);
+	if (k->sessions)
+		sessions_close(k->sessions);
+	engine_close(k->engine);
+	plugins_close(k->plugins);
+}
+
+/* ---- ready ---- */
+
+static void say_ready(struct kernel *k)
+{
+	PB_AUTOBUF(ports);
+
+	plugins_ports(k->plugins, &ports);
+	log_line(k->log, PB_INFO, NULL, "ready", "pid=%d %s", (int)getpid(), pb_buf_z(&ports));
+	sandbox_notify("READY=1");
+}
+
+static void reread(struct kernel *k)
+{
+	struct pb_error err;
+	json_t *changes = NULL;
+
+	sandbox_notify("RELOADING=1");
+	if (plugins_reread(k->plugins, false, &changes, &err)) {
+		log_line(k->log, PB_ERROR, NULL, "reload.refused", "reason=%s help=\"the running configuration stays in force\"", pb_logq(pb_strz(err.text)));
+	} else {
+		char *text = json_dumps(changes, JSON_COMPACT);
+
+		log_line(k->log, PB_INFO, NULL, "reload.done", "result=%s", pb_logq(pb_strz(text)));
+		free(text);
+		json_decref(changes);
+	}
+	sandbox_notify("READY=1");
+}
+
+static void serve(struct kernel *k, const sigset_t *signals)
+{
+	say_ready(k);
+	for (;;) {
+		int got = sigwaitinfo(signals, NULL);
+
+		if (got == SIGHUP)
+			reread(k);
+		else if (got > 0)
+			break;
+	}
+	sandbox_notify("STOPPING=1");
+	log_line(k->log, PB_INFO, NULL, "stopping", "pid=%d", (int)getpid());
+}
+
+int main(int argc, char **argv)
+{
+	enum mode mode = parse(argc, argv);
+	struct kernel k = { .clock = clock_system() };
+	struct pb_error err = { 0 };
+	sigset_t signals;
+
+	umask(077);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	if (mode == RUN)
+		sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+
+	if (config_read(config_file, &k.config, &err)) {
+		fprintf(stderr, "postbusd: %s\n", err.text);
+		return 1;
+	}
+	k.home = k.config->home;
+	k.log = log_new(2, level_of(k.config), getenv("JOURNAL_STREAM") != NULL);
+	if (plugins_open(&k, &k.plugins, &err) || (mode != CHECK && go_up(&k, mode, &err))) {
+		fprintf(stderr, "postbusd: %s\n", err.text);
+		if (mode != CHECK)
+			go_down(&k);
+		config_free(k.config);
+		log_free(k.log);
+		return 1;
+	}
+	if (mode == RUN)
+		serve(&k, &signals);
+	else if (mode == OFFLINE)
+		control_pipe(k.control, 0, 1);
+	go_down(&k);
+	config_free(k.config);
+	log_free(k.log);
 	return 0;
 }

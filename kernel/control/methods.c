@@ -18,7 +18,7 @@
 
 #define METHOD(name) \
 	static int name(void *self, const struct pb_caller *who, const json_t *params, json_t **ret, struct pb_error *err)
-#define KERNEL struct kernel *k = self; (void)who, (void)params, (void)err
+#define KERNEL struct kernel *k = self; (void)k, (void)who, (void)params, (void)err
 
 static const char specs_text[] =
 #include "kernel/control/kernel_json.h"

@@ -54,7 +54,7 @@ static void count(struct batch *b, struct lane *lane, enum count what, int n)
 
 struct entry *batch_row(struct batch *b, struct lane *lane, enum state state, int64_t due, const char *id, uint64_t sub)
 {
-	struct entry *e = entry_new(lane, b->shard, state, due, id, sub);
+	struct entry *e = lane_entry_new(lane, b->shard, state, due, id, sub);
 
 	*b->last = e;
 	b->last = &e->next;

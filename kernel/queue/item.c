@@ -51,7 +51,7 @@ int item_open(struct queue *q, struct consumer *c, struct entry *e, struct pb_it
 		rc = engine_get(q->kernel->engine, shard_entity(&q->shards[e->shard]), key_str(&key), &e->blob, err);
 	}
 	if (!rc)
-		rc = row_decode(&item->row, pb_buf_str(&e->blob), err);
+		rc = item_decode(&item->row, pb_buf_str(&e->blob), err);
 	if (!rc) {
 		item->env = item->row.env;
 		item->env.nrcpts = 0;

@@ -149,7 +149,7 @@ static void dest_drop(struct lane *lane, struct dest *d)
 
 /* ---- entries ---- */
 
-struct entry *entry_new(struct lane *lane, unsigned shard, enum state state, int64_t due, const char *id, uint64_t sub)
+struct entry *lane_entry_new(struct lane *lane, unsigned shard, enum state state, int64_t due, const char *id, uint64_t sub)
 {
 	struct entry *e = pb_alloc(sizeof *e);
 

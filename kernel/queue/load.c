@@ -54,7 +54,7 @@ static size_t take_page(struct queue *q, struct lane *lane, unsigned shard, cons
 
 		if (!key_parse(page->rows[i].key, &state, &name, &due, id, &sub) || entry_find(q, id, sub))
 			continue;
-		e = entry_new(lane, shard, state, due, id, sub);
+		e = lane_entry_new(lane, shard, state, due, id, sub);
 		pb_buf_addstr(&e->blob, page->rows[i].value);
 		entry_add(q, e);
 		entry_publish(q, e);

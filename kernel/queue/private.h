@@ -72,7 +72,7 @@ void row_begin(struct pb_buf *out, const struct row *head, const struct pb_envel
 void row_rcpt_put(struct pb_buf *out, const struct rcpt_state *to);
 void row_end(struct pb_buf *out, size_t nrcpts);
 /* Decode: views into bytes, which must stay. row_free frees the notes. */
-int row_decode(struct row *ret, struct pb_str bytes, struct pb_error *err);
+int item_decode(struct row *ret, struct pb_str bytes, struct pb_error *err);
 int row_rcpt_get(struct row *row, struct rcpt_state *ret, struct pb_error *err);
 struct pb_str row_destination(struct pb_str bytes);
 void row_free(struct row *row);
@@ -181,7 +181,7 @@ void lane_bind(struct queue *q, struct lane *lane);		/* to the first consumer th
 void lane_clear(struct queue *q, struct lane *lane);		/* forget what waits; the rows stay */
 void lane_look_again(struct lane *lane, int64_t due, int64_t when);	/* at the store's rows from due on, at that time */
 void lane_free(struct lane *lane);
-struct entry *entry_new(struct lane *lane, unsigned shard, enum state state, int64_t due, const char *id, uint64_t sub);
+struct entry *lane_entry_new(struct lane *lane, unsigned shard, enum state state, int64_t due, const char *id, uint64_t sub);
 void entry_free(struct queue *q, struct entry *e);
 struct entry *entry_find(struct queue *q, const char *id, uint64_t sub);
 void entry_add(struct queue *q, struct entry *e);

@@ -272,7 +272,7 @@ static bool get_envelope(struct pb_envelope *env, struct pb_str *in)
 	return true;
 }
 
-int row_decode(struct row *ret, struct pb_str bytes, struct pb_error *err)
+int item_decode(struct row *ret, struct pb_str bytes, struct pb_error *err)
 {
 	struct row r = { .kind = PB_ITEM_MESSAGE };
 	struct pb_str destination, in;

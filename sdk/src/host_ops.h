@@ -25,6 +25,11 @@ struct pb_host_ops {
 #undef PB_OPN
 };
 
+/* The formatted half of the variadic functions (dispatch.c); not in the public headers. */
+void pb_log_text(struct pb_host *host, enum pb_level level, const char *event, const char *text);
+void pb_session_log_text(struct pb_session *s, enum pb_level level, const char *event, const char *text);
+void pb_item_note_text(struct pb_item *item, const char *what, const char *text);
+
 /* First member of every struct behind an opaque handle. */
 struct pb_handle {
 	const struct pb_host_ops *ops;
