@@ -1,4 +1,3 @@
-#define NOBDB
 #include "kernel/queue/queue.h"
 #define W __attribute__((weak))
 #define F(n) W int n(struct queue *q, const json_t *p, json_t **r, struct pb_error *e){(void)q;(void)p;(void)e;*r=json_object();return 0;}
@@ -6,7 +5,3 @@ int queue_list(struct queue *q, const json_t *p, json_t **r, struct pb_error *e)
 F(queue_list) F(queue_hold) F(queue_release) F(queue_retry) F(queue_delete)
 W int queue_show(struct queue *q, const char *id, json_t **r, struct pb_error *e){(void)q;(void)id;(void)e;*r=json_object();return 0;}
 W int queue_counts(struct queue *q, json_t **r, struct pb_error *e){(void)q;(void)e;*r=json_pack("{s:[]}","lanes");return 0;}
-#ifdef NOBDB
-#include "kernel/store/engine.h"
-int engine_bdb_open(const struct engine_options *o, struct engine **ret, struct pb_error *err){return engine_memory_open(o,ret,err);}
-#endif
