@@ -21,4 +21,16 @@ conn_smtp_la_SOURCES = \
 	%D%/answer.c %D%/answer.h
 dist_plugin_DATA += %D%/conn_smtp.json
 EXTRA_DIST += %D%/README.md
+
+check_PROGRAMS += test_smtp_inbound test_smtp_outbound
+TESTS += test_smtp_inbound test_smtp_outbound
+test_smtp_inbound_CPPFLAGS = $(CPPFLAGS_TEST)
+test_smtp_inbound_CFLAGS = $(CFLAGS_TEST)
+test_smtp_inbound_LDADD = libpostbus.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
+test_smtp_inbound_SOURCES = %D%/tests/test_inbound.c %D%/params.c %D%/received.c %D%/header.c %D%/network.c
+test_smtp_outbound_CPPFLAGS = $(CPPFLAGS_TEST)
+test_smtp_outbound_CFLAGS = $(CFLAGS_TEST)
+test_smtp_outbound_LDADD = libpostbus.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
+test_smtp_outbound_SOURCES = %D%/tests/test_outbound.c %D%/answer.c %D%/route.c %D%/peer.c %D%/limits.c %D%/deliver.c %D%/send.c %D%/links.c \
+	%D%/settings.c %D%/network.c
 endif

@@ -79,7 +79,7 @@ void peer_capability(struct peer *p, struct pb_str line)
 		p->starttls = true;
 	else if (pb_str_ieq(word, PB_STR("SIZE"))) {
 		p->size = true;
-		if (pb_str_word(&line, &mechanism) && pb_str_u64(mechanism, UINT64_MAX, &size) == 0)
+		if (pb_str_word(&line, &mechanism) && pb_str_u64(mechanism, INT64_MAX, &size) == 0)
 			p->size_max = size;
 	} else if (pb_str_ieq(word, PB_STR("AUTH"))) {
 		while (pb_str_word(&line, &mechanism)) {

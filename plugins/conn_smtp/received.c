@@ -1,26 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The Received field. Everything that a client said about itself is checked before it stands there: a field must not break, nor look like ours. */
+/* The Received field's words; its form is libpostbus's. What a client says about itself stands there only where it has the form of a name or literal. */
 #include <postbus/address.h>
-#include <postbus/date.h>
+#include <postbus/message.h>
 #include "received.h"
 
 /* RFC 3848 and RFC 6531: "with" tells how it came. */
-static void protocol(struct pb_buf *out, const struct received *r)
+static struct pb_str protocol(const struct received *r)
 {
-	pb_buf_addz(out, r->utf8 ? "UTF8SMTP" : r->esmtp ? "ESMTP" : "SMTP");
-	if (!r->esmtp && !r->utf8)
-		return;
-	if (r->tls.len)
-		pb_buf_addc(out, 'S');
-	if (r->authenticated)
-		pb_buf_addc(out, 'A');
-}
+	static const char *const esmtp[] = { "ESMTP", "ESMTPA", "ESMTPS", "ESMTPSA" };
+	static const char *const utf8[] = { "UTF8SMTP", "UTF8SMTPA", "UTF8SMTPS", "UTF8SMTPSA" };
+	unsigned which = (r->tls.len ? 2 : 0) + (r->authenticated ? 1 : 0);
 
-static void literal(struct pb_buf *out, struct pb_str address)
-{
-	pb_buf_addz(out, pb_str_find(address, ':', 0) >= 0 ? "[IPv6:" : "[");
-	pb_buf_addstr(out, address);
-	pb_buf_addc(out, ']');
+	if (r->utf8)
+		return pb_strz(utf8[which]);
+	return r->esmtp ? pb_strz(esmtp[which]) : PB_STR("SMTP");
 }
 
 static bool presentable(struct pb_str helo, bool utf8)
@@ -34,35 +27,11 @@ static bool presentable(struct pb_str helo, bool utf8)
 
 void received_build(struct pb_buf *out, const struct received *r)
 {
-	char date[PB_DATE_MAX];
+	struct pb_received field = {
+		.helo = presentable(r->helo, r->utf8) ? r->helo : PB_NOSTR, .client = r->client, .by = r->hostname, .with = protocol(r), .tls = r->tls,
+		.id = r->id, .rcpt = r->recipient, .moment = r->now, .zone = r->zone,
+	};
 
 	pb_buf_reserve(out, 512);
-	pb_buf_addz(out, "Received: from ");
-	if (presentable(r->helo, r->utf8)) {
-		pb_buf_addstr(out, r->helo);
-		pb_buf_addz(out, " (");
-		literal(out, r->client);
-		pb_buf_addz(out, ")");
-	} else {
-		literal(out, r->client);
-	}
-	pb_buf_addz(out, "\r\n\tby ");
-	pb_buf_addstr(out, r->hostname);
-	pb_buf_addz(out, " with ");
-	protocol(out, r);
-	pb_buf_addz(out, " id ");
-	pb_buf_addstr(out, r->id);
-	if (r->tls.len) {
-		pb_buf_addz(out, "\r\n\t(");
-		pb_buf_addstr(out, r->tls);
-		pb_buf_addz(out, ")");
-	}
-	if (r->recipient.len) {
-		pb_buf_addz(out, "\r\n\tfor <");
-		pb_buf_addstr(out, r->recipient);
-		pb_buf_addz(out, ">");
-	}
-	pb_buf_addz(out, ";\r\n\t");
-	pb_buf_add(out, date, pb_date_format(date, r->now, r->zone));
-	pb_buf_addz(out, "\r\n");
+	pb_received_add(out, &field);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The trace field that this server puts on top of each message (RFC 5321 4.4). Pure: values in, text out. */
+/* What the trace field on top of each message says (RFC 5321 4.4). Pure: values in, text out. */
 #ifndef CONN_SMTP_RECEIVED_H
 #define CONN_SMTP_RECEIVED_H
 
