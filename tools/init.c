@@ -132,7 +132,7 @@ static int fill_demo(struct client *c, const struct wish *w, struct pb_error *er
 	       (rc = call(c, "domain.create", json_pack("{s:s s:s}", "domain", "demo.example", "postoffice", "demo"), err)));
 	for (size_t i = 0; !rc && i < 2; i++)
 		(void)((rc = call(c, "mailbox.create", json_pack("{s:s}", "address", names[i]), err)) ||
-		       (rc = call(c, "mailbox.password", json_pack("{s:s s:s}", "address", names[i], "password", w->password), err)));
+		       (rc = call(c, "mailbox.password", json_pack("{s:s s:s}", "mailbox", names[i], "password", w->password), err)));
 	return rc;
 }
 
