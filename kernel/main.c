@@ -250,7 +250,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	k.home = k.config->home;
-	k.log = log_new(2, level_of(k.config), getenv("JOURNAL_STREAM") != NULL);
+	/* A tool that asks offline wants to hear of trouble only. */
+	k.log = log_new(2, mode == OFFLINE && level_of(k.config) == PB_INFO ? PB_ERROR : level_of(k.config), getenv("JOURNAL_STREAM") != NULL);
 	if (plugins_open(&k, &k.plugins, &err) || (mode != CHECK && go_up(&k, mode, &err))) {
 		fprintf(stderr, "postbusd: %s\n", err.text);
 		if (mode != CHECK)
