@@ -5,7 +5,7 @@ agent_directory_la_CPPFLAGS = $(CPPFLAGS_PLUGIN)
 agent_directory_la_CFLAGS = $(CFLAGS_PLUGIN) $(GNUTLS_CFLAGS) $(CRYPT_CFLAGS)
 agent_directory_la_LDFLAGS = $(LDFLAGS_PLUGIN)
 agent_directory_la_LIBADD = $(LIBS_PLUGIN) $(GNUTLS_LIBS) $(CRYPT_LIBS) $(UNISTRING_LIBS) -lpthread
-agent_directory_la_SOURCES = \
+agent_directory_sources = \
 	%D%/auth.c \
 	%D%/cmd_domain.c \
 	%D%/cmd_group.c \
@@ -23,6 +23,18 @@ agent_directory_la_SOURCES = \
 	%D%/plugin.c \
 	%D%/resolve.c \
 	%D%/rows.c
+agent_directory_la_SOURCES = $(agent_directory_sources)
 dist_plugin_DATA += %D%/agent_directory.json
+
+check_PROGRAMS += test_directory test_credentials
+TESTS += test_directory test_credentials
+test_directory_CPPFLAGS = $(CPPFLAGS_TEST)
+test_directory_CFLAGS = $(CFLAGS_TEST) $(CRYPT_CFLAGS)
+test_directory_LDADD = libpostbus.la $(CMOCKA_LIBS) $(JANSSON_LIBS) $(GNUTLS_LIBS) $(CRYPT_LIBS) $(UNISTRING_LIBS) -lpthread
+test_directory_SOURCES = %D%/tests/test_directory.c %D%/tests/fake.c %D%/tests/fake.h $(agent_directory_sources)
+test_credentials_CPPFLAGS = $(CPPFLAGS_TEST)
+test_credentials_CFLAGS = $(CFLAGS_TEST) $(CRYPT_CFLAGS)
+test_credentials_LDADD = $(test_directory_LDADD)
+test_credentials_SOURCES = %D%/tests/test_credentials.c $(agent_directory_sources)
 endif
 EXTRA_DIST += %D%/README.md

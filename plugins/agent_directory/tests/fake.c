@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The host of fake.h. Holds to the headers' words, and to nothing else of the kernel. */
+#include <stdlib.h>
+#include <stdio.h>
+#include <postbus/mailbox.h>
+#include <postbus/table.h>
+#include "fake.h"
+#include "sdk/src/host_ops.h"
+
+struct pb_host {
+	struct pb_handle handle;
+	struct fake *fake;
+};
+
+struct pb_table {
+	struct pb_handle handle;
+	struct fake *fake;
+};
+
+struct pb_mailbox {
+	struct pb_handle handle;
+	struct fake *fake;
+	char id[64];
+};
+
+struct entry {
+	struct pb_buf key, value;
+};
+
+struct trip {
+	const char *what;
+	int nth, code;
+};
+
+struct fake {
+	struct pb_host host;
+	struct pb_table table;
+	void *self;
+	json_t *config, *mailboxes, *result;
+	struct entry *rows;
+	size_t n;
+	struct trip trip;
+	void (*interfere)(struct fake *f);
+	unsigned reads;
+	struct pb_error err;
+};
+
+extern const struct pb_plugin agent_directory_LTX_pb_plugin;
+
+static int tripped(struct fake *f, const char *what, struct pb_error *err)
+{
+	if (!f->trip.what || strcmp(f->trip.what, what) || --f->trip.nth > 0)
+		return 0;
+	f->trip.what = NULL;
+	return pb_fail(err, f->trip.code, "the fake fails to %s", what);
+}
+
+/* ---- config, log, clock ---- */
+
+static const json_t *value_of(struct pb_host *host, const char *key)
+{
+	const json_t *v = json_object_get(host->fake->config, key);
+
+	if (!v) {
+		fprintf(stderr, "no config key '%s'\n", key);
+		abort();
+	}
+	return v;
+}
+
+static struct pb_str config_str(struct pb_host *host, const char *key)
+{
+	const json_t *v = value_of(host, key);
+
+	return pb_str(json_string_value(v), json_string_length(v));
+}
+
+static int64_t config_int(struct pb_host *host, const char *key)
+{
+	return json_integer_value(value_of(host, key));
+}
+
+static void log_text(struct pb_host *host, enum pb_level level, const char *event, const char *text)
+{
+	(void)host;
+	(void)level;
+	(void)event;
+	(void)text;
+}
+
+static void count(struct pb_host *host, const char *metric, int64_t n)
+{
+	(void)host;
+	(void)metric;
+	(void)n;
+}
+
+static int64_t now(struct pb_host *host)
+{
+	(void)host;
+	return INT64_C(1795000000000000);
+}
+
+/* ---- table ---- */
+
+static size_t find(struct fake *f, struct pb_str key, bool *ret_hit)
+{
+	size_t at = 0;
+
+	while (at < f->n && pb_str_cmp(pb_buf_str(&f->rows[at].key), key) < 0)
+		at++;
+	*ret_hit = at < f->n && pb_str_eq(pb_buf_str(&f->rows[at].key), key);
+	return at;
+}
+
+static int table_open(struct pb_host *host, const char *name, struct pb_table **ret, struct pb_error *err)
+{
+	(void)name;
+	(void)err;
+	host->fake->table.handle = host->handle;
+	host->fake->table.fake = host->fake;
+	*ret = &host->fake->table;
+	return 0;
+}
+
+static void table_close(struct pb_table *t)
+{
+	(void)t;
+}
+
+static int table_get(struct pb_table *t, struct pb_str key, struct pb_buf *value, struct pb_error *err)
+{
+	struct fake *f = t->fake;
+	bool hit;
+	size_t at = find(f, key, &hit);
+	int rc = tripped(f, "get", err);
+
+	f->reads++;
+	if (rc)
+		return rc;
+	if (!hit)
+		return pb_fail(err, PB_ENOTFOUND, "no such key");
+	pb_buf_reset(value);
+	pb_buf_addstr(value, pb_buf_str(&f->rows[at].value));
+	return 0;
+}
+
+static int table_scan(struct pb_table *t, struct pb_str from, struct pb_str to, size_t limit, bool (*visit)(void *arg, struct pb_str key, struct pb_str value),
+		      void *arg, struct pb_error *err)
+{
+	struct fake *f = t->fake;
+	bool hit;
+
+	(void)err;
+	for (size_t at = find(f, from, &hit), n = 0; at < f->n && n < (limit ? limit : 1000); at++, n++) {
+		if (to.len && pb_str_cmp(pb_buf_str(&f->rows[at].key), to) >= 0)
+			break;
+		if (!visit(arg, pb_buf_str(&f->rows[at].key), pb_buf_str(&f->rows[at].value)))
+			break;
+	}
+	return 0;
+}
+
+static void put(struct fake *f, struct pb_str key, struct pb_str value)
+{
+	bool hit;
+	size_t at = find(f, key, &hit);
+
+	if (!hit) {
+		f->rows = pb_realloc(f->rows, (f->n + 1) * sizeof *f->rows);
+		memmove(f->rows + at + 1, f->rows + at, (f->n - at) * sizeof *f->rows);
+		f->rows[at] = (struct entry){ PB_BUF, PB_BUF };
+		pb_buf_addstr(&f->rows[at].key, key);
+		f->n++;
+	}
+	pb_buf_reset(&f->rows[at].value);
+	pb_buf_addstr(&f->rows[at].value, value);
+}
+
+static void drop(struct fake *f, struct pb_str key)
+{
+	bool hit;
+	size_t at = find(f, key, &hit);
+
+	if (!hit)
+		return;
+	pb_buf_free(&f->rows[at].key);
+	pb_buf_free(&f->rows[at].value);
+	memmove(f->rows + at, f->rows + at + 1, (f->n - at - 1) * sizeof *f->rows);
+	f->n--;
+}
+
+static int table_apply(struct pb_table *t, const struct pb_change *changes, size_t n, struct pb_error *err)
+{
+	struct fake *f = t->fake;
+	void (*act)(struct fake *f) = f->interfere;
+	int rc = tripped(f, "apply", err);
+
+	f->interfere = NULL;
+	if (act)
+		act(f);
+	for (size_t i = 0; i < n && !rc; i++) {
+		bool hit;
+		size_t at = find(f, changes[i].key, &hit);
+
+		if ((changes[i].kind == PB_ABSENT && hit) ||
+		    (changes[i].kind == PB_EQUAL && !(hit && pb_str_eq(pb_buf_str(&f->rows[at].value), changes[i].value))))
+			rc = pb_fail(err, PB_ECONFLICT, "a guard does not hold");
+	}
+	for (size_t i = 0; i < n && !rc; i++) {
+		if (changes[i].kind == PB_PUT)
+			put(f, changes[i].key, changes[i].value);
+		else if (changes[i].kind == PB_DELETE)
+			drop(f, changes[i].key);
+	}
+	return rc;
+}
+
+/* ---- mailboxes ---- */
+
+static const char *named(struct pb_str id)
+{
+	static _Thread_local char name[64];
+
+	snprintf(name, sizeof name, "%.*s", PB_FMT(id));
+	return name;
+}
+
+static int mailbox_create(struct pb_host *host, struct pb_str id, struct pb_error *err)
+{
+	int rc = tripped(host->fake, "create", err);
+
+	if (rc)
+		return rc;
+	if (json_object_get(host->fake->mailboxes, named(id)))
+		return pb_fail(err, PB_EEXISTS, "it is there");
+	json_object_set_new(host->fake->mailboxes, named(id), json_integer(0));
+	return 0;
+}
+
+static int mailbox_destroy(struct pb_host *host, struct pb_str id, struct pb_error *err)
+{
+	int rc = tripped(host->fake, "destroy", err);
+
+	if (rc)
+		return rc;
+	return json_object_del(host->fake->mailboxes, named(id)) ? pb_fail(err, PB_ENOTFOUND, "no mailbox") : 0;
+}
+
+static int mailbox_open(struct pb_host *host, struct pb_str id, struct pb_mailbox **ret, struct pb_error *err)
+{
+	struct pb_mailbox *mb;
+
+	if (!json_object_get(host->fake->mailboxes, named(id)))
+		return pb_fail(err, PB_ENOTFOUND, "no mailbox");
+	mb = pb_alloc(sizeof *mb);
+	mb->handle = host->handle;
+	mb->fake = host->fake;
+	snprintf(mb->id, sizeof mb->id, "%s", named(id));
+	*ret = mb;
+	return 0;
+}
+
+static void mailbox_close(struct pb_mailbox *mb)
+{
+	free(mb);
+}
+
+static int mailbox_set_quota(struct pb_mailbox *mb, uint64_t messages, uint64_t bytes, struct pb_error *err)
+{
+	int rc = tripped(mb->fake, "quota", err);
+
+	(void)messages;
+	if (!rc)
+		json_object_set_new(mb->fake->mailboxes, mb->id, json_integer((json_int_t)bytes));
+	return rc;
+}
+
+static int mailbox_usage(struct pb_mailbox *mb, uint64_t *ret_messages, uint64_t *ret_bytes, struct pb_error *err)
+{
+	(void)mb;
+	(void)err;
+	*ret_messages = 2;
+	*ret_bytes = 300;
+	return 0;
+}
+
+static const struct pb_host_ops ops = {
+	.config_str = config_str, .config_int = config_int, .log_text = log_text, .count = count, .now = now, .table_open = table_open, .table_close = table_close,
+	.table_get = table_get, .table_scan = table_scan, .table_apply = table_apply, .mailbox_create = mailbox_create, .mailbox_destroy = mailbox_destroy,
+	.mailbox_open = mailbox_open, .mailbox_close = mailbox_close, .mailbox_set_quota = mailbox_set_quota, .mailbox_usage = mailbox_usage,
+};
+
+/* ---- life ---- */
+
+static void must(bool holds, const char *what)
+{
+	if (holds)
+		return;
+	fprintf(stderr, "fake: %s\n", what);
+	abort();
+}
+
+static void begin(struct fake *f)
+{
+	must(agent_directory_LTX_pb_plugin.load(&f->host, &f->self, &f->err) == 0, "load failed");
+	must(agent_directory_LTX_pb_plugin.start(f->self, &f->err) == 0, f->err.text);
+}
+
+struct fake *fake_start(json_t *config)
+{
+	struct fake *f = pb_alloc(sizeof *f);
+	json_t *manifest = json_load_file(SRCDIR "/plugins/agent_directory/agent_directory.json", 0, NULL), *spec;
+	const char *key;
+
+	must(manifest, "no manifest");
+	f->host.handle.ops = &ops;
+	f->host.fake = f;
+	f->config = json_object();
+	json_object_foreach (json_object_get(manifest, "config"), key, spec)
+		json_object_set(f->config, key, json_object_get(spec, "default"));
+	json_object_set_new(f->config, "hash_cost", json_integer(1));
+	if (config)
+		json_object_update(f->config, config);
+	json_decref(config);
+	json_decref(manifest);
+	f->mailboxes = json_object();
+	begin(f);
+	return f;
+}
+
+void fake_restart(struct fake *f)
+{
+	f->trip.what = NULL;
+	agent_directory_LTX_pb_plugin.unload(f->self);
+	begin(f);
+}
+
+void fake_stop(struct fake *f)
+{
+	agent_directory_LTX_pb_plugin.unload(f->self);
+	while (f->n)
+		drop(f, pb_buf_str(&f->rows[0].key));
+	free(f->rows);
+	json_decref(f->config);
+	json_decref(f->mailboxes);
+	json_decref(f->result);
+	free(f);
+}
+
+/* Like the kernel: defaults are filled in where the manifest has some; that is "limit" alone here. */
+int fake_call(struct fake *f, const struct pb_caller *who, const char *method, json_t *params)
+{
+	static const struct pb_caller system = { .role = PB_ROLE_SYSTEM };
+	json_t *result = NULL;
+	int rc = PB_EINTERNAL;
+
+	must(params != NULL, "the parameters are malformed");
+	f->err = (struct pb_error){ 0 };
+	for (const struct pb_method *m = agent_directory_LTX_pb_plugin.methods; m->name; m++)
+		if (!strcmp(m->name, method))
+			rc = m->call(f->self, who ? who : &system, params, &result, &f->err);
+	json_decref(params);
+	must(rc == 0 || result == NULL, "a failed call left a result");
+	json_decref(f->result);
+	f->result = result;
+	return rc;
+}
+
+const json_t *fake_result(struct fake *f)
+{
+	return f->result;
+}
+
+const char *fake_error(struct fake *f)
+{
+	return f->err.text;
+}
+
+size_t fake_mailboxes(struct fake *f)
+{
+	return json_object_size(f->mailboxes);
+}
+
+long long fake_quota_bytes(struct fake *f, const char *mailbox)
+{
+	const json_t *v = json_object_get(f->mailboxes, mailbox);
+
+	return v ? json_integer_value(v) : -1;
+}
+
+size_t fake_rows(struct fake *f, const char *prefix)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < f->n; i++)
+		n += pb_str_starts(pb_buf_str(&f->rows[i].key), pb_strz(prefix));
+	return n;
+}
+
+void fake_fail(struct fake *f, const char *what, int nth, int code)
+{
+	f->trip = (struct trip){ what, nth, code };
+}
+
+void fake_interfere(struct fake *f, void (*act)(struct fake *f))
+{
+	f->interfere = act;
+}
+
+unsigned fake_reads(struct fake *f)
+{
+	return f->reads;
+}
