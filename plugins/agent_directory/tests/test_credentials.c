@@ -26,11 +26,11 @@ static void scram_keys_prove_what_the_rfc_says(void **state)
 	(void)state;
 	assert_int_equal(pb_base64_decode(&salt, PB_STR("W22ZaJ0SNY7soEsUEjb6gQ==")), 0);
 	scram_keys(PB_STR("pencil"), pb_buf_str(&salt), 4096, stored, server);
-	hmac(server, PB_STR(auth), signature);
+	hmac(server, pb_strz(auth), signature);
 	pb_base64_encode(&text, pb_str((char *)signature, 32));
 	assert_string_equal(pb_buf_z(&text), "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
 	assert_int_equal(pb_base64_decode(&proof, PB_STR("dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")), 0);
-	hmac(stored, PB_STR(auth), signature);
+	hmac(stored, pb_strz(auth), signature);
 	for (int i = 0; i < 32; i++)
 		client[i] = (unsigned char)proof.ptr[i] ^ signature[i];
 	gnutls_hash_fast(GNUTLS_DIG_SHA256, client, 32, hashed);
