@@ -192,7 +192,9 @@ static void say_ready(struct kernel *k)
 	PB_AUTOBUF(ports);
 
 	plugins_ports(k->plugins, &ports);
+	log_set_level(k->log, PB_INFO);		/* whoever waits for this line gets it, whatever else is written */
 	log_line(k->log, PB_INFO, NULL, "ready", "pid=%d %s", (int)getpid(), pb_buf_z(&ports));
+	log_set_level(k->log, level_of(k->config));
 	sandbox_notify("READY=1");
 }
 
