@@ -35,7 +35,7 @@ void dsn_status(char *out, struct pb_str reason, enum dsn_kind kind)
 	struct pb_str rest = reason, code = PB_NOSTR;
 	size_t n;
 
-	if (reason.len > 3 && pb_is_digit((unsigned char)reason.ptr[0])) {
+	if (reason.len > 3 && pb_is_digit((unsigned char)reason.ptr[0]) && pb_is_digit((unsigned char)reason.ptr[1])) {
 		pb_str_word(&rest, &code);
 		if (code.len > 4 && code.ptr[3] == '-')		/* "550-5.1.1 ..." */
 			rest = pb_str_skip(reason, 4);

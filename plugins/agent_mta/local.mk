@@ -14,5 +14,12 @@ agent_mta_la_SOURCES = \
 	%D%/report.c \
 	%D%/route.c
 dist_plugin_DATA += %D%/agent_mta.json
+
+check_PROGRAMS += test_dsn
+TESTS += test_dsn
+test_dsn_CPPFLAGS = $(CPPFLAGS_TEST)
+test_dsn_CFLAGS = $(CFLAGS_TEST)
+test_dsn_LDADD = libpostbus.la $(CMOCKA_LIBS) $(JANSSON_LIBS) $(UNISTRING_LIBS)
+test_dsn_SOURCES = %D%/tests/test_dsn.c %D%/dsn.c %D%/dsn_text.c
 endif
 EXTRA_DIST += %D%/README.md

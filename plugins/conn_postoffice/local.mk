@@ -14,5 +14,12 @@ conn_postoffice_la_SOURCES = \
 	%D%/postoffice.h \
 	%D%/redirect.c
 dist_plugin_DATA += %D%/conn_postoffice.json
+
+check_PROGRAMS += test_expand
+TESTS += test_expand
+test_expand_CPPFLAGS = $(CPPFLAGS_TEST)
+test_expand_CFLAGS = $(CFLAGS_TEST)
+test_expand_LDADD = libpostbus.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
+test_expand_SOURCES = %D%/tests/test_expand.c %D%/expand.c
 endif
 EXTRA_DIST += %D%/README.md
