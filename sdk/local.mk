@@ -53,3 +53,5 @@ pkgconfigdir = $(libdir)/pkgconfig
 pkgconfig_DATA = %D%/postbus-sdk.pc
 
 EXTRA_DIST += %D%/example/conn_hello.c %D%/example/conn_hello.json %D%/example/Makefile %D%/example/README.md %D%/example/tests/hello.talk
+
+include %D%/tests/local.mk

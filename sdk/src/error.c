@@ -64,6 +64,7 @@ int pb_fail(struct pb_error *err, enum pb_code code, const char *fmt, ...)
 int pb_because(struct pb_error *err, const char *fmt, ...)
 {
 	char text[sizeof err->text];
+	size_t len, room;
 	va_list ap;
 	int n;
 
@@ -73,8 +74,14 @@ int pb_because(struct pb_error *err, const char *fmt, ...)
 	va_start(ap, fmt);
 	n = vsnprintf(err->text, sizeof err->text, fmt, ap);
 	va_end(ap);
-	if (n >= 0 && (size_t)n < sizeof err->text)
-		snprintf(err->text + n, sizeof err->text - (size_t)n, ": %s", text);
+	if (n >= 0 && (size_t)n + 2 < sizeof err->text) {
+		room = sizeof err->text - (size_t)n - 3;
+		len = strnlen(text, sizeof text);
+		len = len < room ? len : room;
+		memcpy(err->text + n, ": ", 2);
+		memcpy(err->text + n + 2, text, len);
+		err->text[(size_t)n + 2 + len] = '\0';
+	}
 	one_line(err->text);
 	return err->code;
 }

@@ -4,7 +4,7 @@
 
 static inline bool is_name_char(unsigned char c)
 {
-	return c > ' ' && c != 127;
+	return c > ' ' && c < 127;
 }
 
 static enum take split(struct pb_str raw, struct pb_field *ret)

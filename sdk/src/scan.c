@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include "scan.h"
 
-enum { BOUNDARY_MAX = 1000 };
+enum { BOUNDARY_MAX = 8192 };	/* RFC 2046 says 70 */
 
 /* Where a body ended: before a line that matches an open boundary, or at the end of the text. */
 struct stop {
@@ -15,8 +15,18 @@ struct stop {
 
 static const struct stop no_stop = { .level = -1 };
 
-/* Does the line at pos match an open boundary? The innermost counts: who leaves his end out is closed by who surrounds him. Blanks may follow; more may
- * not, so that a boundary that begins like another is not taken for it. */
+/* Behind boundary b at p ("--" and b are there): blanks up to the line's end, or, where that is not asked for, a blank and anything. */
+static bool ends_well(const char *p, size_t n, size_t left, bool exact)
+{
+	if (!exact)
+		return n < left && pb_is_blank(p[n]);
+	while (n < left && (pb_is_blank(p[n]) || p[n] == '\r'))
+		n++;
+	return n >= left || p[n] == '\n';
+}
+
+/* Does the line at pos match an open boundary? The innermost counts: who leaves his end out is closed by who surrounds him. A boundary that begins like
+ * another is not taken for it: more than the boundary is passed over only behind a blank, and only where no other matches in full. */
 static bool match(struct scan *s, size_t pos, struct stop *ret)
 {
 	const char *p = s->text + pos;
@@ -24,23 +34,27 @@ static bool match(struct scan *s, size_t pos, struct stop *ret)
 
 	if (left < 3 || p[0] != '-' || p[1] != '-')
 		return false;
-	for (int level = (int)s->open - 1; level >= 0; level--) {
-		struct pb_str b = s->boundaries[level];
-		size_t n = 2 + b.len, line;
-		bool last;
+	for (int exact = 1; exact >= 0; exact--) {
+		bool close = false;	/* something began alike: worth a second look */
 
-		if (left < n || memcmp(p + 2, b.ptr, b.len))
-			continue;
-		last = left >= n + 2 && p[n] == '-' && p[n + 1] == '-';
-		if (last)
-			n += 2;
-		while (n < left && (pb_is_blank(p[n]) || p[n] == '\r'))
-			n++;
-		if (n < left && p[n] != '\n')
-			continue;
-		line = n < left ? n + 1 : left;
-		*ret = (struct stop){ level, last, pos, pos + line, s->census.lines };
-		return true;
+		for (int level = (int)s->open - 1; level >= 0; level--) {
+			struct pb_str b = s->boundaries[level];
+			size_t n = 2 + b.len;
+			bool last;
+
+			if (left < n || memcmp(p + 2, b.ptr, b.len))
+				continue;
+			close = true;
+			last = left >= n + 2 && p[n] == '-' && p[n + 1] == '-';
+			if (last)
+				n += 2;
+			if (!ends_well(p, n, left, exact))
+				continue;
+			*ret = (struct stop){ level, last, pos, pos + line_length(p, left), s->census.lines };
+			return true;
+		}
+		if (!close)
+			return false;
 	}
 	return false;
 }

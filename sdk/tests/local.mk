@@ -1,0 +1,31 @@
+# Tests of libpostbus.
+sdk_tests = sdk_test_address sdk_test_date sdk_test_message
+CPPFLAGS_SDKTEST = -D_GNU_SOURCE -I$(top_srcdir)/sdk/include -I$(top_srcdir)/sdk/tests
+CFLAGS_SDKTEST = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CMOCKA_CFLAGS)
+LIBS_SDKTEST = libpostbus.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
+
+sdk_test_address_SOURCES = %D%/test_address.c %D%/tables.h
+sdk_test_address_CPPFLAGS = $(CPPFLAGS_SDKTEST)
+sdk_test_address_CFLAGS = $(CFLAGS_SDKTEST)
+sdk_test_address_LDADD = $(LIBS_SDKTEST)
+sdk_test_date_SOURCES = %D%/test_date.c %D%/tables.h
+sdk_test_date_CPPFLAGS = $(CPPFLAGS_SDKTEST)
+sdk_test_date_CFLAGS = $(CFLAGS_SDKTEST)
+sdk_test_date_LDADD = $(LIBS_SDKTEST)
+sdk_test_message_SOURCES = %D%/test_message.c %D%/tables.h
+sdk_test_message_CPPFLAGS = $(CPPFLAGS_SDKTEST)
+sdk_test_message_CFLAGS = $(CFLAGS_SDKTEST)
+sdk_test_message_LDADD = $(LIBS_SDKTEST)
+
+check_PROGRAMS += $(sdk_tests) facts_dump
+TESTS += $(sdk_tests)
+
+facts_dump_SOURCES = %D%/facts_dump.c
+facts_dump_CPPFLAGS = $(CPPFLAGS_SDKTEST)
+facts_dump_CFLAGS = $(CFLAGS_SDKTEST)
+facts_dump_LDADD = $(LIBS_SDKTEST)
+
+sdk_scripts = %D%/headers.sh %D%/mime_corpus.py %D%/symbols.sh
+dist_check_SCRIPTS += $(sdk_scripts)
+TESTS += $(sdk_scripts)
+EXTRA_DIST += sdk/symbols.txt
