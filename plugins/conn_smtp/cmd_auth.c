@@ -2,11 +2,11 @@
 /* AUTH (RFC 4954) with PLAIN and LOGIN, under TLS only. Whether a password is right is auth.verify's business. */
 #include "smtp.h"
 
-static int rejected(struct pb_session *s, const char *login, const char *why)
+/* Who failed to log in, and why, is logged by whoever judged it. */
+static int rejected(struct pb_session *s)
 {
 	struct conversation *c = pb_session_data(s);
 
-	pb_session_log(s, PB_WARNING, "login.failed", "login=%s reason=%s", pb_logq(pb_strz(login)), pb_logq(pb_strz(why)));
 	pb_count(pb_session_host(s), "logins_failed", 1);
 	if (++c->logins >= c->set->logins_max) {
 		SAY(s, "421 4.7.0 too many failed logins, closing");
@@ -41,7 +41,7 @@ static int verify(struct pb_session *s, const struct pb_sasl *sasl)
 	int rc, next;
 
 	if (sasl->authzid && sasl->authzid[0])
-		return rejected(s, sasl->authcid, "acting for another is not offered");
+		return rejected(s);	/* acting for another is not offered */
 	params = json_object();
 	json_object_set_new(params, "login", json_string(sasl->authcid));
 	json_object_set_new(params, "password", json_stringn(password.ptr, password.len));
@@ -50,7 +50,7 @@ static int verify(struct pb_session *s, const struct pb_sasl *sasl)
 	rc = pb_call(pb_session_host(s), "auth.verify", params, &who, &err);
 	json_decref(params);
 	if (rc == PB_EDENIED || rc == PB_ENOTFOUND || rc == PB_EINVALID) {
-		next = rejected(s, sasl->authcid, err.text);
+		next = rejected(s);
 	} else if (rc) {
 		pb_session_log(s, PB_ERROR, "smtp.trouble", "error=%s", pb_logq(pb_strz(err.text)));
 		SAY(s, "454 4.7.0 authentication is not available now, try again later");

@@ -20,7 +20,23 @@ conn_smtp_la_SOURCES = \
 	%D%/route.c %D%/route.h \
 	%D%/answer.c %D%/answer.h
 dist_plugin_DATA += %D%/conn_smtp.json
-EXTRA_DIST += %D%/README.md
+EXTRA_DIST += %D%/README.md \
+	%D%/tests/behind_data.talk \
+	%D%/tests/chunks.talk \
+	%D%/tests/deliver.talk \
+	%D%/tests/errors.talk \
+	%D%/tests/greeting.talk \
+	%D%/tests/injection.talk \
+	%D%/tests/login.talk \
+	%D%/tests/no_auth_here.talk \
+	%D%/tests/pipelining.talk \
+	%D%/tests/relay.talk \
+	%D%/tests/sequence.talk \
+	%D%/tests/smuggling.talk \
+	%D%/tests/starttls.talk \
+	%D%/tests/submission_clear.talk \
+	%D%/tests/syntax.talk \
+	%D%/tests/utf8.talk
 
 check_PROGRAMS += test_smtp_inbound test_smtp_outbound
 TESTS += test_smtp_inbound test_smtp_outbound

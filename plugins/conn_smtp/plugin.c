@@ -5,7 +5,7 @@
 
 static const struct pb_command commands[] = {
 	/* name        function      allowed when    flags */
-	{ "EHLO",      cmd_ehlo,     ANY,            PB_ALONE },
+	{ "EHLO",      cmd_ehlo,     ANY,            0 },
 	{ "HELO",      cmd_helo,     ANY,            0 },
 	{ "STARTTLS",  cmd_starttls, GREETED,        PB_BEFORE_TLS | PB_ALONE },
 	{ "AUTH",      cmd_auth,     GREETED,        PB_NEEDS_TLS },
