@@ -4,10 +4,10 @@
 #include "kernel/queue/private.h"
 #include "kernel/store/timeline.h"
 
-/* Reports are about messages, and go to somebody. */
-static bool may_report(const struct pb_item *item)
+/* Reports are about messages. Whether anybody hears that one without a sender failed is for whoever makes reports to say. */
+static bool may_report(const struct pb_item *item, enum outcome outcome)
 {
-	return item->row.kind == PB_ITEM_MESSAGE && item->env.sender.len > 0 && item->entry->want != WANT_DELETE;
+	return item->row.kind == PB_ITEM_MESSAGE && (item->env.sender.len > 0 || outcome == FAILED) && item->entry->want != WANT_DELETE;
 }
 
 static bool wants(const struct pb_recipient *to, unsigned what)
@@ -19,15 +19,15 @@ static bool wants(const struct pb_recipient *to, unsigned what)
 
 void report_decide(struct pb_item *item, int64_t now)
 {
-	bool late = may_report(item) && now - item->row.env.received >= item->consumer->notice;
+	bool late = item->row.kind == PB_ITEM_MESSAGE && now - item->row.env.received >= item->consumer->notice;
 
 	for (size_t i = 0; i < item->n; i++) {
 		struct pb_recipient *to = &item->to[i];
 
 		to->report = -1;
-		if (!to->in_hand || !may_report(item))
+		if (!to->in_hand || !may_report(item, to->outcome))
 			continue;
-		if (to->outcome == FAILED && wants(to, PB_NOTIFY_FAILURE))
+		if (to->outcome == FAILED && (!item->env.sender.len || wants(to, PB_NOTIFY_FAILURE)))
 			to->report = REPORT_FAILED;
 		else if (to->outcome == DELIVERED && wants(to, PB_NOTIFY_SUCCESS))
 			to->report = REPORT_DELIVERED;
@@ -54,7 +54,7 @@ static struct lane *reports_lane(struct pb_item *item)
 	return reports;
 }
 
-/* The action (RFC 3464 2.3.3) goes into the notes: a success is "delivered" or "relayed". */
+/* The action (RFC 3464 2.3.3) goes into the notes, since a success is "delivered" or "relayed", and so does until when it is tried. */
 static void write_report(struct pb_item *item, struct batch *b, struct lane *lane, enum report which)
 {
 	static const enum pb_item_kind kinds[] = { PB_ITEM_FAILURE, PB_ITEM_SUCCESS, PB_ITEM_SUCCESS, PB_ITEM_DELAY };
@@ -63,6 +63,7 @@ static void write_report(struct pb_item *item, struct batch *b, struct lane *lan
 	struct rows_writer w;
 
 	json_object_set_new(item->env.notes, "action", json_string(actions[which]));
+	json_object_set_new(item->env.notes, "expires", json_integer(host_item_expires(item)));
 	rows_begin(&w, b, lane, STATE_ACTIVE, item->entry->id, &head, &item->env, queue_id_time(pb_strz(item->entry->id)));
 	for (size_t i = 0; i < item->n; i++)
 		if (item->to[i].report == (int)which) {
@@ -73,6 +74,7 @@ static void write_report(struct pb_item *item, struct batch *b, struct lane *lan
 		}
 	rows_end(&w, NULL);
 	json_object_del(item->env.notes, "action");
+	json_object_del(item->env.notes, "expires");
 }
 
 void report_build(struct pb_item *item, struct batch *b)

@@ -103,14 +103,7 @@ static void original_recipient(struct pb_buf *out, const struct dsn *d, struct p
 	typed_field(out, "Original-Recipient", pb_buf_z(&clean), address, d->utf8);
 }
 
-static const char *action_of(const struct dsn *d, const struct dsn_recipient *to)
-{
-	if (d->kind == DSN_FAILED)
-		return "failed";
-	if (d->kind == DSN_DELAYED)
-		return "delayed";
-	return to->remote.len ? "relayed" : "delivered";
-}
+static const char *const actions[] = { [DSN_FAILED] = "failed", [DSN_DELAYED] = "delayed", [DSN_DELIVERED] = "delivered", [DSN_RELAYED] = "relayed" };
 
 static void add_recipient(struct pb_buf *out, const struct dsn *d, const struct dsn_recipient *to)
 {
@@ -119,12 +112,12 @@ static void add_recipient(struct pb_buf *out, const struct dsn *d, const struct 
 	pb_buf_addz(out, "\r\n");
 	original_recipient(out, d, to->orcpt);
 	address_field(out, "Final-Recipient", to->address, d->utf8);
-	pb_buf_addf(out, "Action: %s\r\n", action_of(d, to));
+	pb_buf_addf(out, "Action: %s\r\n", actions[d->kind]);
 	dsn_status(status, to->reason, d->kind);
 	pb_buf_addf(out, "Status: %s\r\n", status);
 	if (to->remote.len)
 		typed_field(out, "Remote-MTA", "dns", to->remote, d->utf8);
-	if (to->reason.len && d->kind != DSN_SUCCESS)
+	if (to->reason.len && d->kind <= DSN_DELAYED)
 		typed_field(out, "Diagnostic-Code", to->remote.len ? "smtp" : "x-postbus", to->reason, d->utf8);
 	date_field(out, "Last-Attempt-Date", to->tried);
 	if (d->kind == DSN_DELAYED)
@@ -158,7 +151,7 @@ static void add_status_part(struct pb_buf *out, const struct dsn *d)
 static void add_header(struct pb_buf *out, const struct dsn *d)
 {
 	static const char *const subjects[] = {
-		[DSN_FAILED] = "Not delivered", [DSN_DELAYED] = "Delivery is delayed", [DSN_SUCCESS] = "Delivered",
+		[DSN_FAILED] = "Not delivered", [DSN_DELAYED] = "Delivery is delayed", [DSN_DELIVERED] = "Delivered", [DSN_RELAYED] = "Handed on",
 	};
 	struct pb_str header = pb_str_head(d->original, pb_header_size(d->original)), value;
 	char date[PB_DATE_MAX];

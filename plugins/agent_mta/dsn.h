@@ -12,7 +12,7 @@
 
 #include <postbus/str.h>
 
-enum dsn_kind { DSN_FAILED, DSN_DELAYED, DSN_SUCCESS };
+enum dsn_kind { DSN_FAILED, DSN_DELAYED, DSN_DELIVERED, DSN_RELAYED };
 
 struct dsn_recipient {
 	struct pb_str address, orcpt;	/* orcpt: "rfc822;bob@example.org" or empty */

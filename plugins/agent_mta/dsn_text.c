@@ -31,7 +31,7 @@ static size_t status_length(struct pb_str s)
 
 void dsn_status(char *out, struct pb_str reason, enum dsn_kind kind)
 {
-	static const char class_of[] = { [DSN_FAILED] = '5', [DSN_DELAYED] = '4', [DSN_SUCCESS] = '2' };
+	static const char class_of[] = { [DSN_FAILED] = '5', [DSN_DELAYED] = '4', [DSN_DELIVERED] = '2', [DSN_RELAYED] = '2' };
 	struct pb_str rest = reason, code = PB_NOSTR;
 	size_t n;
 
@@ -117,15 +117,13 @@ static void add_recipient(struct pb_buf *out, const struct dsn *d, const struct 
 	pb_buf_addz(out, "  <");
 	dsn_clean(out, to->address, true);
 	pb_buf_addz(out, ">\r\n");
-	if (to->reason.len) {
+	if (to->reason.len && d->kind != DSN_DELIVERED) {
 		if (to->remote.len) {
 			dsn_clean(&line, to->remote, true);
 			pb_buf_addz(&line, " said: ");
 		}
 		dsn_clean(&line, to->reason, true);
 		wrap(out, pb_buf_str(&line), "      ");
-	} else if (d->kind == DSN_SUCCESS) {
-		pb_buf_addz(out, "      delivered\r\n");
 	}
 	pb_buf_addz(out, "\r\n");
 }
@@ -162,8 +160,10 @@ void dsn_text(struct pb_buf *out, const struct dsn *d)
 		pb_buf_addf(out, "Your message could not be delivered to %s:\r\n\r\n", whom);
 	else if (d->kind == DSN_DELAYED)
 		pb_buf_addf(out, "Your message could not yet be delivered to %s:\r\n\r\n", whom);
+	else if (d->kind == DSN_DELIVERED)
+		pb_buf_addf(out, "As you asked to be told: your message was delivered to %s:\r\n\r\n", whom);
 	else
-		pb_buf_addf(out, "As you asked to be told: your message went to %s:\r\n\r\n", whom);
+		pb_buf_addf(out, "Your message was handed on for %s,\r\nto a server that tells no more about it:\r\n\r\n", whom);
 	for (size_t i = 0; i < d->n; i++)
 		add_recipient(out, d, &d->recipients[i]);
 	add_moment(out, "It arrived here on ", d->arrival);

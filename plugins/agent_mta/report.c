@@ -13,7 +13,8 @@
 /* Did this recipient's sender want to hear of it? RFC 3461 4.1: failure and delay, unless he said otherwise. */
 static bool is_wanted(const struct pb_rcpt *rcpt, enum dsn_kind kind)
 {
-	static const unsigned bits[] = { [DSN_FAILED] = PB_NOTIFY_FAILURE, [DSN_DELAYED] = PB_NOTIFY_DELAY, [DSN_SUCCESS] = PB_NOTIFY_SUCCESS };
+	static const unsigned bits[] = { [DSN_FAILED] = PB_NOTIFY_FAILURE, [DSN_DELAYED] = PB_NOTIFY_DELAY, [DSN_DELIVERED] = PB_NOTIFY_SUCCESS,
+		[DSN_RELAYED] = PB_NOTIFY_SUCCESS };
 
 	return (rcpt->notify ? rcpt->notify : PB_NOTIFY_FAILURE | PB_NOTIFY_DELAY) & bits[kind];
 }
@@ -109,7 +110,7 @@ static int make_dsn(struct mta *mta, struct pb_item *item, enum dsn_kind kind, s
 	struct pb_str head;
 	struct dsn d = {
 		.kind = kind, .host = pb_hostname(mta->host), .to = to, .envid = env->envid, .helo = env->helo, .now = pb_now(mta->host), .arrival = env->received,
-		.retry_until = pb_item_expires(item), .ret_headers = env->ret_headers, .utf8 = env->smtputf8 || is_utf8(to), .recipients = list, .n = n,
+		.retry_until = json_integer_value(json_object_get(env->notes, "expires")), .ret_headers = env->ret_headers, .utf8 = env->smtputf8 || is_utf8(to), .recipients = list, .n = n,
 		.return_max = (uint64_t)pb_config_int(mta->host, "return_max"),
 	};
 
@@ -144,10 +145,18 @@ static struct pb_str reader_of(struct mta *mta, struct pb_item *item, enum dsn_k
 	return postmaster;
 }
 
+static enum dsn_kind kind_of(struct pb_item *item)
+{
+	const char *action = json_string_value(json_object_get(pb_item_envelope(item)->notes, "action"));
+
+	if (pb_item_kind(item) == PB_ITEM_SUCCESS)
+		return action && !strcmp(action, "relayed") ? DSN_RELAYED : DSN_DELIVERED;
+	return pb_item_kind(item) == PB_ITEM_DELAY ? DSN_DELAYED : DSN_FAILED;
+}
+
 int send_report(struct mta *mta, struct pb_item *item, struct pb_error *err)
 {
-	static const enum dsn_kind kinds[] = { [PB_ITEM_FAILURE] = DSN_FAILED, [PB_ITEM_DELAY] = DSN_DELAYED, [PB_ITEM_SUCCESS] = DSN_SUCCESS };
-	enum dsn_kind kind = kinds[pb_item_kind(item)];
+	enum dsn_kind kind = kind_of(item);
 	struct pb_str to = reader_of(mta, item, kind);
 	struct dsn_recipient *list;
 	PB_AUTOBUF(token);

@@ -97,7 +97,7 @@ static int append(struct postoffice *po, struct pb_item *item, struct pb_str id,
 	struct inbox *box;
 	int rc = PB_ENOTFOUND;
 
-	pb_buf_addstr(&token, first_id(item));
+	pb_buf_addz(&token, pb_item_id(item));
 	pb_buf_addc(&token, '/');
 	pb_buf_addstr(&token, id);
 	how.token = pb_buf_str(&token);

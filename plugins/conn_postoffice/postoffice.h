@@ -2,8 +2,8 @@
 /*
  * What the files of conn_postoffice share. Who is who stays the directory's affair, how messages are kept the store's.
  *
- * Notes it leaves in envelopes that it sends on: "message", the id under which the message first came by, so that one message stays one copy in each
- * mailbox whatever ways lead there; "redirected", the mailboxes and groups that sent it on.
+ * What it sends on keeps its id, so that a message stays one copy in each mailbox whatever ways lead there. The note "redirected" in the envelope
+ * lists the mailboxes and groups that sent it on.
  */
 #ifndef CONN_POSTOFFICE_H
 #define CONN_POSTOFFICE_H
@@ -52,8 +52,6 @@ void deliver_redirect(struct postoffice *po, struct pb_item *item, struct pb_rec
 int send_on(struct pb_item *item, struct pb_recipient *to, struct pb_str from, const json_t *addresses, struct pb_error *err);
 /* Has it been sent on from here before? */
 bool was_sent_on(struct pb_item *item, struct pb_str from);
-/* The id that the message first came by with. */
-struct pb_str first_id(struct pb_item *item);
 /* Settle with what a failed step means: a fault of ours is tried again, with these words in the log. */
 void settle_fault(struct postoffice *po, struct pb_recipient *to, const char *doing, const struct pb_error *err);
 

@@ -5,13 +5,6 @@
 #include <stdio.h>
 #include "postoffice.h"
 
-struct pb_str first_id(struct pb_item *item)
-{
-	struct pb_str first = text_of(pb_item_envelope(item)->notes, "message");
-
-	return first.len ? first : pb_strz(pb_item_id(item));
-}
-
 bool was_sent_on(struct pb_item *item, struct pb_str from)
 {
 	const json_t *list = json_object_get(pb_item_envelope(item)->notes, "redirected"), *one;
@@ -36,7 +29,7 @@ int send_on(struct pb_item *item, struct pb_recipient *to, struct pb_str from, c
 {
 	const struct pb_rcpt *was = pb_recipient_rcpt(to);
 	struct pb_envelope *env = pb_envelope_dup(pb_item_envelope(item), false);
-	struct pb_str first = first_id(item), orcpt = was->orcpt;
+	struct pb_str orcpt = was->orcpt;
 	json_t *passed = json_copy(json_object_get(env->notes, "redirected"));
 	PB_AUTOBUF(original);
 	const json_t *one;
@@ -47,7 +40,6 @@ int send_on(struct pb_item *item, struct pb_recipient *to, struct pb_str from, c
 		passed = json_array();
 	json_array_append_new(passed, json_stringn(from.ptr, from.len));
 	json_object_set_new(env->notes, "redirected", passed);
-	json_object_set_new(env->notes, "message", json_stringn(first.ptr, first.len));
 	if (!orcpt.len) {	/* RFC 3461 5.2.7: who was meant at first stays known */
 		pb_buf_addz(&original, "rfc822;");
 		pb_buf_addstr(&original, was->address);
