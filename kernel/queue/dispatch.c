@@ -195,6 +195,7 @@ static void *timer(void *arg)
 				dispatch_wake(q);
 		}
 		picks = q->picks;
+		q->rounds += !more;
 		if (more)
 			continue;
 		q->ticking = is_pickable(q);

@@ -94,6 +94,7 @@ struct entry {
 	enum state state;
 	enum place place;
 	enum want want;			/* what an administrator asked for while it was in hand */
+	bool administered;		/* in an administrator's hand */
 	bool asked;			/* too late for that: its batch is being made */
 	struct pb_buf blob;		/* its row, or empty: read it when its turn comes */
 };
@@ -170,7 +171,7 @@ struct queue {
 	pthread_t timer_thread;
 	bool timer_runs, closing, ticking;
 	unsigned threads, idle, waking, busy, cpus, threads_max;
-	uint64_t picks, poked;
+	uint64_t picks, poked, rounds;	/* rounds: how often the timer has looked at everything */
 	/* counters */
 	struct metric *accepted, *delivered, *relayed, *retried, *failed, *dead;
 };

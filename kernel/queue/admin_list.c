@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Administration that looks: finding items, listing, showing, counting. Reads pages without any lock, so a picture is of no single moment. */
+#include <stdio.h>
+#include <stdlib.h>
+#include "kernel/clock/clock.h"
+#include "kernel/queue/admin.h"
+
+enum { PAGE = 256, LIST_LIMIT = 100, LIST_MAX = 10000, LIST_RCPTS = 20 };
+
+static struct pb_str param(const json_t *params, const char *key)
+{
+	const json_t *v = json_object_get(params, key);
+
+	return pb_str(json_string_value(v), json_string_length(v));
+}
+
+/* ---- finding ---- */
+
+struct filter {
+	struct pb_str lane, sender, recipient;
+};
+
+static bool rcpts_have(struct row *row, struct pb_str address)
+{
+	struct rcpt_state to;
+
+	for (size_t i = 0; i < row->nrcpts && row_rcpt_get(row, &to, NULL) == 0; i++)
+		if (pb_str_ieq(to.rcpt.address, address))
+			return true;
+	return false;
+}
+
+static bool fits(const struct filter *filter, const struct found *f)
+{
+	struct row row;
+	bool fit;
+
+	if (filter->lane.len && !pb_str_eq(filter->lane, pb_str(f->lane->name, f->lane->len)))
+		return false;
+	if (!filter->sender.len && !filter->recipient.len)
+		return true;
+	if (row_decode(&row, f->value, NULL))
+		return false;
+	fit = !filter->sender.len || pb_str_ieq(filter->sender, row.env.sender) || (pb_str_eq(filter->sender, PB_STR("<>")) && !row.env.sender.len);
+	fit = fit && (!filter->recipient.len || rcpts_have(&row, filter->recipient));
+	row_free(&row);
+	return fit;
+}
+
+static bool to_found(struct queue *q, unsigned shard, const struct engine_row *row, struct found *ret)
+{
+	struct pb_str lane;
+
+	if (!key_parse(row->key, &ret->state, &lane, &ret->due, ret->id, &ret->sub))
+		return false;
+	pthread_mutex_lock(&q->lock);
+	ret->lane = lane_get(q, lane);
+	pthread_mutex_unlock(&q->lock);
+	ret->shard = shard;
+	ret->value = row->value;
+	return ret->lane != NULL;
+}
+
+/* All rows of a shard in a state behind the key after, with a filter. */
+static int walk(struct queue *q, unsigned shard, enum state state, struct pb_str after, const struct filter *filter,
+		int (*visit)(void *arg, const struct found *f), void *arg, struct pb_error *err)
+{
+	struct engine_page page = ENGINE_PAGE;
+	struct key from = { .len = 1, .bytes = { (char)state } }, to = { .len = 1, .bytes = { (char)(state + 1) } };
+	int rc = 0;
+
+	if (filter->lane.len && filter->lane.len <= LANE_MAX) {
+		key_from(&from, state, filter->lane, 0);
+		key_from(&to, state, filter->lane, INT64_MAX);
+	}
+	if (after.len && after.len < KEY_MAX && pb_str_cmp(after, key_str(&from)) >= 0) {
+		memcpy(from.bytes, after.ptr, after.len);
+		from.bytes[after.len] = '\0';
+		from.len = (uint8_t)(after.len + 1);
+	}
+	do {
+		rc = engine_scan(q->kernel->engine, shard_entity(&q->shards[shard]), key_str(&from), key_str(&to), PAGE, false, &page, err);
+		for (size_t i = 0; !rc && i < page.n; i++) {
+			struct found f;
+
+			if (to_found(q, shard, &page.rows[i], &f) && fits(filter, &f))
+				rc = visit(arg, &f);
+			from.len = (uint8_t)(page.rows[i].key.len + 1);
+			memcpy(from.bytes, page.rows[i].key.ptr, page.rows[i].key.len);
+			from.bytes[from.len - 1] = '\0';
+		}
+	} while (!rc && page.more && page.n);
+	engine_page_free(&page);
+	return rc;
+}
+
+static int visit_key(struct queue *q, unsigned shard, struct pb_str key, int (*visit)(void *arg, const struct found *f), void *arg, struct pb_error *err)
+{
+	PB_AUTOBUF(value);
+	struct engine_row row = { .key = key };
+	struct found f;
+
+	if (engine_get(q->kernel->engine, shard_entity(&q->shards[shard]), key, &value, err))
+		return err && err->code != PB_ENOTFOUND ? err->code : 0;
+	row.value = pb_buf_str(&value);
+	return to_found(q, shard, &row, &f) ? visit(arg, &f) : 0;
+}
+
+/* Rows that are moved or old name themselves in the index; a fresh one can only be where its id says. */
+static int by_id(struct queue *q, const char *id, int (*visit)(void *arg, const struct found *f), void *arg, struct pb_error *err)
+{
+	struct engine_page page = ENGINE_PAGE;
+	struct key from, to;
+	size_t nlanes;
+	int rc = 0;
+
+	pthread_mutex_lock(&q->lock);
+	nlanes = q->nlanes;
+	pthread_mutex_unlock(&q->lock);
+	for (unsigned s = 0; s < SHARDS && !rc; s++) {
+		key_index(&from, id, 0);
+		key_index(&to, id, UINT64_MAX);
+		rc = engine_scan(q->kernel->engine, shard_entity(&q->shards[s]), key_str(&from), key_str(&to), 1000, false, &page, err);
+		for (size_t i = 0; i < page.n && !rc; i++)
+			rc = visit_key(q, s, page.rows[i].value, visit, arg, err);
+		for (size_t l = 0; l < nlanes && !rc; l++) {
+			struct lane *lane;
+
+			pthread_mutex_lock(&q->lock);
+			lane = q->lanes[l];
+			pthread_mutex_unlock(&q->lock);
+			key_row(&from, STATE_ACTIVE, pb_str(lane->name, lane->len), queue_id_time(pb_strz(id)), id, 0);
+			key_row(&to, STATE_ACTIVE, pb_str(lane->name, lane->len), queue_id_time(pb_strz(id)), id, UINT64_MAX);
+			rc = engine_scan(q->kernel->engine, shard_entity(&q->shards[s]), key_str(&from), key_str(&to), 1000, false, &page, err);
+			for (size_t i = 0; i < page.n && !rc; i++)
+				rc = visit_key(q, s, page.rows[i].key, visit, arg, err);
+		}
+	}
+	engine_page_free(&page);
+	return rc;
+}
+
+int found_each(struct queue *q, const json_t *params, int (*visit)(void *arg, const struct found *f), void *arg, struct pb_error *err)
+{
+	struct filter filter = { param(params, "lane"), param(params, "sender"), param(params, "recipient") };
+	struct pb_str id = param(params, "id");
+	int rc = 0;
+
+	if (id.len)
+		return queue_id_valid(id) ? by_id(q, id.ptr, visit, arg, err) : pb_fail(err, PB_EINVALID, "'%.*s' is no queue id", PB_FMT(pb_str_head(id, 64)));
+	if (!filter.lane.len && !filter.sender.len && !filter.recipient.len)
+		return pb_fail(err, PB_EINVALID, "name an id, a lane, a sender or a recipient");
+	for (unsigned s = 0; s < SHARDS && !rc; s++) {
+		rc = walk(q, s, STATE_ACTIVE, PB_NOSTR, &filter, visit, arg, err);
+		rc = rc ? rc : walk(q, s, STATE_HELD, PB_NOSTR, &filter, visit, arg, err);
+		rc = rc ? rc : walk(q, s, STATE_DEAD, PB_NOSTR, &filter, visit, arg, err);
+	}
+	return rc;
+}
+
+/* ---- showing ---- */
+
+static const char *state_name(struct queue *q, const struct found *f)
+{
+	const char *name;
+	struct entry *e;
+
+	if (f->state != STATE_ACTIVE)
+		return f->state == STATE_HELD ? "held" : "dead";
+	pthread_mutex_lock(&q->lock);
+	e = entry_find(q, f->id, f->sub);
+	name = e && e->place == LEASED ? "leased" : e || f->due <= clock_now(q->kernel->clock) ? "ready" : "deferred";
+	pthread_mutex_unlock(&q->lock);
+	return name;
+}
+
+/* JSON takes UTF-8 alone. */
+static json_t *text(struct pb_str s)
+{
+	json_t *v = json_stringn(s.len ? s.ptr : "", s.len);
+	char *plain;
+
+	if (v)
+		return v;
+	plain = pb_str_dup(s);
+	for (size_t i = 0; i < s.len; i++)
+		if ((unsigned char)plain[i] > 126)
+			plain[i] = '?';
+	v = json_stringn(plain, s.len);
+	free(plain);
+	return v;
+}
+
+static json_t *head_json(struct queue *q, const struct found *f, const struct row *row)
+{
+	static const char *const kinds[] = { "message", "failure", "delay", "success" };
+	char item[20];
+	json_t *o = json_object();
+
+	snprintf(item, sizeof item, "%016llx", (unsigned long long)f->sub);
+	json_object_set_new(o, "id", json_string(f->id));
+	json_object_set_new(o, "item", json_string(item));
+	json_object_set_new(o, "lane", json_string(f->lane->name));
+	json_object_set_new(o, "kind", json_string(kinds[row->kind]));
+	json_object_set_new(o, "state", json_string(state_name(q, f)));
+	json_object_set_new(o, "due", json_integer(f->due));
+	json_object_set_new(o, "received", json_integer(row->env.received));
+	json_object_set_new(o, "destination", text(pb_strz(row->destination)));
+	json_object_set_new(o, "sender", text(row->env.sender));
+	json_object_set_new(o, "size", json_integer((json_int_t)row->body.size));
+	json_object_set_new(o, "attempts", json_integer(row->attempts));
+	json_object_set_new(o, "errors", json_integer(row->errors));
+	return o;
+}
+
+/* A row that cannot be read is shown as far as its key goes. */
+static json_t *damaged_json(struct queue *q, const struct found *f, const struct pb_error *why)
+{
+	return json_pack("{s:s, s:s, s:s, s:I, s:s}", "id", f->id, "lane", f->lane->name, "state", state_name(q, f), "due", (json_int_t)f->due, "reason", why->text);
+}
+
+static json_t *list_json(struct queue *q, const struct found *f)
+{
+	struct pb_error err = { 0 };
+	struct rcpt_state to;
+	struct row row;
+	json_t *o, *list = json_array();
+	struct pb_str reason = PB_NOSTR;
+
+	if (row_decode(&row, f->value, &err)) {
+		json_decref(list);
+		return damaged_json(q, f, &err);
+	}
+	o = head_json(q, f, &row);
+	json_object_set_new(o, "nrecipients", json_integer((json_int_t)row.nrcpts));
+	for (size_t i = 0; i < row.nrcpts && i < LIST_RCPTS && row_rcpt_get(&row, &to, NULL) == 0; i++) {
+		json_array_append_new(list, text(to.rcpt.address));
+		reason = reason.len ? reason : to.reason;
+	}
+	json_object_set_new(o, "recipients", list);
+	json_object_set_new(o, "reason", text(reason));
+	row_free(&row);
+	return o;
+}
+
+static json_t *rcpt_json(const struct rcpt_state *to)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "address", text(to->rcpt.address));
+	json_object_set_new(o, "target", text(to->rcpt.target));
+	json_object_set_new(o, "attempts", json_integer(to->attempts));
+	json_object_set_new(o, "due", json_integer(to->due));
+	json_object_set_new(o, "tried", json_integer(to->tried));
+	json_object_set_new(o, "remote", text(to->remote));
+	json_object_set_new(o, "reason", text(to->reason));
+	return o;
+}
+
+struct showing {
+	struct queue *q;
+	json_t *items;
+};
+
+static int show_one(void *arg, const struct found *f)
+{
+	struct showing *s = arg;
+	struct pb_error err = { 0 };
+	json_t *o, *list;
+	struct rcpt_state to;
+	struct row row;
+
+	if (row_decode(&row, f->value, &err)) {
+		json_array_append_new(s->items, damaged_json(s->q, f, &err));
+		return 0;
+	}
+	o = head_json(s->q, f, &row);
+	json_object_set_new(o, "client", text(row.env.client));
+	json_object_set_new(o, "helo", text(row.env.helo));
+	json_object_set_new(o, "user", text(row.env.user));
+	json_object_set_new(o, "notes", json_incref(row.env.notes));
+	list = json_array();
+	for (size_t i = 0; i < row.nrcpts && row_rcpt_get(&row, &to, NULL) == 0; i++)
+		json_array_append_new(list, rcpt_json(&to));
+	json_object_set_new(o, "recipients", list);
+	json_array_append_new(s->items, o);
+	row_free(&row);
+	return 0;
+}
+
+int queue_show(struct queue *q, const char *id, json_t **ret, struct pb_error *err)
+{
+	struct showing s = { .q = q };
+	int rc;
+
+	if (!queue_id_valid(pb_strz(id)))
+		return pb_fail(err, PB_EINVALID, "'%.64s' is no queue id", id ? id : "");
+	s.items = json_array();
+	rc = by_id(q, id, show_one, &s, err);
+	if (!rc && json_array_size(s.items) == 0)
+		rc = pb_fail(err, PB_ENOTFOUND, "nothing of '%s' is queued", id);
+	if (rc) {
+		json_decref(s.items);
+		return rc;
+	}
+	*ret = json_pack("{s:s, s:o}", "id", id, "items", s.items);
+	return 0;
+}
+
+/* ---- listing ---- */
+
+struct listing {
+	struct queue *q;
+	struct pb_str state;
+	size_t limit;
+	json_t *items;
+	struct pb_buf after;		/* the last one that was listed */
+};
+
+static int list_one(void *arg, const struct found *f)
+{
+	struct listing *l = arg;
+	struct key key;
+
+	if (l->state.len && !pb_str_eq(l->state, pb_strz(state_name(l->q, f))))
+		return 0;
+	json_array_append_new(l->items, list_json(l->q, f));
+	if (json_array_size(l->items) < l->limit)
+		return 0;
+	key_row(&key, f->state, pb_str(f->lane->name, f->lane->len), f->due, f->id, f->sub);
+	pb_buf_addf(&l->after, "%u", f->shard);
+	pb_hex_encode(&l->after, key_str(&key));
+	return 1;
+}
+
+static bool parse_after(struct pb_str after, unsigned *ret_shard, struct key *ret)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	ret->len = 0;
+	if (after.len < 3 || after.len % 2 == 0 || after.len > 2 * KEY_MAX || after.ptr[0] < '0' || after.ptr[0] >= '0' + SHARDS)
+		return false;
+	*ret_shard = (unsigned)(after.ptr[0] - '0');
+	for (size_t i = 1; i < after.len; i += 2) {
+		const char *a = strchr(digits, pb_lower(after.ptr[i])), *b = strchr(digits, pb_lower(after.ptr[i + 1]));
+
+		if (!a || !b || !*a || !*b)
+			return false;
+		ret->bytes[ret->len++] = (char)((a - digits) * 16 + (b - digits));
+	}
+	return true;
+}
+
+int queue_list(struct queue *q, const json_t *params, json_t **ret, struct pb_error *err)
+{
+	static const enum state states[] = { STATE_ACTIVE, STATE_HELD, STATE_DEAD };
+	struct filter filter = { param(params, "lane"), param(params, "sender"), param(params, "recipient") };
+	json_int_t limit = json_integer_value(json_object_get(params, "limit"));
+	struct listing l = { .q = q, .state = param(params, "state"), .limit = limit > 0 && limit <= LIST_MAX ? (size_t)limit : LIST_LIMIT };
+	struct pb_str after = param(params, "after");
+	struct key key = { .len = 0 };
+	unsigned first = 0;
+	int rc = 0;
+
+	if (after.len && !parse_after(after, &first, &key))
+		return pb_fail(err, PB_EINVALID, "'%.*s' is no cursor of an earlier answer", PB_FMT(pb_str_head(after, 64)));
+	l.items = json_array();
+	for (unsigned s = first; s < SHARDS && !rc; s++)
+		for (size_t i = 0; i < 3 && !rc; i++) {
+			bool here = s == first && key.len;
+
+			if (here && states[i] < (enum state)key.bytes[0])
+				continue;
+			rc = walk(q, s, states[i], here && states[i] == (enum state)key.bytes[0] ? key_str(&key) : PB_NOSTR, &filter, list_one, &l, err);
+		}
+	if (rc < 0) {
+		json_decref(l.items);
+		pb_buf_free(&l.after);
+		return rc;
+	}
+	*ret = json_pack("{s:o}", "items", l.items);
+	if (rc > 0)
+		json_object_set_new(*ret, "after", json_string(pb_buf_z(&l.after)));
+	pb_buf_free(&l.after);
+	return 0;
+}
+
+/* ---- counting ---- */
+
+static int64_t positive(int64_t n)
+{
+	return n > 0 ? n : 0;
+}
+
+int queue_counts(struct queue *q, json_t **ret, struct pb_error *err)
+{
+	json_t *lanes = json_array();
+	size_t n;
+
+	(void)err;
+	pthread_mutex_lock(&q->lock);
+	n = q->nlanes;
+	pthread_mutex_unlock(&q->lock);
+	for (size_t i = 0; i < n; i++) {
+		int64_t sum[COUNTS] = { 0 }, leased, here;
+		struct lane *lane;
+
+		for (unsigned s = 0; s < SHARDS; s++) {
+			pthread_mutex_lock(&q->shards[s].lock);
+			for (int c = 0; c < COUNTS && i < q->shards[s].ncounts; c++)
+				sum[c] += q->shards[s].counts[i].n[c];
+			pthread_mutex_unlock(&q->shards[s].lock);
+		}
+		pthread_mutex_lock(&q->lock);
+		lane = q->lanes[i];
+		leased = (int64_t)lane->leased;
+		here = (int64_t)lane->deferred_here;
+		pthread_mutex_unlock(&q->lock);
+		json_array_append_new(lanes, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I}", "lane", lane->name, "ready",
+						       (json_int_t)positive(sum[COUNT_FRESH] + here - leased), "deferred",
+						       (json_int_t)positive(sum[COUNT_DEFERRED] - here), "held", (json_int_t)positive(sum[COUNT_HELD]), "leased",
+						       (json_int_t)leased, "dead", (json_int_t)positive(sum[COUNT_DEAD])));
+	}
+	*ret = json_pack("{s:o}", "lanes", lanes);
+	return 0;
+}
