@@ -20,7 +20,7 @@ sbin_PROGRAMS += postbusd
 postbusd_CPPFLAGS = $(CPPFLAGS_KERNEL) -DPLUGINDIR='"$(plugindir)"'
 postbusd_CFLAGS = $(CFLAGS_KERNEL)
 postbusd_LDFLAGS = $(AM_LDFLAGS) -pie
-postbusd_SOURCES = %D%/main.c %D%/stubs.c
+postbusd_SOURCES = %D%/main.c
 postbusd_LDADD = libkernel.la libpostbus.la
 
 # JSON that is built in: as one C string.

@@ -167,6 +167,7 @@ static int attach_lanes(struct plugins *all, struct plugin *p, const char *const
 		.host = &p->host,
 		.lanes = lanes,
 		.work = work,
+		.flush = p->host.rights & RIGHT_NET_CONNECT,	/* what went over the network cannot be taken back */
 		.workers = (unsigned)values_number(p, json_object_get(doc, "workers")),
 		.per_destination = (unsigned)values_number(p, json_object_get(doc, "per_destination")),
 		.ladder = ladder,

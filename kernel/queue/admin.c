@@ -45,7 +45,7 @@ static struct entry *claim(struct queue *q, enum act act, const struct found *f,
 		}
 		e = NULL;
 	} else {
-		e = entry_new(f->lane, f->shard, f->state, f->due, f->id, f->sub);
+		e = lane_entry_new(f->lane, f->shard, f->state, f->due, f->id, f->sub);
 		e->place = LEASED;
 		entry_add(q, e);
 	}
@@ -84,7 +84,7 @@ static int change(struct queue *q, struct entry *e, enum act act, struct pb_erro
 	int rc;
 
 	key_row(&key, e->state, pb_str(e->lane->name, e->lane->len), e->due, e->id, e->sub);
-	if (engine_get(q->kernel->engine, shard_entity(&q->shards[e->shard]), key_str(&key), &value, err) || row_decode(&row, pb_buf_str(&value), err))
+	if (engine_get(q->kernel->engine, shard_entity(&q->shards[e->shard]), key_str(&key), &value, err) || item_decode(&row, pb_buf_str(&value), err))
 		return err->code;
 	batch_init(&b, q, e->shard);
 	rc = act == ACT_DELETE ? 0 : move_row(&b, e, act, &row, err);

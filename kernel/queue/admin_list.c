@@ -39,7 +39,7 @@ static bool fits(const struct filter *filter, const struct found *f)
 		return false;
 	if (!filter->sender.len && !filter->recipient.len)
 		return true;
-	if (row_decode(&row, f->value, NULL))
+	if (item_decode(&row, f->value, NULL))
 		return false;
 	fit = !filter->sender.len || pb_str_ieq(filter->sender, row.env.sender) || (pb_str_eq(filter->sender, PB_STR("<>")) && !row.env.sender.len);
 	fit = fit && (!filter->recipient.len || rcpts_have(&row, filter->recipient));
@@ -227,7 +227,7 @@ static json_t *list_json(struct queue *q, const struct found *f)
 	json_t *o, *list = json_array();
 	struct pb_str reason = PB_NOSTR;
 
-	if (row_decode(&row, f->value, &err)) {
+	if (item_decode(&row, f->value, &err)) {
 		json_decref(list);
 		return damaged_json(q, f, &err);
 	}
@@ -270,7 +270,7 @@ static int show_one(void *arg, const struct found *f)
 	struct rcpt_state to;
 	struct row row;
 
-	if (row_decode(&row, f->value, &err)) {
+	if (item_decode(&row, f->value, &err)) {
 		json_array_append_new(s->items, damaged_json(s->q, f, &err));
 		return 0;
 	}

@@ -115,7 +115,7 @@ static void what_goes_in_comes_out(void **state)
 
 		make_sample(s);
 		encode(&bytes, &s->head, &s->env, s->to, s->n);
-		assert_int_equal(row_decode(&row, pb_buf_str(&bytes), &err), 0);
+		assert_int_equal(item_decode(&row, pb_buf_str(&bytes), &err), 0);
 		assert_int_equal(row.kind, s->head.kind);
 		assert_str(pb_str(row.destination, row.destination_len), pb_str(s->head.destination, s->head.destination_len));
 		assert_str(row_destination(pb_buf_str(&bytes)), pb_str(s->head.destination, s->head.destination_len));
@@ -147,7 +147,7 @@ static void read_all(struct pb_str bytes)
 	struct rcpt_state to;
 	struct row row;
 
-	if (row_decode(&row, bytes, NULL))
+	if (item_decode(&row, bytes, NULL))
 		return;
 	for (size_t i = 0; i < row.nrcpts && row_rcpt_get(&row, &to, NULL) == 0; i++)
 		assert_true(to.rcpt.address.len <= bytes.len);
@@ -185,7 +185,7 @@ static void a_newer_row_is_named_as_such(void **state)
 	struct row row;
 
 	(void)state;
-	assert_int_equal(row_decode(&row, PB_STR("\x02whatever"), &err), PB_ECORRUPT);
+	assert_int_equal(item_decode(&row, PB_STR("\x02whatever"), &err), PB_ECORRUPT);
 	assert_non_null(strstr(err.text, "newer"));
 }
 
