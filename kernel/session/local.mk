@@ -28,3 +28,10 @@ kernel_session_tests_test_session_SOURCES = %D%/tests/test_session.c %D%/tests/t
 kernel_session_tests_test_session_CPPFLAGS = $(CPPFLAGS_TEST)
 kernel_session_tests_test_session_CFLAGS = $(CFLAGS_TEST)
 kernel_session_tests_test_session_LDADD = $(LIBS_TEST)
+
+check_PROGRAMS += kernel/session/tests/test_tls
+TESTS += kernel/session/tests/test_tls
+kernel_session_tests_test_tls_SOURCES = %D%/tests/test_tls.c %D%/tests/certs.c %D%/tests/toy.c %D%/tests/toy.h
+kernel_session_tests_test_tls_CPPFLAGS = $(CPPFLAGS_TEST)
+kernel_session_tests_test_tls_CFLAGS = $(CFLAGS_TEST)
+kernel_session_tests_test_tls_LDADD = $(LIBS_TEST) $(GNUTLS_LIBS)

@@ -91,6 +91,7 @@ void wire_secure(struct wire *w, gnutls_session_t tls)
 static int read_tls(struct wire *w, void *ptr, size_t max, size_t *ret_n, struct pb_error *err)
 {
 	for (;;) {
+		size_t at = w->cipher->in_at, end = w->cipher->in_end;
 		ssize_t n = gnutls_record_recv(w->tls, ptr, max);
 
 		if (n > 0) {
@@ -100,6 +101,9 @@ static int read_tls(struct wire *w, void *ptr, size_t max, size_t *ret_n, struct
 		if (n == 0)
 			return pb_fail(err, PB_ECLOSED, "connection closed");
 		if (n == GNUTLS_E_AGAIN) {
+			/* said after a session ticket or a key update as well, with records behind it */
+			if (w->cipher->in_at < w->cipher->in_end && (w->cipher->in_at != at || w->cipher->in_end != end))
+				continue;
 			*ret_n = 0;
 			return 0;
 		}

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <semaphore.h>
 #include "kernel/session/internal.h"
+#include "kernel/session/link.h"
 
 /*
  * Its commands: ECHO text, DATA (dot-terminated; answers size and hash), BYTES n (a literal), LINE (reads one more), WAIT ms (parks for a line, a
