@@ -1,0 +1,40 @@
+# mailboxes, folders, views, tables and bodies, and their tests
+libkernel_la_SOURCES += \
+	%D%/account.c \
+	%D%/body.c \
+	%D%/flags.c \
+	%D%/folder.c \
+	%D%/folder.h \
+	%D%/folder_copy.c \
+	%D%/folder_insert.c \
+	%D%/folder_load.c \
+	%D%/folder_remove.c \
+	%D%/folder_store.c \
+	%D%/host_folder.c \
+	%D%/host_mailbox.c \
+	%D%/host_tree.c \
+	%D%/mailstore.c \
+	%D%/mailstore_verify.c \
+	%D%/name.c \
+	%D%/pack.h \
+	%D%/rows.c \
+	%D%/rows.h \
+	%D%/table.c \
+	%D%/view.c \
+	%D%/view_diff.c
+
+MAILFIX = %D%/tests/mailfix.c %D%/tests/mailfix.h %D%/tests/slow_engine.c
+
+check_PROGRAMS += %D%/tests/test_rows %D%/tests/test_mailbox %D%/tests/test_folder
+TESTS += %D%/tests/test_rows %D%/tests/test_mailbox %D%/tests/test_folder
+%C%_tests_test_rows_CPPFLAGS = $(CPPFLAGS_TEST)
+%C%_tests_test_rows_CFLAGS = $(CFLAGS_TEST)
+%C%_tests_test_rows_LDADD = $(LIBS_TEST)
+%C%_tests_test_mailbox_SOURCES = %D%/tests/test_mailbox.c $(MAILFIX)
+%C%_tests_test_mailbox_CPPFLAGS = $(CPPFLAGS_TEST)
+%C%_tests_test_mailbox_CFLAGS = $(CFLAGS_TEST)
+%C%_tests_test_mailbox_LDADD = $(LIBS_TEST)
+%C%_tests_test_folder_SOURCES = %D%/tests/test_folder.c $(MAILFIX)
+%C%_tests_test_folder_CPPFLAGS = $(CPPFLAGS_TEST)
+%C%_tests_test_folder_CFLAGS = $(CFLAGS_TEST)
+%C%_tests_test_folder_LDADD = $(LIBS_TEST)
