@@ -1,1 +1,9 @@
-# tests
+# Platform tests: Python programs that start a daemon of their own (tests/platform/postbus.py). One line each.
+TEST_EXTENSIONS = .py
+PY_LOG_COMPILER = $(PYTHON3)
+PLATFORM_TESTS =
+PLATFORM_TESTS += %D%/platform/test_talks.py
+PLATFORM_TESTS += %D%/platform/test_imap.py
+PLATFORM_TESTS += %D%/platform/test_pop3.py
+TESTS += $(PLATFORM_TESTS)
+EXTRA_DIST += %D%/platform/postbus.py $(PLATFORM_TESTS)
