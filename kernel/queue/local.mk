@@ -30,3 +30,9 @@ test_queue_SOURCES = %D%/tests/test_queue.c
 test_queue_CPPFLAGS = $(CPPFLAGS_TEST)
 test_queue_CFLAGS = $(CFLAGS_TEST)
 test_queue_LDADD = libqueuerig.la $(LIBS_TEST)
+
+noinst_PROGRAMS += queue_bench
+queue_bench_SOURCES = tests/bench/queue_bench.c
+queue_bench_CPPFLAGS = $(CPPFLAGS_TEST)
+queue_bench_CFLAGS = $(CFLAGS_TEST)
+queue_bench_LDADD = $(LIBS_TEST)
