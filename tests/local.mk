@@ -2,6 +2,8 @@
 TEST_EXTENSIONS = .py
 PY_LOG_COMPILER = $(PYTHON3)
 PLATFORM_TESTS =
+PLATFORM_TESTS += %D%/platform/test_delivery.py
+PLATFORM_TESTS += %D%/platform/test_directory.py
 PLATFORM_TESTS += %D%/platform/test_talks.py
 PLATFORM_TESTS += %D%/platform/test_imap.py
 PLATFORM_TESTS += %D%/platform/test_pop3.py

@@ -68,7 +68,7 @@ remote = Remote()
 
 def make():
     return postbus.Server(config={"plugins": {
-        "conn_smtp": {"config": {"smart_host": f"127.0.0.1:{remote.port}", "retry_ladder": ["1s"], "retry_notice": "1s", "smart_host_tls": "never"}},
+        "conn_smtp": {"config": {"smart_host": f"127.0.0.1:{remote.port}", "retry_ladder": ["1s"], "retry_notice": "1s", "smart_host_tls": "none"}},
         "agent_mta": {"config": {"double_bounce": "postmaster@demo.example", "return_max": "10K"}}}})
 
 
@@ -166,7 +166,7 @@ def test_an_idn_domain_takes_mail_in_both_forms(s):
     s.ctl("mailbox", "create", "jörg@grüße.example")
     with s.smtp() as c:
         c.ehlo()
-        for address in "jörg@grüße.example", "JÖRG@xn--gre-6ka8i.example":
+        for address in "jörg@grüße.example", "JÖRG@xn--gre-6ka8l.example":
             assert c.docmd(f"MAIL FROM:<someone@remote.example> SMTPUTF8")[0] == 250
             c.command_encoding = "utf-8"
             assert c.docmd(f"RCPT TO:<{address}>")[0] == 250
