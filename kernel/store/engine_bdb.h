@@ -192,6 +192,15 @@ void bdb_set_failed(struct bdb *b, const char *why);
 int bdb_failed(struct bdb *b, struct pb_error *err);
 
 /* ---- care ---- */
+/* Reference rows as they lie, copied out. */
+struct ref_at {
+	uint32_t segment;
+	uint64_t offset;
+	size_t len;
+	unsigned char value[REF_ROW_MAX];
+};
+/* At most room rows of a kind from this place on. A Berkeley DB code. */
+int bdb_refs_page(struct bdb *b, char kind, uint32_t segment, uint64_t offset, struct ref_at *list, size_t room, size_t *ret_n);
 int bdb_backup(struct engine *e, const char *dir, struct pb_error *err);
 int bdb_verify(struct engine *e, void (*tell)(void *arg, const char *finding), void *arg, uint64_t *ret_records, uint64_t *ret_findings, struct pb_error *err);
 int bdb_compact(struct engine *e, bool *ret_more, struct pb_error *err);

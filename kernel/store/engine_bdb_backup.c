@@ -10,16 +10,6 @@ int bdb_backup(struct engine *e, const char *dir, struct pb_error *err)
 	return pb_fail(err, PB_EUNAVAILABLE, "no backup to %s yet", dir);
 }
 
-int bdb_verify(struct engine *e, void (*tell)(void *arg, const char *finding), void *arg, uint64_t *ret_records, uint64_t *ret_findings, struct pb_error *err)
-{
-	(void)e;
-	(void)tell;
-	(void)arg;
-	(void)err;
-	*ret_records = *ret_findings = 0;
-	return 0;
-}
-
 int bdb_compact(struct engine *e, bool *ret_more, struct pb_error *err)
 {
 	(void)e;

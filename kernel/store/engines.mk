@@ -16,6 +16,7 @@ libkernel_la_SOURCES += \
 	%D%/engine_bdb_env.c \
 	%D%/engine_bdb_recover.c \
 	%D%/engine_bdb_scan.c \
+	%D%/engine_bdb_verify.c \
 	%D%/segment.h \
 	%D%/segment.c \
 	%D%/segment_record.c
@@ -26,3 +27,16 @@ test_engine_SOURCES = %D%/tests/test_engine.c %D%/tests/scratch.h
 test_engine_CPPFLAGS = $(CPPFLAGS_TEST)
 test_engine_CFLAGS = $(CFLAGS_TEST)
 test_engine_LDADD = $(LIBS_TEST)
+
+check_PROGRAMS += test_engine_crash
+TESTS += test_engine_crash
+test_engine_crash_SOURCES = %D%/tests/test_engine_crash.c %D%/tests/scratch.h
+test_engine_crash_CPPFLAGS = $(CPPFLAGS_TEST)
+test_engine_crash_CFLAGS = $(CFLAGS_TEST)
+test_engine_crash_LDADD = $(LIBS_TEST)
+
+# A disk that loses power, to be preloaded.
+check_LTLIBRARIES += powercut_shim.la
+powercut_shim_la_SOURCES = tests/crash/powercut_shim.c
+powercut_shim_la_CFLAGS = $(AM_CFLAGS) -U_FORTIFY_SOURCE -fvisibility=default
+powercut_shim_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere

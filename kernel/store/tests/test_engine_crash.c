@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Crashes: a child process writes and tells which writes it may count on, and dies. Then the parent opens what is left and holds the engine to its rules:
+ * what was told is there, the state is a prefix of the batches, every body is whole. Deaths are kill -9, and power cuts by tests/crash/powercut_shim.c.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "kernel/store/tests/scratch.h"
+
+enum { THREADS = 4, KEEP = 12, KILLS = 6, CUTS = 20 };
+
+/* ---- the child ---- */
+
+struct told {
+	uint32_t thread, n;
+};
+
+static struct engine *engine;
+
+static const struct engine_options *options(const char *dir, bool unsafe)
+{
+	static struct engine_options o;
+
+	o = (struct engine_options) { .dir = dir, .segment_bytes = 128 << 10, .log_bytes = 512 << 10, .cache_bytes = 256 << 10, .unsafe_ack = unsafe };
+	return &o;
+}
+
+/* The body of a thread's n-th write: anyone can make it again. */
+static void make_body(struct pb_buf *out, uint32_t thread, uint32_t n)
+{
+	uint32_t x = thread * 7919 + n * 104729 + 1;
+	uint32_t size = x % 5 ? x % 3000 : x % 40000;
+
+	pb_buf_reset(out);
+	pb_buf_addf(out, "%u/%u ", thread, n);
+	for (uint32_t i = 0; i < size; i++) {
+		x = x * 1664525 + 1013904223;
+		pb_buf_addc(out, x >> 24);
+	}
+}
+
+static void row_key(char key[16], uint32_t n)
+{
+	snprintf(key, 16, "%08u", n);
+}
+
+/*
+ * Write n of a thread: a body and its row into entity a, in another batch a second reference to it into entity b. Each keeps KEEP rows, and the header
+ * holds the count of writes.
+ */
+static int write_one(uint32_t thread, uint32_t n, struct pb_buf *body, struct pb_error *err)
+{
+	static _Thread_local struct body_id ids[KEEP];
+	char key[16], old[16], entity[16], header[16];
+	engine_ticket ticket;
+
+	make_body(body, thread, n);
+	struct pb_str part = pb_buf_str(body);
+	struct body_id gone = ids[n % KEEP], *id = &ids[n % KEEP];
+	int r = engine_body_write(engine, &part, 1, PB_STR("facts"), id, err);
+	row_key(key, n);
+	row_key(old, n >= KEEP ? n - KEEP : 0);
+	snprintf(header, sizeof(header), "%u", n + 1);
+	struct pb_str head = pb_strz(header), remove = pb_strz(old);
+	struct engine_row row = { pb_strz(key), pb_str((char *)id, sizeof(*id)) };
+	for (char which = 'a'; !r && which <= 'b'; which++) {
+		struct engine_batch b = { .expect = n, .header = &head, .put = &row, .nput = 1, .ref = id, .nref = 1, .remove = &remove, .nremove = n >= KEEP,
+			.unref = &gone, .nunref = n >= KEEP };
+
+		snprintf(entity, sizeof(entity), "%c%u", which, thread);
+		b.entity = pb_strz(entity);
+		r = engine_apply(engine, &b, NULL, &ticket, err);
+	}
+	/* Now and then nobody waits. */
+	return r ? r : n % 3 == 0 ? 0 : engine_wait(engine, ticket, err);
+}
+
+static int tell_fd;
+
+static void *child_thread(void *arg)
+{
+	struct told told = { .thread = (uintptr_t)arg };
+	struct pb_error err = { 0 };
+	PB_AUTOBUF(body);
+
+	for (; !write_one(told.thread, told.n, &body, &err); told.n++) {
+		if (told.n % 3 != 0 && write(tell_fd, &told, sizeof(told)) != sizeof(told))
+			break;
+		if (told.thread == 0 && told.n % 50 == 49 && engine_checkpoint(engine, &err))
+			break;
+		bool more;
+		if (told.thread == 1 && told.n % 20 == 19 && engine_compact(engine, &more, &err))
+			break;
+	}
+	fprintf(stderr, "%s\n", err.text);
+	exit(3);
+}
+
+static int child(const char *dir, bool unsafe)
+{
+	struct pb_error err;
+	pthread_t threads[THREADS];
+
+	tell_fd = STDOUT_FILENO;
+	if (engine_bdb_open(options(dir, unsafe), &engine, &err)) {
+		fprintf(stderr, "%s\n", err.text);
+		return 2;
+	}
+	for (uintptr_t i = 0; i < THREADS; i++)
+		pthread_create(&threads[i], NULL, child_thread, (void *)i);
+	pthread_join(threads[0], NULL);
+	return 1;
+}
+
+/* ---- the parent ---- */
+
+struct outcome {
+	uint32_t told[THREADS];		/* writes that must be there */
+	unsigned messages;
+	int status;
+};
+
+/* Runs a child until it dies; kills it after this many messages (0: it dies by itself). */
+static struct outcome run_child(const char *dir, bool unsafe, unsigned kill_after, long cut_at, unsigned seed)
+{
+	struct outcome o = { 0 };
+	char at[32], seeds[32];
+	int pipes[2];
+
+	assert_int_equal(pipe(pipes), 0);
+	snprintf(at, sizeof(at), "%ld", cut_at);
+	snprintf(seeds, sizeof(seeds), "%u", seed);
+	pid_t pid = fork();
+	if (pid == 0) {
+		dup2(pipes[1], STDOUT_FILENO);
+		close(pipes[0]);
+		close(pipes[1]);
+		if (cut_at) {
+			setenv("LD_PRELOAD", BUILDDIR "/.libs/powercut_shim.so", 1);
+			setenv("POWERCUT_DIR", dir, 1);
+			setenv("POWERCUT_AT", at, 1);
+			setenv("POWERCUT_SEED", seeds, 1);
+		}
+		execl("/proc/self/exe", "test_engine_crash", "child", dir, unsafe ? "unsafe" : "safe", (char *)NULL);
+		_exit(127);
+	}
+	assert_true(pid > 0);
+	close(pipes[1]);
+	struct told told;
+	while (read(pipes[0], &told, sizeof(told)) == sizeof(told)) {
+		o.told[told.thread] = told.n + 1;
+		if (++o.messages == kill_after)
+			kill(pid, SIGKILL);
+	}
+	close(pipes[0]);
+	assert_int_equal(waitpid(pid, &o.status, 0), pid);
+	return o;
+}
+
+static char complaint[512];
+
+static bool complain(const char *fmt, ...) PB_PRINTF(1, 2);
+
+static bool complain(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(complaint, sizeof(complaint), fmt, ap);
+	va_end(ap);
+	return false;
+}
+
+static bool row_good(struct engine *e, uint32_t thread, uint32_t n, const struct engine_row *row)
+{
+	struct engine_body *body;
+	struct body_id id;
+	struct pb_error err;
+	char key[16];
+	PB_AUTOBUF(want);
+
+	row_key(key, n);
+	if (!pb_str_eq(row->key, pb_strz(key)) || row->value.len != sizeof(id))
+		return complain("row %u of thread %u is not there", n, thread);
+	memcpy(&id, row->value.ptr, sizeof(id));
+	if (engine_body_open(e, &id, &body, &err))
+		return complain("body %u of thread %u: %s", n, thread, err.text);
+	make_body(&want, thread, n);
+	bool same = pb_str_eq(engine_body_bytes(body), pb_buf_str(&want));
+	engine_body_close(body);
+	return same || complain("body %u of thread %u is another", n, thread);
+}
+
+/* An entity has as many writes as its header and version say, the last KEEP of them as rows. */
+static bool entity_good(struct engine *e, char which, uint32_t thread, uint32_t *ret_n)
+{
+	struct engine_page page = ENGINE_PAGE;
+	struct pb_error err;
+	char entity[16];
+	uint64_t version;
+	PB_AUTOBUF(header);
+
+	snprintf(entity, sizeof(entity), "%c%u", which, thread);
+	if (engine_head(e, pb_strz(entity), &version, &header, &err) || engine_scan(e, pb_strz(entity), PB_NOSTR, PB_NOSTR, 100, false, &page, &err))
+		return complain("%s: %s", entity, err.text);
+	uint32_t n = version;
+	bool good = version == strtoul(pb_buf_z(&header), NULL, 10) && page.n == (n < KEEP ? n : KEEP);
+	if (!good)
+		complain("%s has version %" PRIu64 ", header %s, %zu rows", entity, version, pb_buf_z(&header), page.n);
+	for (size_t i = 0; good && i < page.n; i++)
+		good = row_good(e, thread, n - page.n + i, &page.rows[i]);
+	engine_page_free(&page);
+	*ret_n = n;
+	return good;
+}
+
+static void hear(void *arg, const char *finding)
+{
+	(void)arg;
+	complain("verify: %s", finding);
+}
+
+static bool store_good(const char *dir, const struct outcome *o)
+{
+	struct engine *e;
+	struct pb_error err;
+	uint64_t records, findings = 0;
+	bool good = true;
+
+	if (engine_bdb_open(options(dir, false), &e, &err))
+		return complain("opening: %s", err.text);
+	for (uint32_t t = 0; good && t < THREADS; t++) {
+		uint32_t a = 0, b = 0;
+
+		good = entity_good(e, 'a', t, &a) && entity_good(e, 'b', t, &b);
+		if (good && a != b && a != b + 1)
+			good = complain("thread %u: %u writes in a, %u in b: not a prefix", t, a, b);
+		if (good && b < o->told[t])
+			good = complain("thread %u: %u writes are there, %u were acknowledged", t, b, o->told[t]);
+	}
+	if (good && engine_verify(e, hear, NULL, &records, &findings, &err))
+		good = complain("verifying: %s", err.text);
+	engine_close(e);
+	return good && findings == 0;
+}
+
+static void what_was_acknowledged_survives_kill_9(void **state)
+{
+	(void)state;
+	struct scratch s;
+
+	for (unsigned i = 0; i < KILLS; i++) {
+		scratch_make(&s);
+		struct outcome o = run_child(s.dir, false, 20 + i * 57, 0, 0);
+		assert_true(WIFSIGNALED(o.status) && WTERMSIG(o.status) == SIGKILL);
+		if (!store_good(s.dir, &o))
+			fail_msg("kill %u in %s: %s", i, s.dir, complaint);
+		scratch_remove(&s);
+	}
+}
+
+/* Cuts come early and late: the first ones meet a store that is being made. */
+static long cut_of(unsigned round)
+{
+	return round < 6 ? 3 + round * 11 : 100 + round * 97;
+}
+
+static bool no_shim(void)
+{
+#ifdef PB_SANITIZED
+	return true;
+#else
+	return access(BUILDDIR "/.libs/powercut_shim.so", R_OK) != 0;
+#endif
+}
+
+static void what_was_acknowledged_survives_a_power_cut(void **state)
+{
+	(void)state;
+	const char *seed = getenv("POWERCUT_SEED");
+	unsigned first = seed ? strtoul(seed, NULL, 10) : 1, acknowledged = 0;
+	struct scratch s;
+
+	if (no_shim())
+		skip();
+	for (unsigned i = 0; i < CUTS; i++) {
+		scratch_make(&s);
+		struct outcome o = run_child(s.dir, false, 0, cut_of(i), first + i);
+		if (!WIFSIGNALED(o.status) || WTERMSIG(o.status) != SIGKILL)
+			fail_msg("cut %u in %s: the child ended with status %x", i, s.dir, o.status);
+		if (!store_good(s.dir, &o))
+			fail_msg("cut %u, seed %u, in %s: %s", i, first + i, s.dir, complaint);
+		acknowledged += o.messages;
+		scratch_remove(&s);
+	}
+	/* A test of nothing would pass too. */
+	assert_true(acknowledged > 100);
+}
+
+static void acknowledging_before_the_flush_is_caught(void **state)
+{
+	(void)state;
+	struct scratch s;
+	bool caught = false;
+
+	if (no_shim())
+		skip();
+	for (unsigned i = 6; i < 2 * CUTS && !caught; i++) {
+		scratch_make(&s);
+		struct outcome o = run_child(s.dir, true, 0, cut_of(i), i);
+		caught = !store_good(s.dir, &o) && strstr(complaint, "acknowledged");
+		scratch_remove(&s);
+	}
+	assert_true(caught);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 4 && !strcmp(argv[1], "child"))
+		return child(argv[2], !strcmp(argv[3], "unsafe"));
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_was_acknowledged_survives_kill_9),
+		cmocka_unit_test(what_was_acknowledged_survives_a_power_cut),
+		cmocka_unit_test(acknowledging_before_the_flush_is_caught),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

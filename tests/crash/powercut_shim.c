@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A disk that loses power: preloaded into a process, it remembers what of each file under $POWERCUT_DIR was flushed, kills the process at the
+ * $POWERCUT_AT-th call, and leaves of what was not flushed some, none, or rubbish. What the process then finds at its next start is the test's to judge.
+ *
+ * The model: a block of 4 KiB that was written since the file's last flush keeps its new bytes, gets its old ones back, or is torn at a sector; where
+ * nothing was before it may hold rubbish. Blocks of *.db are written whole or not at all. A size that was not flushed may be cut. Names that were made,
+ * changed or removed since the directory's last flush are undone from the newest back to a random one. A flush is only noted, never done.
+ */
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { BLOCK = 4096, SECTOR = 512, FILES = 4096, NAMES = 4096 };
+
+struct block {
+	uint64_t number;
+	struct block *next;
+	unsigned char old[BLOCK];	/* as it was flushed; zeros behind the end */
+};
+
+struct file {
+	dev_t device;
+	ino_t inode;
+	int fd;				/* our own */
+	off_t flushed_size;
+	bool whole_blocks;		/* a database: its pages are not torn */
+	struct block *blocks[256];
+};
+
+struct name {
+	enum { MADE, RENAMED, REMOVED } what;
+	char path[PATH_MAX], from[PATH_MAX];
+};
+
+static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+static struct file files[FILES];
+static size_t nfiles;
+static struct name *names;
+static size_t nnames, nremoved;
+static const char *dir;
+static long calls, cut_at;
+static uint64_t state;
+
+#define REAL(name) ({ static typeof(&name) real_; if (!real_) real_ = (typeof(&name))dlsym(RTLD_NEXT, #name); real_; })
+
+static uint64_t roll(uint64_t below)
+{
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return below ? (state >> 11) % below : 0;
+}
+
+static void __attribute__((constructor)) begin(void)
+{
+	const char *at = getenv("POWERCUT_AT"), *seed = getenv("POWERCUT_SEED");
+
+	dir = getenv("POWERCUT_DIR");
+	cut_at = at ? strtol(at, NULL, 10) : 0;
+	state = 0x9e3779b97f4a7c15u ^ (seed ? strtoull(seed, NULL, 10) : 1) * 0xbf58476d1ce4e5b9u;
+	names = calloc(NAMES, sizeof(*names));
+}
+
+/* The path of an open file or directory if it is under the directory that we watch. */
+static bool path_of(int fd, char *path)
+{
+	char link[64];
+
+	if (!dir)
+		return false;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(link, path, PATH_MAX - 1);
+	if (n <= 0)
+		return false;
+	path[n] = 0;
+	return strncmp(path, dir, strlen(dir)) == 0;
+}
+
+static bool path_at(int at, const char *name, char *path)
+{
+	char base[PATH_MAX];
+
+	if (!dir)
+		return false;
+	if (*name == '/')
+		snprintf(path, PATH_MAX, "%s", name);
+	else if (at == AT_FDCWD || !path_of(at, base) || (size_t)snprintf(path, PATH_MAX, "%s/%s", base, name) >= PATH_MAX)
+		return false;
+	return strncmp(path, dir, strlen(dir)) == 0 && !strstr(path, "/.removed-");
+}
+
+static struct file *known(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+		return NULL;
+	for (size_t i = 0; i < nfiles; i++)
+		if (files[i].inode == st.st_ino && files[i].device == st.st_dev)
+			return &files[i];
+	return NULL;
+}
+
+static void watch(int fd, const char *path)
+{
+	struct stat st;
+
+	if (known(fd) || fstat(fd, &st) || !S_ISREG(st.st_mode))
+		return;
+	if (nfiles == FILES)
+		abort();
+	size_t len = strlen(path);
+	struct file *f = &files[nfiles++];
+	*f = (struct file) { .device = st.st_dev, .inode = st.st_ino, .flushed_size = st.st_size };
+	f->whole_blocks = len > 3 && !strcmp(path + len - 3, ".db");
+	f->fd = REAL(openat)(AT_FDCWD, path, O_RDWR | O_CLOEXEC);
+}
+
+/* Keeps what a write is about to change. */
+static void remember(struct file *f, off_t at, uint64_t len)
+{
+	if (!len)
+		return;
+	for (uint64_t n = at / BLOCK; n <= (at + len - 1) / BLOCK; n++) {
+		struct block **slot = &f->blocks[n % 256], *b = *slot;
+
+		while (b && b->number != n)
+			b = b->next;
+		if (b)
+			continue;
+		b = calloc(1, sizeof(*b));
+		b->number = n;
+		if (pread(f->fd, b->old, BLOCK, n * BLOCK) < 0)
+			abort();
+		b->next = *slot;
+		*slot = b;
+	}
+}
+
+static void forget(struct file *f)
+{
+	struct stat st;
+
+	for (int i = 0; i < 256; i++)
+		for (struct block *b = f->blocks[i], *next; b; b = next) {
+			next = b->next;
+			free(b);
+			f->blocks[i] = NULL;
+		}
+	if (fstat(f->fd, &st) == 0)
+		f->flushed_size = st.st_size;
+}
+
+static void forget_names(const char *path)
+{
+	size_t len = strlen(path), kept = 0;
+
+	for (size_t i = 0; i < nnames; i++) {
+		const char *rest = names[i].path + len;
+
+		if (strncmp(names[i].path, path, len) != 0 || *rest != '/' || strchr(rest + 1, '/'))
+			names[kept++] = names[i];
+	}
+	nnames = kept;
+}
+
+/* ---- the cut ---- */
+
+static void settle_block(struct file *f, const struct block *b)
+{
+	unsigned char now[BLOCK];
+	off_t at = b->number * BLOCK;
+	ssize_t n = pread(f->fd, now, BLOCK, at);
+	bool was_empty = true;
+
+	if (n <= 0)
+		return;
+	for (int i = 0; i < BLOCK && was_empty; i++)
+		was_empty = !b->old[i];
+	switch (roll(f->whole_blocks ? 2 : 4)) {
+	case 0:
+		return;
+	case 1:
+		memcpy(now, b->old, BLOCK);
+		break;
+	case 2: {
+		size_t torn = roll(BLOCK / SECTOR) * SECTOR;
+		memcpy(now + torn, b->old + torn, BLOCK - torn);
+		break;
+	}
+	default:
+		if (!was_empty)
+			return;
+		for (int i = roll(BLOCK); i < BLOCK; i++)
+			now[i] = roll(256);
+	}
+	if (REAL(pwrite)(f->fd, now, n, at) != n)
+		abort();
+}
+
+static void undo_name(const struct name *n)
+{
+	if (n->what == MADE)
+		REAL(unlinkat)(AT_FDCWD, n->path, 0);
+	else if (n->what == RENAMED)
+		REAL(renameat)(AT_FDCWD, n->path, AT_FDCWD, n->from);
+	else
+		REAL(renameat)(AT_FDCWD, n->from, AT_FDCWD, n->path);
+}
+
+static void cut(void)
+{
+	for (size_t i = 0; i < nfiles; i++) {
+		struct file *f = &files[i];
+		struct stat st;
+
+		for (int j = 0; j < 256; j++)
+			for (struct block *b = f->blocks[j]; b; b = b->next)
+				settle_block(f, b);
+		if (fstat(f->fd, &st) == 0 && st.st_size > f->flushed_size && roll(2) && REAL(ftruncate)(f->fd, f->flushed_size + roll(st.st_size - f->flushed_size)))
+			abort();
+	}
+	for (size_t left = roll(nnames + 1); nnames > left;)
+		undo_name(&names[--nnames]);
+	raise(SIGKILL);
+	for (;;)
+		pause();
+}
+
+/* Each call that changes or flushes something passes here, with the lock. */
+static void tick(void)
+{
+	if (cut_at && ++calls >= cut_at)
+		cut();
+}
+
+static void note(int what, const char *path, const char *from)
+{
+	if (nnames == NAMES)
+		abort();
+	struct name *n = &names[nnames++];
+	n->what = what;
+	snprintf(n->path, PATH_MAX, "%s", path);
+	snprintf(n->from, PATH_MAX, "%s", from ? from : "");
+}
+
+/* ---- what is intercepted ---- */
+
+static int do_open(int at, const char *name, int flags, mode_t mode)
+{
+	char path[PATH_MAX];
+
+	pthread_mutex_lock(&lock);
+	bool ours = (flags & O_ACCMODE) != O_RDONLY && path_at(at, name, path);
+	bool there = ours && access(path, F_OK) == 0;
+	int fd = REAL(openat)(at, name, flags, mode);
+	int errnum = errno;
+	if (ours && fd >= 0) {
+		watch(fd, path);
+		if (!there) {
+			note(MADE, path, NULL);
+			tick();
+		}
+	}
+	pthread_mutex_unlock(&lock);
+	errno = errnum;
+	return fd;
+}
+
+#define OPEN(name) \
+	int name(const char *path, int flags, ...) \
+	{ \
+		va_list ap; \
+		va_start(ap, flags); \
+		mode_t mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0; \
+		va_end(ap); \
+		return do_open(AT_FDCWD, path, flags, mode); \
+	}
+#define OPENAT(name) \
+	int name(int at, const char *path, int flags, ...) \
+	{ \
+		va_list ap; \
+		va_start(ap, flags); \
+		mode_t mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0; \
+		va_end(ap); \
+		return do_open(at, path, flags, mode); \
+	}
+#undef open64
+#undef openat64
+OPEN(open)
+OPEN(open64)
+OPENAT(openat)
+OPENAT(openat64)
+
+ssize_t write(int fd, const void *bytes, size_t n)
+{
+	pthread_mutex_lock(&lock);
+	struct file *f = dir ? known(fd) : NULL;
+	if (f)
+		remember(f, lseek(fd, 0, SEEK_CUR), n);
+	ssize_t r = REAL(write)(fd, bytes, n);
+	int errnum = errno;
+	if (f)
+		tick();
+	pthread_mutex_unlock(&lock);
+	errno = errnum;
+	return r;
+}
+
+static ssize_t do_pwrite(int fd, const void *bytes, size_t n, off_t at)
+{
+	pthread_mutex_lock(&lock);
+	struct file *f = dir ? known(fd) : NULL;
+	if (f)
+		remember(f, at, n);
+	ssize_t r = REAL(pwrite)(fd, bytes, n, at);
+	int errnum = errno;
+	if (f)
+		tick();
+	pthread_mutex_unlock(&lock);
+	errno = errnum;
+	return r;
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at)
+{
+	return do_pwrite(fd, bytes, n, at);
+}
+
+ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t at)
+{
+	return do_pwrite(fd, bytes, n, at);
+}
+
+static ssize_t do_pwritev(int fd, const struct iovec *iov, int n, off_t at)
+{
+	uint64_t len = 0;
+
+	for (int i = 0; i < n; i++)
+		len += iov[i].iov_len;
+	pthread_mutex_lock(&lock);
+	struct file *f = dir ? known(fd) : NULL;
+	if (f)
+		remember(f, at, len);
+	ssize_t r = REAL(pwritev)(fd, iov, n, at);
+	int errnum = errno;
+	if (f)
+		tick();
+	pthread_mutex_unlock(&lock);
+	errno = errnum;
+	return r;
+}
+
+ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t at)
+{
+	return do_pwritev(fd, iov, n, at);
+}
+
+ssize_t pwritev64(int fd, const struct iovec *iov, int n, off64_t at)
+{
+	return do_pwritev(fd, iov, n, at);
+}
+
+static int do_flush(int fd)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	pthread_mutex_lock(&lock);
+	struct file *f = dir ? known(fd) : NULL;
+	if (f) {
+		/* Before it is noted: power may go in the middle of a flush. */
+		tick();
+		forget(f);
+	} else if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) && path_of(fd, path)) {
+		tick();
+		forget_names(path);
+	}
+	pthread_mutex_unlock(&lock);
+	return 0;
+}
+
+int fsync(int fd)
+{
+	return do_flush(fd);
+}
+
+int fdatasync(int fd)
+{
+	return do_flush(fd);
+}
+
+int renameat(int from_at, const char *from, int to_at, const char *to)
+{
+	char path[PATH_MAX], old[PATH_MAX];
+
+	pthread_mutex_lock(&lock);
+	bool ours = path_at(from_at, from, old) && path_at(to_at, to, path);
+	int r = REAL(renameat)(from_at, from, to_at, to);
+	int errnum = errno;
+	if (!r && ours) {
+		note(RENAMED, path, old);
+		tick();
+	}
+	pthread_mutex_unlock(&lock);
+	errno = errnum;
+	return r;
+}
+
+int rename(const char *from, const char *to)
+{
+	return renameat(AT_FDCWD, from, AT_FDCWD, to);
+}
+
+int unlinkat(int at, const char *name, int flags)
+{
+	char path[PATH_MAX], aside[PATH_MAX];
+
+	pthread_mutex_lock(&lock);
+	bool ours = !flags && path_at(at, name, path);
+	/* The file stays under another name, in case its removal does not last. */
+	int r = ours && snprintf(aside, sizeof(aside), "%s/.removed-%zu", dir, nremoved++) ? REAL(renameat)(at, name, AT_FDCWD, aside) : REAL(unlinkat)(at, name, flags);
+	int errnum = errno;
+	if (!r && ours) {
+		note(REMOVED, path, aside);
+		tick();
+	}
+	pthread_mutex_unlock(&lock);
+	errno = errnum;
+	return r;
+}
+
+int unlink(const char *path)
+{
+	return unlinkat(AT_FDCWD, path, 0);
+}
