@@ -49,6 +49,7 @@ int bdb_fail(struct bdb *b, struct pb_error *err, int r, const char *fmt, ...)
 	}
 	pthread_mutex_lock(&b->db_error_lock);
 	int ret = pb_fail(err, code, "%s in %s: %s%s%s", what, b->dir, db_strerror(r), *b->db_error ? "; " : "", b->db_error);
+	*b->db_error = 0;
 	pthread_mutex_unlock(&b->db_error_lock);
 	if (r == DB_RUNRECOVERY && b->committer.running)
 		bdb_set_failed(b, err ? err->text : what);
@@ -61,7 +62,9 @@ static void db_says(const DB_ENV *env, const char *prefix, const char *message)
 
 	(void)prefix;
 	pthread_mutex_lock(&b->db_error_lock);
-	snprintf(b->db_error, sizeof(b->db_error), "%s", message);
+	/* The first words are about the cause, the later ones about what came of it. */
+	if (!*b->db_error)
+		snprintf(b->db_error, sizeof(b->db_error), "%s", message);
 	pthread_mutex_unlock(&b->db_error_lock);
 }
 

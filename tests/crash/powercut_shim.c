@@ -123,10 +123,8 @@ static void watch(int fd, const char *path)
 		return;
 	if (nfiles == FILES)
 		abort();
-	size_t len = strlen(path);
 	struct file *f = &files[nfiles++];
 	*f = (struct file) { .device = st.st_dev, .inode = st.st_ino, .flushed_size = st.st_size };
-	f->whole_blocks = len > 3 && !strcmp(path + len - 3, ".db");
 	f->fd = REAL(openat)(AT_FDCWD, path, O_RDWR | O_CLOEXEC);
 }
 
@@ -180,6 +178,15 @@ static void forget_names(const char *path)
 
 /* ---- the cut ---- */
 
+/* By the name that it has now: databases are made under another. */
+static bool is_database(int fd)
+{
+	char path[PATH_MAX];
+	size_t len = path_of(fd, path) ? strlen(path) : 0;
+
+	return len > 3 && (!strcmp(path + len - 3, ".db") || strstr(path, "/__db."));
+}
+
 static void settle_block(struct file *f, const struct block *b)
 {
 	unsigned char now[BLOCK];
@@ -228,10 +235,16 @@ static void cut(void)
 		struct file *f = &files[i];
 		struct stat st;
 
+		f->whole_blocks = is_database(f->fd);
 		for (int j = 0; j < 256; j++)
 			for (struct block *b = f->blocks[j]; b; b = b->next)
 				settle_block(f, b);
-		if (fstat(f->fd, &st) == 0 && st.st_size > f->flushed_size && roll(2) && REAL(ftruncate)(f->fd, f->flushed_size + roll(st.st_size - f->flushed_size)))
+		if (fstat(f->fd, &st) || st.st_size <= f->flushed_size || roll(2))
+			continue;
+		off_t size = f->flushed_size + roll(st.st_size - f->flushed_size);
+		if (f->whole_blocks)
+			size = size / BLOCK * BLOCK;
+		if (size >= f->flushed_size && REAL(ftruncate)(f->fd, size))
 			abort();
 	}
 	for (size_t left = roll(nnames + 1); nnames > left;)
