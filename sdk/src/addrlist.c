@@ -104,7 +104,7 @@ static void take_quoted(struct cursor *c)
 		if (ch == '\\' || ch == '\r' || ch == '\n' || ch == '\0') {
 			pb_buf_add(c->out, run, (size_t)(c->p - run));
 			run = c->p + 1;
-			if (ch == '\\' && run < c->end)
+			if (ch == '\\' && run < c->end && class_of(*run) != BLANK)
 				c->p++;
 		}
 		c->p++;

@@ -35,7 +35,7 @@ static const unsigned char sextets[256] = {
 /* A "=" ends a quantum, not the data: pieces that were encoded one by one and joined are read on. */
 static void base64(struct pb_decoder *d, struct pb_str in, struct pb_buf *out)
 {
-	const unsigned char *p = (const unsigned char *)in.ptr, *end = p + in.len;
+	const unsigned char *p = (const unsigned char *)in.ptr, *end = in.len ? p + in.len : p;
 	char *to;
 
 	pb_buf_reserve(out, in.len / 4 * 3 + 4);
@@ -155,7 +155,8 @@ static void quoted_printable(struct pb_decoder *d, struct pb_str in, struct pb_b
 		qp_line(pb_str_head(in, keep), out);
 		in = pb_str_skip(in, keep);
 	}
-	memcpy(d->held, in.ptr, in.len);
+	if (in.len)
+		memcpy(d->held, in.ptr, in.len);
 	d->nheld = (unsigned)in.len;
 }
 

@@ -123,7 +123,7 @@ void pb_unfold(struct pb_buf *out, struct pb_str value)
 
 	value = pb_str_trim(value);
 	p = value.ptr;
-	end = p + value.len;
+	end = value.len ? p + value.len : p;
 	pb_buf_reserve(out, value.len);
 	while (p < end) {
 		const char *run = p;

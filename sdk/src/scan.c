@@ -84,16 +84,17 @@ static struct stop find(struct scan *s)
 	return stop;
 }
 
-/* The body ends before the line end in front of a boundary, which is the boundary's. */
+/* The body ends before the line end in front of a boundary, which is the boundary's; except where that is the blank line of the last header inside. */
 static void close_body(struct scan *s, struct node *n, const struct stop *stop, uint64_t lines_before)
 {
-	size_t end = stop->line;
+	const struct node *last = &s->nodes[s->count - 1];
+	size_t end = stop->line, least = last == n ? n->body : last->body + last->body_len;
 
 	n->lines = stop->lines - lines_before;
-	if (stop->level >= 0 && end > n->body && s->text[end - 1] == '\n') {
+	if (stop->level >= 0 && end > least && s->text[end - 1] == '\n') {
 		end--;
 		n->lines--;
-		if (end > n->body && s->text[end - 1] == '\r')
+		if (end > least && s->text[end - 1] == '\r')
 			end--;
 	}
 	n->body_len = end - n->body;
@@ -161,13 +162,16 @@ static bool header(struct scan *s, uint32_t at, struct stop *ret)
 		}
 	} while (what == TAKE_FIELD || what == TAKE_JUNK);
 	n->header_len = s->len - rest.len - n->header;
-	n->body = n->header + n->header_len;
 	census_take(&census, s->text + n->header, n->header_len, false);
+	n->body = s->pos = n->header + n->header_len;
+	if (cut && n->header_len && s->text[n->body - 1] == '\n') {	/* the line end before a boundary is the boundary's */
+		n->header_len -= n->header_len > 1 && s->text[n->body - 2] == '\r' ? 2 : 1;
+		n->body = n->header + n->header_len;
+	}
 	s->census.lines += census.lines;
 	s->census.flags |= census.flags;
 	if (census.flags & PB_FACTS_8BIT)
 		s->flags |= PB_FACTS_HEADER_8BIT;
-	s->pos = n->body;
 	if (cut) {
 		ret->lines = s->census.lines;
 		census_take(&s->census, s->text + ret->line, ret->next - ret->line, false);
@@ -329,7 +333,7 @@ static struct stop entity(struct scan *s, unsigned depth, bool top, bool digest)
 	struct stop stop = no_stop;
 	bool cut = header(s, at, &stop);
 	struct node *n = node_at(s, at);
-	uint64_t lines = cut ? stop.lines : s->census.lines;
+	uint64_t lines = cut ? stop.lines - (n->body < stop.line) : s->census.lines;
 
 	n->kind = kind_of(n);
 	if (n->kind != PB_PART_LEAF && (depth + 2 >= PB_DEPTH_MAX || s->count >= PB_PARTS_MAX))

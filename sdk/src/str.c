@@ -63,9 +63,12 @@ long pb_str_find(struct pb_str s, char c, size_t from)
 
 long pb_str_search(struct pb_str s, struct pb_str needle, size_t from)
 {
-	const char *hit = from <= s.len && s.len ? memmem(s.ptr + from, s.len - from, needle.ptr, needle.len) : NULL;
+	const char *hit;
 
-	return hit ? (long)(hit - s.ptr) : needle.len == 0 && from <= s.len ? (long)from : -1;
+	if (!needle.len)
+		return from <= s.len ? (long)from : -1;
+	hit = from < s.len ? memmem(s.ptr + from, s.len - from, needle.ptr, needle.len) : NULL;
+	return hit ? (long)(hit - s.ptr) : -1;
 }
 
 #ifdef __SSE2__
@@ -207,7 +210,7 @@ bool pb_str_eq_secret(struct pb_str a, struct pb_str b)
 
 bool pb_utf8_valid(struct pb_str s)
 {
-	const unsigned char *p = (const unsigned char *)s.ptr, *end = p + s.len;
+	const unsigned char *p = (const unsigned char *)s.ptr, *end = s.len ? p + s.len : p;
 
 	while (p < end) {
 		unsigned char low = 0x80, high = 0xBF;

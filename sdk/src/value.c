@@ -14,7 +14,7 @@ static inline bool is_token(unsigned char c)
 
 void comments_skip(struct pb_str *rest)
 {
-	const char *p = rest->ptr, *end = p + rest->len;
+	const char *p = rest->ptr, *end = rest->len ? p + rest->len : p;
 	int depth = 0;
 
 	for (; p < end; p++) {
@@ -57,7 +57,7 @@ bool media_take(struct pb_str *rest, struct pb_str *ret_type, struct pb_str *ret
 /* rest is behind the quote. Bytes go to scratch only where they are not the same as in the text. */
 static struct pb_str quoted_take(struct pb_str *rest, struct pb_buf *scratch)
 {
-	const char *p = rest->ptr, *end = p + rest->len, *start = p;
+	const char *p = rest->ptr, *end = rest->len ? p + rest->len : p, *start = p;
 	size_t mark = scratch->len;
 	bool copied = false;
 	struct pb_str value;
