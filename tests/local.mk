@@ -9,3 +9,4 @@ PLATFORM_TESTS += %D%/platform/test_imap.py
 PLATFORM_TESTS += %D%/platform/test_pop3.py
 TESTS += $(PLATFORM_TESTS)
 EXTRA_DIST += %D%/platform/postbus.py $(PLATFORM_TESTS)
+include tests/fuzz/local.mk
