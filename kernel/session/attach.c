@@ -2,6 +2,7 @@
 /* Plugins behind listeners: attach, adopt, drain, list. What a drained session says is its protocol's. */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,27 +30,42 @@ void attachment_leave(struct attachment *at, struct pb_session *s)
 	pthread_mutex_unlock(&at->lock);
 }
 
-static const struct pb_protocol *serves(const struct attachment *at, const char *protocol)
+const struct pb_protocol *attachment_serves(const struct attachment *at, const char *protocol)
 {
-	for (size_t i = 0; at->protocols && at->protocols[i]; i++)
-		if (strcmp(at->protocols[i]->name, protocol) == 0)
-			return at->protocols[i];
+	for (size_t i = 0; i < at->nprotocols; i++)
+		if (strcmp(at->protocols[i].name, protocol) == 0)
+			return &at->protocols[i];
 	return NULL;
+}
+
+static int copy_protocols(struct attachment *at, const struct pb_protocol *const *protocols, const char *plugin, struct pb_error *err)
+{
+	for (size_t i = 0; protocols && protocols[i]; i++) {
+		const struct pb_protocol *p = protocols[i];
+
+		if (!p->name || !p->refuse || p->line_max < 16)
+			return pb_fail(err, PB_EINVALID, "protocol %zu of plugin '%s' has no name, no refuse function, or a line_max below 16", i, plugin);
+		at->protocols = pb_realloc(at->protocols, (i + 1) * sizeof *p);
+		memset(&at->protocols[i], 0, sizeof *p);
+		memcpy(&at->protocols[i], p, p->size && p->size < sizeof *p ? p->size : sizeof *p);
+		at->nprotocols = i + 1;
+	}
+	return 0;
 }
 
 int sessions_attach(struct sessions *ss, struct pb_host *host, const struct pb_protocol *const *protocols, struct attachment **ret, struct pb_error *err)
 {
 	struct attachment *at = pb_alloc(sizeof *at);
 	pthread_condattr_t attr;
+	int rc = copy_protocols(at, protocols, host->name, err);
 
-	for (size_t i = 0; protocols && protocols[i]; i++)
-		if (!protocols[i]->name || !protocols[i]->refuse || protocols[i]->line_max < 16) {
-			free(at);
-			return pb_fail(err, PB_EINVALID, "protocol %zu of plugin '%s' has no name, no refuse function, or a line_max below 16", i, host->name);
-		}
+	if (rc) {
+		free(at->protocols);
+		free(at);
+		return rc;
+	}
 	at->ss = ss;
 	at->host = host;
-	at->protocols = protocols;
 	pthread_mutex_init(&at->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -60,7 +76,7 @@ int sessions_attach(struct sessions *ss, struct pb_host *host, const struct pb_p
 	ss->attachments = at;
 	for (size_t i = 0; i < ss->nlisteners; i++) {
 		struct listener *l = ss->listeners[i];
-		const struct pb_protocol *p = l && strcmp(l->plugin, host->name) == 0 ? serves(at, l->protocol) : NULL;
+		const struct pb_protocol *p = l && strcmp(l->plugin, host->name) == 0 ? attachment_serves(at, l->protocol) : NULL;
 
 		if (p)
 			listener_serve(l, at, p);
@@ -131,23 +147,27 @@ void sessions_detach(struct attachment *at, int64_t timeout)
 	pthread_mutex_unlock(&ss->lock);
 	pthread_mutex_destroy(&at->lock);
 	pthread_cond_destroy(&at->gone);
+	free(at->protocols);
 	free(at);
 }
 
 int sessions_adopt(struct attachment *at, int fd, const char *listener, enum listener_tls tls, const char *peer, struct pb_error *err)
 {
+	const struct pb_protocol *p = attachment_serves(at, listener);	/* a listener that is named like its protocol, or the first */
 	struct listener *l;
+	int on = 1;
 
-	if (atomic_load(&at->draining) || !at->protocols || !at->protocols[0])
+	if (atomic_load(&at->draining) || !at->nprotocols)
 		return pb_fail(err, PB_EUNAVAILABLE, "plugin '%s' serves no protocol now", at->host->name);
 	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0)
 		return pb_fail_errno(err, errno, "cannot adopt a connection");
 	l = pb_alloc(sizeof *l);
-	*l = (struct listener){ .ss = at->ss, .index = SIZE_MAX, .tls = tls, .fd = -1, .refs = 1, .retry = TIMER_INIT(NULL) };
+	*l = (struct listener){ .ss = at->ss, .index = SIZE_MAX, .tls = tls, .fd = -1, .refs = 1, .wildcard = true, .retry = TIMER_INIT(NULL) };
 	pthread_mutex_init(&l->accepting, NULL);
 	l->plugin = pb_str_dup(pb_strz(at->host->name));
 	l->name = pb_str_dup(pb_strz(listener));
-	session_open(l, at, at->protocols[0], fd, NULL, peer, NULL);
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);	/* others inherited it */
+	session_open(l, at, p ? p : &at->protocols[0], fd, NULL, peer, NULL);
 	listener_release(l);
 	return 0;
 }

@@ -131,6 +131,7 @@ struct listener {
 	size_t index;				/* SIZE_MAX: made for an adopted connection, never bound */
 	atomic_uint refs, open;
 	char *plugin, *name, *protocol, *address;
+	bool wildcard;				/* the local address has to be asked for */
 	enum listener_tls tls;
 	unsigned connections_max;
 	struct network *proxies;
@@ -154,7 +155,8 @@ bool network_has(const struct network *n, size_t count, const struct in6_addr *a
 struct attachment {
 	struct sessions *ss;
 	struct pb_host *host;
-	const struct pb_protocol *const *protocols;
+	struct pb_protocol *protocols;		/* copies: a plugin built for an older SDK has shorter ones */
+	size_t nprotocols;
 	struct attachment *next;		/* ss->lock */
 	atomic_bool draining;
 	pthread_mutex_t lock;			/* of what follows */
@@ -163,6 +165,8 @@ struct attachment {
 	unsigned open;
 };
 
+/* NULL: it does not serve that one. */
+const struct pb_protocol *attachment_serves(const struct attachment *at, const char *protocol);
 /* False when it is draining. */
 bool attachment_enter(struct attachment *at, struct pb_session *s);
 void attachment_leave(struct attachment *at, struct pb_session *s);

@@ -2,6 +2,7 @@
 /* Listeners: bound once and kept; accepting only while somebody serves. Edge-triggered, so each event accepts all that wait. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
@@ -128,6 +129,7 @@ static int bind_ip(const struct listener_options *o, uint16_t *ret_port, struct 
 	if (fd < 0)
 		return pb_fail_errno(err, errno, "cannot make a socket");
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);	/* what it accepts inherits it */
 	if (sa.ss_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
 	if (bind(fd, (struct sockaddr *)&sa, sa.ss_family == AF_INET ? sizeof *four : sizeof *six) != 0 || listen(fd, BACKLOG) != 0 ||
@@ -171,6 +173,7 @@ int listener_bind(struct sessions *ss, const struct listener_options *o, struct 
 	l->name = pb_str_dup(pb_strz(o->name));
 	l->protocol = pb_str_dup(pb_strz(o->protocol));
 	l->address = pb_str_dup(pb_strz(o->address));
+	l->wildcard = strcmp(o->address, "0.0.0.0") == 0 || strcmp(o->address, "::") == 0;
 	l->fd = proxies(l, o->proxies, err);
 	if (l->fd == 0)
 		l->fd = o->address[0] == '/' ? bind_unix(o->address, err) : bind_ip(o, &l->port, err);
@@ -187,10 +190,8 @@ int listener_bind(struct sessions *ss, const struct listener_options *o, struct 
 	ev.data.u64 = (uint64_t)KEY_LISTENER << KEY_KIND_SHIFT | l->index;
 	epoll_ctl(pool_epoll(ss->pool), EPOLL_CTL_ADD, l->fd, &ev);
 	for (struct attachment *at = ss->attachments; at; at = at->next)
-		if (!atomic_load(&at->draining) && strcmp(at->host->name, l->plugin) == 0)
-			for (size_t i = 0; at->protocols && at->protocols[i]; i++)
-				if (strcmp(at->protocols[i]->name, l->protocol) == 0)
-					listener_serve(l, at, at->protocols[i]);
+		if (!atomic_load(&at->draining) && strcmp(at->host->name, l->plugin) == 0 && attachment_serves(at, l->protocol))
+			listener_serve(l, at, attachment_serves(at, l->protocol));
 	pthread_mutex_unlock(&ss->lock);
 	*ret = l;
 	return 0;

@@ -35,3 +35,18 @@ kernel_session_tests_test_tls_SOURCES = %D%/tests/test_tls.c %D%/tests/certs.c %
 kernel_session_tests_test_tls_CPPFLAGS = $(CPPFLAGS_TEST)
 kernel_session_tests_test_tls_CFLAGS = $(CFLAGS_TEST)
 kernel_session_tests_test_tls_LDADD = $(LIBS_TEST) $(GNUTLS_LIBS)
+
+# fuzzing: with clang and --enable-fuzz libFuzzer's own main, else a short fixed run
+FUZZERS += tests/fuzz/fuzz_framing
+check_PROGRAMS += tests/fuzz/fuzz_framing
+TESTS += tests/fuzz/fuzz_framing
+tests_fuzz_fuzz_framing_SOURCES = tests/fuzz/fuzz_framing.c
+tests_fuzz_fuzz_framing_CPPFLAGS = $(CPPFLAGS_TEST)
+tests_fuzz_fuzz_framing_CFLAGS = $(CFLAGS_TEST)
+tests_fuzz_fuzz_framing_LDADD = $(LIBS_TEST)
+if FUZZ
+tests_fuzz_fuzz_framing_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer,address,undefined
+else
+tests_fuzz_fuzz_framing_SOURCES += tests/fuzz/run.c
+endif
+EXTRA_DIST += docs/decisions/010-park-and-resume.md docs/decisions/011-workers-in-epoll.md

@@ -47,20 +47,29 @@ static void wake_one(struct pool *p)
 		return;
 }
 
+/* By compare and exchange: n moves by one unless that would pass the bound. */
+static bool move(atomic_uint *n, bool up, unsigned bound)
+{
+	unsigned now = atomic_load(n);
+
+	do {
+		if (up ? now >= bound : now <= bound)
+			return false;
+	} while (!atomic_compare_exchange_weak(n, &now, up ? now + 1 : now - 1));
+	return true;
+}
+
 static void *work(void *arg);
 
 static int spawn(struct pool *p)
 {
-	unsigned n = atomic_load(&p->workers);
 	sigset_t all, old;
 	pthread_attr_t attr;
 	pthread_t thread;
 	int rc;
 
-	do {
-		if (n >= atomic_load(&p->max) || atomic_load(&p->stopping))
-			return EAGAIN;
-	} while (!atomic_compare_exchange_weak(&p->workers, &n, n + 1));
+	if (atomic_load(&p->stopping) || !move(&p->workers, true, atomic_load(&p->max)))
+		return EAGAIN;
 	sigfillset(&all);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK);
@@ -127,17 +136,10 @@ static void weigh(struct pool *p, unsigned left)
 
 static bool may_end(struct pool *p)
 {
-	unsigned n = atomic_load(&p->surplus), workers = atomic_load(&p->workers);
-
-	do {
-		if (n == 0)
-			return false;
-	} while (!atomic_compare_exchange_weak(&p->surplus, &n, n - 1));
-	do {
-		if (workers <= atomic_load(&p->min))
-			return false;
-	} while (!atomic_compare_exchange_weak(&p->workers, &workers, workers - 1));
-	return true;
+	if (!atomic_load(&p->surplus) || !move(&p->surplus, false, 0) || !move(&p->workers, false, atomic_load(&p->min)))
+		return false;
+	/* the last idle one may have left meanwhile, and have found no room for another: then this one stays */
+	return atomic_load(&p->idle) || !move(&p->workers, true, atomic_load(&p->max));
 }
 
 static void leave(struct pool *p, bool counted)

@@ -2,7 +2,6 @@
 /* A session's life: opened, run by whoever owns it, parked, ended. Leaves commands to commands.c and all that comes before them to enter.c. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -74,7 +73,9 @@ static void name_socket(struct pb_session *s, const struct sockaddr_storage *pee
 		s->inward = true;
 		address_text(&s->source, peer_text, sizeof peer_text);
 	}
-	if (getsockname(s->wire.fd, (struct sockaddr *)&local, &len) == 0 && address_of(&local, &a, &port))
+	if (s->listener->address && !s->listener->wildcard && s->listener->address[0] != '/')
+		snprintf(local_text, sizeof local_text, "%s", s->listener->address);
+	else if (getsockname(s->wire.fd, (struct sockaddr *)&local, &len) == 0 && address_of(&local, &a, &port))
 		address_text(&a, local_text, sizeof local_text);
 	session_set_names(s, peer_name ? peer_name : peer_text, local_text);
 }
@@ -94,7 +95,6 @@ static void run_job(struct job *job, struct desk *desk)
 static struct pb_session *make(struct listener *l, struct attachment *at, const struct pb_protocol *protocol, int fd)
 {
 	struct pb_session *s = pb_alloc(sizeof *s + protocol->session_size);
-	int on = 1;
 
 	s->handle.ops = at->host->handle.ops;
 	s->job.run = run_job;
@@ -109,7 +109,6 @@ static struct pb_session *make(struct listener *l, struct attachment *at, const 
 	s->active = clock_ticks(l->ss->clock);
 	s->id = atomic_fetch_add(&l->ss->last_id, 1) + 1;
 	listener_ref(l);
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	return s;
 }
 

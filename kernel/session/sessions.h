@@ -59,7 +59,7 @@ struct repeat;
 struct repeat *sessions_repeat(struct sessions *ss, int64_t every, void (*job)(void *arg), void *arg);
 void sessions_repeat_cancel(struct repeat *r);
 
-/* A ready-made connection of a protocol over an open socket: the testkit's door. */
+/* A ready-made connection over an open socket, which is taken over: the testkit's door. listener: pb_session_listener; the protocol of that name, else the first. */
 int sessions_adopt(struct attachment *a, int fd, const char *listener, enum listener_tls tls, const char *peer, struct pb_error *err);
 /* What is due by the clock, happens: for tests, after a manual clock was turned. With the system's clock it happens by itself. */
 void sessions_kick(struct sessions *ss);

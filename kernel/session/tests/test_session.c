@@ -20,6 +20,7 @@ static void a_conversation_reads_the_same_however_it_is_cut(void **state)
 	(void)state;
 	toy_open(NULL, NULL);
 	toy.protocol.errors_max = 100;
+	toy_reattach();
 	snprintf(text, sizeof text, want, pb_crc32c(0, ".x\r\nab\r\n", 8), pb_crc32c(0, "12\r\n3", 5));
 	for (size_t cut = 0; cut <= sizeof talk; cut++) {
 		int fd = toy_talk(LISTENER_CLEAR);
@@ -102,6 +103,7 @@ static void a_bare_lf_ends_a_line_only_where_allowed(void **state)
 	expect(fd, "y\r\n");
 	close(fd);
 	toy.protocol.framing = PB_LF_OK;
+	toy_reattach();
 	fd = toy_talk(LISTENER_CLEAR);
 	send_text(fd, "ECHO x\nECHO y\r\nECHO a\rb\n");
 	expect(fd, "hello\r\nx\r\ny\r\nrefused framing\r\n");

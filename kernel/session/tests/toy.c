@@ -459,6 +459,12 @@ void toy_attach(void)
 	assert_int_equal(sessions_attach(toy.ss, &toy.host, toy.protocols, &toy.at, &err), 0);
 }
 
+void toy_reattach(void)
+{
+	sessions_detach(toy.at, 5 * PB_SECOND);
+	toy_attach();
+}
+
 void toy_close(void)
 {
 	sessions_detach(toy.at, 5 * PB_SECOND);

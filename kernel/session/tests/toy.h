@@ -42,6 +42,7 @@ extern struct toy toy;
 void toy_open(const struct sessions_options *o, struct clock *clock);
 void toy_close(void);
 void toy_attach(void);
+void toy_reattach(void);	/* after toy.protocol was changed */
 /* A listener on 127.0.0.1 for the toy; its port. */
 uint16_t toy_listen(enum listener_tls tls, const char *const *proxies, unsigned max);
 /* A session over a socketpair (clear or with STARTTLS); gives the client's end. The greeting was not read. */
