@@ -107,7 +107,6 @@ static bool take_one(void *arg, struct pb_str key, struct pb_str value)
 
 static int step_delete(struct command *c, struct tx *tx, struct pb_error *err)
 {
-	PB_AUTOBUF(name);
 	PB_AUTOBUF(prefix);
 	PB_AUTOBUF(end);
 	PB_AUTOBUF(one);

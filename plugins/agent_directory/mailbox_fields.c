@@ -5,40 +5,35 @@
  */
 #include "mailbox_fields.h"
 
-static bool is_among(const json_t *list, struct pb_str text)
-{
-	size_t i;
-	json_t *v;
-
-	json_array_foreach(list, i, v)
-		if (pb_str_eq(pb_str(json_string_value(v), json_string_length(v)), text))
-			return true;
-	return false;
-}
-
 int address_list(const json_t *given, size_t max, const char *what, json_t **ret, struct pb_error *err)
 {
-	json_t *list, *v;
+	json_t *list, *seen, *v;
 	size_t i;
+	int rc = 0;
 
 	if (json_array_size(given) > max)
 		return pb_fail(err, PB_EINVALID, "%s takes at most %zu addresses", what, max);
 	list = json_array();
+	seen = json_object();
 	json_array_foreach(given, i, v) {
 		struct name n;
-		int rc = json_is_string(v) ? name_parse(&n, pb_str(json_string_value(v), json_string_length(v)), err)
-					   : pb_fail(err, PB_EINVALID, "%s takes addresses", what);
 
-		if (rc) {
-			json_decref(list);
-			return rc;
-		}
-		/* A remote local part keeps its case on the way: what was given is kept where it is well-formed. */
-		if (!is_among(list, pb_str(json_string_value(v), json_string_length(v))))
-			json_array_append(list, v);
+		rc = json_is_string(v) ? name_parse(&n, pb_str(json_string_value(v), json_string_length(v)), err)
+				       : pb_fail(err, PB_EINVALID, "%s takes addresses", what);
+		if (rc)
+			break;
+		/* Each once. What was given is kept, not what is compared: a remote local part keeps its case on the way. */
+		if (json_object_get(seen, n.key.ptr))
+			continue;
+		json_object_set_new(seen, n.key.ptr, json_true());
+		json_array_append(list, v);
 	}
-	*ret = list;
-	return 0;
+	json_decref(seen);
+	if (rc)
+		json_decref(list);
+	else
+		*ret = list;
+	return rc;
 }
 
 static int take_role(struct command *c, json_t *row, struct pb_error *err)

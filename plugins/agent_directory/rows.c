@@ -303,7 +303,7 @@ static int tx_commit(struct tx *tx, struct pb_error *err)
 			changes[n++] = (struct pb_change){ tx->rows[i].old.ptr ? PB_EQUAL : PB_ABSENT, tx->rows[i].key, tx->rows[i].old };
 	for (size_t i = 0; i < tx->n; i++) {
 		struct tx_row *row = &tx->rows[i];
-		PB_AUTOBUF(text);
+		char *dump;
 
 		if (!row->changed)
 			continue;
@@ -312,8 +312,7 @@ static int tx_commit(struct tx *tx, struct pb_error *err)
 			changes[n++] = (struct pb_change){ PB_DELETE, row->key, PB_NOSTR };
 			continue;
 		}
-		char *dump = json_dumps(row->value, JSON_COMPACT);
-
+		dump = json_dumps(row->value, JSON_COMPACT);
 		if (!dump || strlen(dump) > 1000000) {
 			free(dump);
 			return pb_fail(err, PB_ETOOBIG, "what would be kept as '%.*s' is larger than a megabyte", PB_FMT(row->key));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The host of fake.h. Holds to the headers' words, and to nothing else of the kernel. */
+#include <pthread.h>
 #include <stdlib.h>
 #include <stdio.h>
 #include <postbus/mailbox.h>
@@ -33,6 +34,7 @@ struct trip {
 };
 
 struct fake {
+	pthread_mutex_t lock;		/* of the table; an apply may call in again */
 	struct pb_host host;
 	struct pb_table table;
 	void *self;
@@ -132,17 +134,21 @@ static int table_get(struct pb_table *t, struct pb_str key, struct pb_buf *value
 {
 	struct fake *f = t->fake;
 	bool hit;
-	size_t at = find(f, key, &hit);
-	int rc = tripped(f, "get", err);
+	size_t at;
+	int rc;
 
+	pthread_mutex_lock(&f->lock);
+	rc = tripped(f, "get", err);
 	f->reads++;
-	if (rc)
-		return rc;
-	if (!hit)
-		return pb_fail(err, PB_ENOTFOUND, "no such key");
-	pb_buf_reset(value);
-	pb_buf_addstr(value, pb_buf_str(&f->rows[at].value));
-	return 0;
+	at = find(f, key, &hit);
+	if (!rc && !hit)
+		rc = pb_fail(err, PB_ENOTFOUND, "no such key");
+	if (!rc) {
+		pb_buf_reset(value);
+		pb_buf_addstr(value, pb_buf_str(&f->rows[at].value));
+	}
+	pthread_mutex_unlock(&f->lock);
+	return rc;
 }
 
 static int table_scan(struct pb_table *t, struct pb_str from, struct pb_str to, size_t limit, bool (*visit)(void *arg, struct pb_str key, struct pb_str value),
@@ -152,12 +158,14 @@ static int table_scan(struct pb_table *t, struct pb_str from, struct pb_str to, 
 	bool hit;
 
 	(void)err;
+	pthread_mutex_lock(&f->lock);
 	for (size_t at = find(f, from, &hit), n = 0; at < f->n && n < (limit ? limit : 1000); at++, n++) {
 		if (to.len && pb_str_cmp(pb_buf_str(&f->rows[at].key), to) >= 0)
 			break;
 		if (!visit(arg, pb_buf_str(&f->rows[at].key), pb_buf_str(&f->rows[at].value)))
 			break;
 	}
+	pthread_mutex_unlock(&f->lock);
 	return 0;
 }
 
@@ -193,9 +201,12 @@ static void drop(struct fake *f, struct pb_str key)
 static int table_apply(struct pb_table *t, const struct pb_change *changes, size_t n, struct pb_error *err)
 {
 	struct fake *f = t->fake;
-	void (*act)(struct fake *f) = f->interfere;
-	int rc = tripped(f, "apply", err);
+	void (*act)(struct fake *f);
+	int rc;
 
+	pthread_mutex_lock(&f->lock);
+	rc = tripped(f, "apply", err);
+	act = f->interfere;
 	f->interfere = NULL;
 	if (act)
 		act(f);
@@ -213,6 +224,7 @@ static int table_apply(struct pb_table *t, const struct pb_change *changes, size
 		else if (changes[i].kind == PB_DELETE)
 			drop(f, changes[i].key);
 	}
+	pthread_mutex_unlock(&f->lock);
 	return rc;
 }
 
@@ -310,10 +322,15 @@ static void begin(struct fake *f)
 struct fake *fake_start(json_t *config)
 {
 	struct fake *f = pb_alloc(sizeof *f);
+	pthread_mutexattr_t recursive;
 	json_t *manifest = json_load_file(SRCDIR "/plugins/agent_directory/agent_directory.json", 0, NULL), *spec;
 	const char *key;
 
 	must(manifest, "no manifest");
+	pthread_mutexattr_init(&recursive);
+	pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&f->lock, &recursive);
+	pthread_mutexattr_destroy(&recursive);
 	f->host.handle.ops = &ops;
 	f->host.fake = f;
 	f->config = json_object();
@@ -345,26 +362,40 @@ void fake_stop(struct fake *f)
 	json_decref(f->config);
 	json_decref(f->mailboxes);
 	json_decref(f->result);
+	pthread_mutex_destroy(&f->lock);
 	free(f);
 }
 
-/* Like the kernel: defaults are filled in where the manifest has some; that is "limit" alone here. */
-int fake_call(struct fake *f, const struct pb_caller *who, const char *method, json_t *params)
+static int call(struct fake *f, const struct pb_caller *who, const char *method, json_t *params, json_t **ret, struct pb_error *err)
 {
 	static const struct pb_caller system = { .role = PB_ROLE_SYSTEM };
-	json_t *result = NULL;
 	int rc = PB_EINTERNAL;
 
 	must(params != NULL, "the parameters are malformed");
-	f->err = (struct pb_error){ 0 };
 	for (const struct pb_method *m = agent_directory_LTX_pb_plugin.methods; m->name; m++)
 		if (!strcmp(m->name, method))
-			rc = m->call(f->self, who ? who : &system, params, &result, &f->err);
+			rc = m->call(f->self, who ? who : &system, params, ret, err);
 	json_decref(params);
-	must(rc == 0 || result == NULL, "a failed call left a result");
+	must(rc == 0 || *ret == NULL, "a failed call left a result");
+	return rc;
+}
+
+int fake_call(struct fake *f, const struct pb_caller *who, const char *method, json_t *params)
+{
+	json_t *result = NULL;
+	int rc;
+
+	f->err = (struct pb_error){ 0 };
+	rc = call(f, who, method, params, &result, &f->err);
 	json_decref(f->result);
 	f->result = result;
 	return rc;
+}
+
+int fake_call_from_thread(struct fake *f, const char *method, json_t *params, json_t **ret, struct pb_error *err)
+{
+	*ret = NULL;
+	return call(f, NULL, method, params, ret, err);
 }
 
 const json_t *fake_result(struct fake *f)

@@ -31,6 +31,8 @@ size_t fake_rows(struct fake *f, const char *prefix);
 void fake_fail(struct fake *f, const char *what, int nth, int code);
 /* Runs once, inside the next apply, before its guards are looked at: what somebody else does at the same moment. */
 void fake_interfere(struct fake *f, void (*act)(struct fake *f));
+/* Like fake_call, from any thread: *ret is the caller's. The switches above are for one thread. */
+int fake_call_from_thread(struct fake *f, const char *method, json_t *params, json_t **ret, struct pb_error *err);
 /* How often the table was read. */
 unsigned fake_reads(struct fake *f);
 

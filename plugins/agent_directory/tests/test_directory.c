@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <postbus/str.h>
 #include "fake.h"
 
@@ -447,6 +449,55 @@ static void what_is_looked_up_again_reads_no_table(void **state)
 	assert_int_equal(fake_reads(f), before);
 }
 
+struct stress {
+	struct fake *f;
+	atomic_bool over;
+	atomic_int stage;		/* counts finished changes; even: enabled */
+	atomic_int wrong;
+};
+
+/* What a finished change said holds for whoever asks after it, until the next change begins. */
+static void *ask_all_the_time(void *arg)
+{
+	struct stress *s = arg;
+
+	while (!atomic_load(&s->over)) {
+		int before = atomic_load(&s->stage);
+		struct pb_error err;
+		json_t *result;
+		int rc = fake_call_from_thread(s->f, "directory.resolve", json_pack("{s:s}", "address", "bob@demo.example"), &result, &err);
+
+		json_decref(result);
+		/* stage is raised to an odd number while a change is on its way: then either answer is right */
+		if (before % 2 == 0 && before == atomic_load(&s->stage) && rc != (before % 4 ? PB_EDENIED : 0))
+			atomic_fetch_add(&s->wrong, 1);
+	}
+	return NULL;
+}
+
+static void readers_see_every_finished_change(void **state)
+{
+	struct stress s = { .f = *state };
+	pthread_t threads[4];
+
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, ask_all_the_time, &s), 0);
+	for (int i = 0; i < 400; i++) {
+		struct pb_error err;
+		json_t *result;
+		json_t *params = json_pack("{s:s s:b}", "mailbox", "bob@demo.example", "enabled", i % 2);
+
+		atomic_fetch_add(&s.stage, 1);
+		assert_int_equal(fake_call_from_thread(s.f, "mailbox.set", params, &result, &err), 0);
+		json_decref(result);
+		atomic_fetch_add(&s.stage, 1);
+	}
+	atomic_store(&s.over, true);
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(atomic_load(&s.wrong), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -468,6 +519,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(commands_at_the_same_moment_do_not_collide, begin, end),
 		cmocka_unit_test_setup_teardown(lists_come_in_pages, begin, end),
 		cmocka_unit_test_setup_teardown(what_is_looked_up_again_reads_no_table, begin, end),
+		cmocka_unit_test_setup_teardown(readers_see_every_finished_change, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
