@@ -188,19 +188,21 @@ int folder_get(struct account *a, struct entry *e, struct folder **ret, struct p
 	return 0;
 }
 
-void folder_forget(struct entry *e)
+struct folder *folder_forget(struct entry *e)
 {
 	struct folder *f = e->live;
 
 	if (!f)
-		return;
+		return NULL;
 	e->live = NULL;
 	pthread_mutex_lock(&f->lock);
 	atomic_store(&f->deleted, true);
-	/* Whoever watches it has to learn that it is gone. */
+	/* Whoever watches it has to learn that it is gone, once that is durable. */
+	if (f->account->ticket > atomic_load(&f->ticket))
+		atomic_store(&f->ticket, f->account->ticket);
 	atomic_fetch_add(&f->serial, 1);
 	pthread_mutex_unlock(&f->lock);
-	folder_release(f);
+	return f;
 }
 
 /* Where somebody refers to the folder: its rows may go, if no change is on its way. */
@@ -401,17 +403,38 @@ static void arm(struct folder *f)
 	engine_when_durable(f->m->engine, atomic_load(&f->ticket), tell_watchers, f);
 }
 
-void folder_unlock_changed(struct folder *f)
+void folder_forgotten(struct folder *f)
 {
-	bool over;
+	if (!f)
+		return;
+	if (atomic_load(&f->nwatchers))
+		arm(f);
+	folder_release(f);
+}
 
-	folder_charge(f);
-	pthread_mutex_unlock(&f->lock);
+/* After the unlocking: both take locks that are outside the folder's. */
+static void changed(struct folder *f)
+{
 	if (atomic_load_explicit(&f->nwatchers, memory_order_relaxed))
 		arm(f);
-	over = atomic_load_explicit(&f->m->bytes, memory_order_relaxed) > f->m->budget;
-	if (over)
-		mailstore_trim(f->m);
+	mailstore_trim(f->m);
+}
+
+void folder_unlock_changed(struct folder *f)
+{
+	folder_charge(f);
+	pthread_mutex_unlock(&f->lock);
+	changed(f);
+}
+
+void folder_unlock_pair_changed(struct folder *a, struct folder *b)
+{
+	folder_charge(a);
+	folder_charge(b);
+	folder_unlock_pair(a, b);
+	changed(a);
+	if (a != b)
+		changed(b);
 }
 
 struct watcher *folder_watch(struct pb_folder *handle, void (*hint)(void *arg), void *arg)

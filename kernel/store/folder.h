@@ -39,6 +39,7 @@ struct mailstore {
 	int64_t budget;				/* bytes of rows kept */
 	const struct pb_host_ops *_Atomic ops;	/* of views and their bodies, which belong to no host */
 	_Atomic int64_t bytes;
+	_Atomic bool trimming;
 	pthread_mutex_t lock;
 	pthread_cond_t loaded;			/* an account is complete, or failed */
 	struct account **buckets;
@@ -222,6 +223,7 @@ int folder_lock_pair(struct folder *a, bool a_rows, struct folder *b, struct pb_
 void folder_unlock_pair(struct folder *a, struct folder *b);
 /* Unlock, and see to watchers and memory. */
 void folder_unlock_changed(struct folder *f);
+void folder_unlock_pair_changed(struct folder *a, struct folder *b);
 /* Moves the border of what is durable. Folder lock. */
 void folder_promote(struct folder *f);
 /* A picture that follows the newest one: change it, then folder_apply it (which takes it over) or view_release it. Folder lock. */
@@ -236,8 +238,10 @@ int folder_wait(struct folder *f, engine_ticket ticket, struct pb_error *err);
 void mailstore_trim(struct mailstore *m);
 /* Frees folder number when nobody refers to it, or its rows where somebody does. No lock. */
 void folder_evict(struct account *a, uint32_t number);
-/* Deleted: from now on PB_ENOTFOUND. Its memory goes with the last reference. Account lock; e is unlisted by the caller. */
-void folder_forget(struct entry *e);
+/* Deleted, after the account's batch that said so: from now on PB_ENOTFOUND. Account lock; e is unlisted by the caller. Gives the folder, or NULL
+ * where it is not in memory, for folder_forgotten, which tells its watchers and lets it go. No lock. */
+struct folder *folder_forget(struct entry *e);
+void folder_forgotten(struct folder *f);				/* NULL is fine */
 void folder_charge(struct folder *f);					/* counts its memory again; folder lock */
 /* A row was inserted: into the rows of v (the newest), or among the late ones. Folder lock. */
 void folder_row_added(struct folder *f, struct pb_view *v, const struct pb_row *row, const struct body_id *body, struct pb_str head);

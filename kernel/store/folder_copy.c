@@ -198,9 +198,7 @@ int host_folder_copy(struct pb_folder *from, const uint32_t *uids, size_t n, str
 	ticket = c.from->newest->ticket > c.to->newest->ticket ? c.from->newest->ticket : c.to->newest->ticket;
 	if (ret_uidvalidity && !rc)
 		*ret_uidvalidity = c.to->newest->head.uidvalidity;
-	if (c.from != c.to)
-		folder_unlock_changed(c.from);
-	folder_unlock_changed(c.to);
+	folder_unlock_pair_changed(c.from, c.to);
 	if (!rc)
 		rc = folder_wait(c.to, ticket, err);
 	if (!rc)

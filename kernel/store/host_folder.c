@@ -111,8 +111,7 @@ int host_folder_view(struct pb_folder *handle, struct pb_view **ret, struct pb_e
 			*ret = f->durable;
 			view_ref(*ret);
 			pthread_mutex_unlock(&f->lock);
-			if (atomic_load_explicit(&f->m->bytes, memory_order_relaxed) > f->m->budget)
-				mailstore_trim(f->m);
+			mailstore_trim(f->m);
 			return 0;
 		}
 		pthread_mutex_unlock(&f->lock);

@@ -186,13 +186,19 @@ int host_mailbox_create(struct pb_host *host, struct pb_str id, struct pb_error 
 	return rc;
 }
 
-/* All folders become garbage in one batch; from then on the mailbox is not found. ret: their numbers. Account lock. */
-static int destroy_locked(struct account *a, uint32_t **ret, size_t *ret_n, struct pb_error *err)
+struct destroyed {
+	uint32_t *numbers;		/* of the folders */
+	struct folder **gone;		/* those in memory, or NULL */
+	size_t n;
+};
+
+/* All folders become garbage in one batch; from then on the mailbox is not found. Account lock. */
+static int destroy_locked(struct account *a, struct destroyed *ret, struct pb_error *err)
 {
 	struct pb_arena *arena = pb_arena_new();
 	struct engine_row *put = pb_arena_alloc(arena, (a->nentries + 1) * sizeof put[0]);
 	struct pb_str *remove = pb_arena_alloc(arena, (a->nentries + a->nsubs + 1) * sizeof remove[0]);
-	uint32_t *numbers = pb_alloc((a->nentries + 1) * sizeof numbers[0]);
+	uint32_t *numbers = ret->numbers = pb_alloc((a->nentries + 1) * sizeof numbers[0]);
 	size_t n = 0, nremove = 0;
 	int rc;
 
@@ -209,18 +215,17 @@ static int destroy_locked(struct account *a, uint32_t **ret, size_t *ret_n, stru
 	pb_arena_free(arena);
 	if (rc) {
 		a->destroyed = false;
-		free(numbers);
 		return rc;
 	}
+	ret->gone = pb_alloc((n + 1) * sizeof ret->gone[0]);
+	ret->n = n;
 	for (size_t i = 0; i < a->nentries; i++) {
-		folder_forget(a->entries[i]);
+		ret->gone[i] = folder_forget(a->entries[i]);
 		free(a->entries[i]);
 	}
 	for (size_t i = 0; i < a->nsubs; i++)
 		free(a->subs[i]);
 	a->nentries = a->nsubs = 0;
-	*ret = numbers;
-	*ret_n = n;
 	return 0;
 }
 
@@ -252,8 +257,7 @@ int host_mailbox_destroy(struct pb_host *host, struct pb_str id, struct pb_error
 {
 	struct mailstore *m = host->kernel->mailstore;
 	struct account *a;
-	uint32_t *numbers = NULL;
-	size_t n = 0;
+	struct destroyed d = { 0 };
 	engine_ticket ticket;
 	int rc = host_may(host, RIGHT_MAIL_WRITE, err);
 
@@ -266,14 +270,17 @@ int host_mailbox_destroy(struct pb_host *host, struct pb_str id, struct pb_error
 	if (!a->exists)
 		rc = pb_fail(err, PB_ENOTFOUND, "no mailbox '%s'", a->id);
 	else if (!a->destroyed)
-		rc = destroy_locked(a, &numbers, &n, err);
+		rc = destroy_locked(a, &d, err);
 	ticket = a->ticket;
 	pthread_mutex_unlock(&a->lock);
+	for (size_t i = 0; i < d.n; i++)
+		folder_forgotten(d.gone[i]);
 	if (!rc)
 		rc = engine_wait(m->engine, ticket, err);
 	if (!rc)
-		rc = destroy_rest(a, numbers, n, err);
-	free(numbers);
+		rc = destroy_rest(a, d.numbers, d.n, err);
+	free(d.numbers);
+	free(d.gone);
 	account_release(a);
 	return rc;
 }

@@ -179,7 +179,7 @@ int host_folder_create(struct pb_mailbox *mb, struct pb_str in, unsigned special
 /* ---- delete ---- */
 
 /* What is in it becomes garbage; the name stays as \Noselect where it has children. */
-static int delete_locked(struct account *a, struct entry *e, engine_ticket *ret_ticket, struct pb_error *err)
+static int delete_locked(struct account *a, struct entry *e, engine_ticket *ret_ticket, struct folder **ret_gone, struct pb_error *err)
 {
 	bool children = false;
 	struct entry *stays = NULL;
@@ -203,7 +203,7 @@ static int delete_locked(struct account *a, struct entry *e, engine_ticket *ret_
 		free(stays);
 		return rc;
 	}
-	folder_forget(e);
+	*ret_gone = folder_forget(e);
 	/* Nobody writes to it any more: what it counted is not in use. */
 	if (!folder_head_read(a->m->engine, folder_entity_name(a, e->number, entity), e->uidvalidity, &version, &head, NULL))
 		quota_give(a, head.messages, head.bytes);
@@ -219,6 +219,7 @@ int host_folder_delete(struct pb_mailbox *mb, struct pb_str in, struct pb_error 
 	struct account *a = mb->account;
 	char room[FOLDER_NAME_MAX];
 	engine_ticket ticket = 0;
+	struct folder *gone = NULL;
 	struct pb_str name;
 	struct entry *e;
 	uint32_t number = 0;
@@ -233,9 +234,10 @@ int host_folder_delete(struct pb_mailbox *mb, struct pb_str in, struct pb_error 
 		rc = pb_fail(err, PB_EDENIED, "INBOX cannot be deleted");
 	else {
 		number = e->number;
-		rc = delete_locked(a, e, &ticket, err);
+		rc = delete_locked(a, e, &ticket, &gone, err);
 	}
 	pthread_mutex_unlock(&a->lock);
+	folder_forgotten(gone);
 	if (!rc)
 		rc = engine_wait(a->m->engine, ticket, err);
 	/* Its messages go now; a failure leaves them for the next opening of the mailbox. */

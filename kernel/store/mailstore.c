@@ -61,10 +61,13 @@ void mailstore_trim(struct mailstore *m)
 	struct account *a;
 	uint32_t number;
 
+	if (atomic_load_explicit(&m->bytes, memory_order_relaxed) <= m->budget || atomic_exchange(&m->trimming, true))
+		return;
 	while (atomic_load_explicit(&m->bytes, memory_order_relaxed) > m->budget && take_victim(m, &budget, &a, &number)) {
 		folder_evict(a, number);
 		account_release(a);
 	}
+	atomic_store(&m->trimming, false);
 }
 
 void mailstore_close(struct mailstore *m)

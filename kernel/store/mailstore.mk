@@ -25,8 +25,8 @@ libkernel_la_SOURCES += \
 
 MAILFIX = %D%/tests/mailfix.c %D%/tests/mailfix.h %D%/tests/slow_engine.c
 
-check_PROGRAMS += %D%/tests/test_rows %D%/tests/test_mailbox %D%/tests/test_folder
-TESTS += %D%/tests/test_rows %D%/tests/test_mailbox %D%/tests/test_folder
+check_PROGRAMS += %D%/tests/test_rows %D%/tests/test_mailbox %D%/tests/test_folder %D%/tests/test_durable %D%/tests/test_mail_threads
+TESTS += %D%/tests/test_rows %D%/tests/test_mailbox %D%/tests/test_folder %D%/tests/test_durable %D%/tests/test_mail_threads
 %C%_tests_test_rows_CPPFLAGS = $(CPPFLAGS_TEST)
 %C%_tests_test_rows_CFLAGS = $(CFLAGS_TEST)
 %C%_tests_test_rows_LDADD = $(LIBS_TEST)
@@ -38,3 +38,11 @@ TESTS += %D%/tests/test_rows %D%/tests/test_mailbox %D%/tests/test_folder
 %C%_tests_test_folder_CPPFLAGS = $(CPPFLAGS_TEST)
 %C%_tests_test_folder_CFLAGS = $(CFLAGS_TEST)
 %C%_tests_test_folder_LDADD = $(LIBS_TEST)
+%C%_tests_test_durable_SOURCES = %D%/tests/test_durable.c $(MAILFIX)
+%C%_tests_test_durable_CPPFLAGS = $(CPPFLAGS_TEST)
+%C%_tests_test_durable_CFLAGS = $(CFLAGS_TEST)
+%C%_tests_test_durable_LDADD = $(LIBS_TEST)
+%C%_tests_test_mail_threads_SOURCES = %D%/tests/test_mail_threads.c $(MAILFIX)
+%C%_tests_test_mail_threads_CPPFLAGS = $(CPPFLAGS_TEST)
+%C%_tests_test_mail_threads_CFLAGS = $(CFLAGS_TEST)
+%C%_tests_test_mail_threads_LDADD = $(LIBS_TEST)
