@@ -19,6 +19,7 @@ libkernel_la_SOURCES += \
 	%D%/engine_bdb_verify.c \
 	%D%/segment.h \
 	%D%/segment.c \
+	%D%/segment_facts.c \
 	%D%/segment_record.c
 
 check_PROGRAMS += test_engine

@@ -17,8 +17,6 @@
 #include <unistd.h>
 
 #define FACTS_OPEN_MAX 256
-#define FACTS_MAGIC 0x31666250u		/* "Pbf1" */
-enum { FACTS_HEADER = 16 };		/* magic, random, length, CRC-32C */
 
 /* Relative to segments.dirfd, so that nobody needs long paths. */
 static void name_of(uint32_t number, const char *suffix, char ret[32])
@@ -137,6 +135,7 @@ static void segment_free(struct segments *s, struct segment *g)
 {
 	if (atomic_load(&g->map))
 		munmap(atomic_load(&g->map), g->size);
+	segment_facts_unmap(g);
 	if (g->fd >= 0)
 		close(g->fd);
 	if (g->facts_fd >= 0) {
@@ -554,8 +553,8 @@ int segment_write(struct segment *g, const struct body_id *id, uint32_t crc, con
 	return 0;
 }
 
-/* Opens the facts file once; -1 where there is none. A transient one is the caller's to close. */
-static int facts_fd(struct segments *s, struct segment *g, bool make, bool *ret_transient)
+/* Opens the facts file once. A transient one is the caller's to close. */
+static int facts_fd(struct segments *s, struct segment *g, bool *ret_transient)
 {
 	char name[32];
 
@@ -564,7 +563,7 @@ static int facts_fd(struct segments *s, struct segment *g, bool make, bool *ret_
 	int fd = g->facts_fd;
 	if (fd < 0) {
 		name_of(g->number, "facts", name);
-		fd = openat(s->dirfd, name, (make ? O_RDWR | O_CREAT : O_RDWR) | O_CLOEXEC, 0600);
+		fd = openat(s->dirfd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 		if (fd >= 0 && atomic_fetch_add(&s->facts_open, 1) >= FACTS_OPEN_MAX) {
 			atomic_fetch_sub(&s->facts_open, 1);
 			*ret_transient = true;
@@ -581,7 +580,7 @@ int segment_write_facts(struct segments *s, struct segment *g, const struct body
 	unsigned char header[FACTS_HEADER];
 	struct iovec iov[] = { { header, sizeof(header) }, { (void *)facts.ptr, facts.len } };
 	bool transient;
-	int fd = facts_fd(s, g, true, &transient);
+	int fd = facts_fd(s, g, &transient);
 
 	if (fd < 0)
 		return pb_fail_errno(err, errno, "opening the facts of segment %" PRIu32, g->number);
@@ -593,27 +592,6 @@ int segment_write_facts(struct segments *s, struct segment *g, const struct body
 	if (transient)
 		close(fd);
 	return errnum ? pb_fail_errno(err, errnum, "writing facts beside segment %" PRIu32, g->number) : 0;
-}
-
-int segment_read_facts(struct segments *s, struct segment *g, const struct body_id *id, struct pb_buf *out, struct pb_error *err)
-{
-	unsigned char header[FACTS_HEADER];
-	bool transient;
-	int fd = id->facts_len ? facts_fd(s, g, false, &transient) : -1;
-
-	if (fd < 0)
-		return pb_fail(err, PB_ENOTFOUND, "the body has no facts");
-	pb_buf_reserve(out, id->facts_len);
-	struct iovec iov[] = { { header, sizeof(header) }, { out->ptr + out->len, id->facts_len } };
-	ssize_t n = preadv(fd, iov, 2, id->facts_offset);
-	if (transient)
-		close(fd);
-	if (n != (ssize_t)(FACTS_HEADER + id->facts_len) || le32_get(header) != FACTS_MAGIC || le32_get(header + 4) != id->random
-	    || le32_get(header + 8) != id->facts_len || le32_get(header + 12) != pb_crc32c(0, out->ptr + out->len, id->facts_len))
-		return pb_fail(err, PB_ECORRUPT, "the facts of a body in segment %" PRIu32 " fail their check", g->number);
-	out->len += id->facts_len;
-	out->ptr[out->len] = 0;
-	return 0;
 }
 
 void segment_give_back(struct segments *s, struct segment *g, const struct body_id *id)

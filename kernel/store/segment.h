@@ -13,6 +13,8 @@
 
 #include "kernel/store/engine.h"
 
+#define FACTS_MAGIC 0x31666250u		/* "Pbf1" */
+enum { FACTS_HEADER = 16 };		/* magic, random, length, CRC-32C */
 enum { SEGMENT_FORMAT = 1, SEGMENT_HEADER = 64, RECORD_HEADER = 48, RECORD_ALIGN = 64, SPARES_MAX = 2 };
 
 /* ---- what lies on the disk: segment_record.c ---- */
@@ -51,7 +53,8 @@ struct segment {
 	atomic_bool removed;
 	struct segment *next_writing;	/* those with an fd; under segments.lock */
 	_Atomic(char *) map;
-	pthread_mutex_t lock;		/* of making map, bits and facts_fd */
+	_Atomic(struct facts_map *) facts_map;	/* segment_facts.c */
+	pthread_mutex_t lock;		/* of making map, facts_map, bits and facts_fd */
 	_Atomic(_Atomic uint8_t *) checked;	/* a bit for each place: the body's CRC was good */
 	_Atomic(_Atomic uint8_t *) fresh;	/* a bit for each place: written by this process, no row has named it yet */
 };
@@ -108,7 +111,10 @@ int segment_write_facts(struct segments *s, struct segment *g, const struct body
 /* Give room back (only a hint: it is used again at once if it is the last), and count it as dead. */
 void segment_give_back(struct segments *s, struct segment *g, const struct body_id *id);
 int segment_map(struct segments *s, struct segment *g, const char **ret, struct pb_error *err);
+/* PB_ENOTFOUND: there are none (any more); PB_ECORRUPT: they fail their check. */
 int segment_read_facts(struct segments *s, struct segment *g, const struct body_id *id, struct pb_buf *out, struct pb_error *err);
+/* When nobody reads the segment any more. */
+void segment_facts_unmap(struct segment *g);
 /* The bits of a place. */
 bool segment_bit(_Atomic(_Atomic uint8_t *) *bits, uint64_t offset);
 void segment_bit_set(struct segment *g, _Atomic(_Atomic uint8_t *) *bits, uint64_t offset, bool on);
