@@ -36,3 +36,38 @@ queue_bench_SOURCES = tests/bench/queue_bench.c
 queue_bench_CPPFLAGS = $(CPPFLAGS_TEST)
 queue_bench_CFLAGS = $(CFLAGS_TEST)
 queue_bench_LDADD = $(LIBS_TEST)
+
+check_PROGRAMS += test_spool
+TESTS += test_spool
+test_spool_SOURCES = %D%/tests/test_spool.c
+test_spool_CPPFLAGS = $(CPPFLAGS_TEST)
+test_spool_CFLAGS = $(CFLAGS_TEST)
+test_spool_LDADD = libqueuerig.la $(LIBS_TEST)
+
+check_PROGRAMS += test_timeline
+TESTS += test_timeline
+test_timeline_SOURCES = kernel/store/tests/test_timeline.c
+test_timeline_CPPFLAGS = $(CPPFLAGS_TEST)
+test_timeline_CFLAGS = $(CFLAGS_TEST)
+test_timeline_LDADD = $(LIBS_TEST)
+
+check_PROGRAMS += test_queue_admin
+TESTS += test_queue_admin
+test_queue_admin_SOURCES = %D%/tests/test_queue_admin.c
+test_queue_admin_CPPFLAGS = $(CPPFLAGS_TEST)
+test_queue_admin_CFLAGS = $(CFLAGS_TEST)
+test_queue_admin_LDADD = libqueuerig.la $(LIBS_TEST)
+
+check_PROGRAMS += test_queue_lanes
+TESTS += test_queue_lanes
+test_queue_lanes_SOURCES = %D%/tests/test_queue_lanes.c
+test_queue_lanes_CPPFLAGS = $(CPPFLAGS_TEST)
+test_queue_lanes_CFLAGS = $(CFLAGS_TEST)
+test_queue_lanes_LDADD = libqueuerig.la $(LIBS_TEST)
+
+check_PROGRAMS += test_queue_model
+TESTS += test_queue_model
+test_queue_model_SOURCES = %D%/tests/test_queue_model.c
+test_queue_model_CPPFLAGS = $(CPPFLAGS_TEST)
+test_queue_model_CFLAGS = $(CFLAGS_TEST)
+test_queue_model_LDADD = libqueuerig.la $(LIBS_TEST)

@@ -69,10 +69,21 @@ static void close_all(struct rig *r)
 
 struct rig *rig_new(bool bdb)
 {
+	char dir[] = "/tmp/postbus-queue-XXXXXX";
+	struct rig *r;
+
+	assert_non_null(mkdtemp(dir));
+	r = rig_new_at(bdb, dir);
+	r->keep = false;
+	return r;
+}
+
+struct rig *rig_new_at(bool bdb, const char *dir)
+{
 	struct rig *r = pb_alloc(sizeof *r);
 
-	strcpy(r->dir, "/tmp/postbus-queue-XXXXXX");
-	assert_non_null(mkdtemp(r->dir));
+	snprintf(r->dir, sizeof r->dir, "%s", dir);
+	r->keep = true;
 	r->bdb = bdb;
 	r->kernel.home = r->dir;
 	r->kernel.clock = clock_manual(RIG_NOW);
@@ -91,7 +102,8 @@ void rig_free(struct rig *r)
 	log_free(r->kernel.log);
 	clock_free(r->kernel.clock);
 	snprintf(command, sizeof command, "rm -rf '%s'", r->dir);
-	assert_int_equal(system(command), 0);
+	if (!r->keep)
+		assert_int_equal(system(command), 0);
 	free(r);
 }
 
@@ -143,6 +155,22 @@ void rig_settle(struct rig *r)
 	pthread_mutex_lock(&q->lock);
 	rounds = q->rounds + 2;
 	while (!is_quiet(q, rounds)) {
+		dispatch_poke(q);
+		pthread_mutex_unlock(&q->lock);
+		nanosleep(&moment, NULL);
+		pthread_mutex_lock(&q->lock);
+	}
+	pthread_mutex_unlock(&q->lock);
+}
+
+void rig_rounds(struct rig *r)
+{
+	struct queue *q = r->kernel.queue;
+	struct timespec moment = { .tv_nsec = 200000 };
+	uint64_t rounds;
+
+	pthread_mutex_lock(&q->lock);
+	for (rounds = q->rounds + 8; q->rounds < rounds;) {
 		dispatch_poke(q);
 		pthread_mutex_unlock(&q->lock);
 		nanosleep(&moment, NULL);
@@ -217,7 +245,7 @@ uint64_t rig_bodies(struct rig *r)
 	struct engine_stats s;
 
 	engine_stats(r->kernel.engine, &s);
-	return s.bodies;
+	return r->bdb ? 0 : s.bodies;
 }
 
 bool rig_trace_has(struct rig *r, const char *id, const char *what, const char *text)

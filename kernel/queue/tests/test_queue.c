@@ -381,8 +381,8 @@ static void reports_follow_notify(void **state)
 		{ "and relaying too", "a@x", PB_NOTIFY_SUCCESS | PB_NOTIFY_FAILURE, "relay", 1, "relayed" },
 		{ "success alone says nothing of failure", "a@x", PB_NOTIFY_SUCCESS, "fail", 0, "" },
 		{ "never is never", "a@x", PB_NOTIFY_NEVER, "fail", 0, "" },
-		{ "nobody is told by the null sender", "", PB_NOTIFY_SUCCESS | PB_NOTIFY_FAILURE, "fail", 0, "" },
-		{ "nor of its success", "", PB_NOTIFY_SUCCESS, "deliver", 0, "" },
+		{ "of failure without a sender the agent hears, who may know a postmaster", "", PB_NOTIFY_SUCCESS | PB_NOTIFY_FAILURE, "fail", 1, "failed" },
+		{ "but not of its success", "", PB_NOTIFY_SUCCESS, "deliver", 0, "" },
 		{ "what is dropped is not told", "a@x", PB_NOTIFY_SUCCESS | PB_NOTIFY_FAILURE, "drop", 0, "" },
 	};
 
@@ -582,7 +582,7 @@ static void everything_goes_on_after_a_restart(void **state)
 
 int main(void)
 {
-	static bool memory = false;
+	static bool memory = false, bdb = true;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_message_is_routed_and_delivered_to_every_recipient),
 		cmocka_unit_test(a_message_waits_in_its_lane_until_somebody_attaches),
@@ -601,6 +601,7 @@ int main(void)
 		cmocka_unit_test(redirections_and_new_messages_enter_with_the_settling),
 		cmocka_unit_test(successors_of_a_failed_stage_are_made_once),
 		cmocka_unit_test_prestate(everything_goes_on_after_a_restart, &memory),
+		cmocka_unit_test_prestate(everything_goes_on_after_a_restart, &bdb),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
