@@ -1,5 +1,5 @@
 # Tests of libpostbus.
-sdk_tests = sdk_test_address sdk_test_date sdk_test_message
+sdk_tests = sdk_test_address sdk_test_base sdk_test_date sdk_test_message sdk_test_text
 CPPFLAGS_SDKTEST = -D_GNU_SOURCE -I$(top_srcdir)/sdk/include -I$(top_srcdir)/sdk/tests
 CFLAGS_SDKTEST = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CMOCKA_CFLAGS)
 LIBS_SDKTEST = libpostbus.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
@@ -16,6 +16,14 @@ sdk_test_message_SOURCES = %D%/test_message.c %D%/tables.h
 sdk_test_message_CPPFLAGS = $(CPPFLAGS_SDKTEST)
 sdk_test_message_CFLAGS = $(CFLAGS_SDKTEST)
 sdk_test_message_LDADD = $(LIBS_SDKTEST)
+sdk_test_base_SOURCES = %D%/test_base.c %D%/tables.h
+sdk_test_base_CPPFLAGS = $(CPPFLAGS_SDKTEST)
+sdk_test_base_CFLAGS = $(CFLAGS_SDKTEST)
+sdk_test_base_LDADD = $(LIBS_SDKTEST)
+sdk_test_text_SOURCES = %D%/test_text.c %D%/tables.h
+sdk_test_text_CPPFLAGS = $(CPPFLAGS_SDKTEST)
+sdk_test_text_CFLAGS = $(CFLAGS_SDKTEST)
+sdk_test_text_LDADD = $(LIBS_SDKTEST)
 
 check_PROGRAMS += $(sdk_tests) facts_dump
 TESTS += $(sdk_tests)
