@@ -42,7 +42,8 @@ struct fake {
 	struct entry *rows;
 	size_t n;
 	struct trip trip;
-	void (*interfere)(struct fake *f);
+	void (*interfere)(struct fake *f), (*interfere_get)(struct fake *f);
+	int gets_left;
 	unsigned reads;
 	struct pb_error err;
 };
@@ -146,6 +147,12 @@ static int table_get(struct pb_table *t, struct pb_str key, struct pb_buf *value
 	if (!rc) {
 		pb_buf_reset(value);
 		pb_buf_addstr(value, pb_buf_str(&f->rows[at].value));
+	}
+	if (f->interfere_get && --f->gets_left == 0) {
+		void (*act)(struct fake *f) = f->interfere_get;
+
+		f->interfere_get = NULL;
+		act(f);
 	}
 	pthread_mutex_unlock(&f->lock);
 	return rc;
@@ -437,6 +444,12 @@ void fake_fail(struct fake *f, const char *what, int nth, int code)
 void fake_interfere(struct fake *f, void (*act)(struct fake *f))
 {
 	f->interfere = act;
+}
+
+void fake_interfere_get(struct fake *f, int nth, void (*act)(struct fake *f))
+{
+	f->interfere_get = act;
+	f->gets_left = nth;
 }
 
 unsigned fake_reads(struct fake *f)

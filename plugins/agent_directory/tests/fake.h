@@ -29,8 +29,10 @@ long long fake_quota_bytes(struct fake *f, const char *mailbox);
 size_t fake_rows(struct fake *f, const char *prefix);
 /* The nth call from now on of "create", "destroy", "quota", "apply" or "get" fails with code. */
 void fake_fail(struct fake *f, const char *what, int nth, int code);
-/* Runs once, inside the next apply, before its guards are looked at: what somebody else does at the same moment. */
+/* What somebody else does at the same moment. Runs once: inside the next apply, before its guards are looked at; or inside the nth get from now on,
+ * after it has read. */
 void fake_interfere(struct fake *f, void (*act)(struct fake *f));
+void fake_interfere_get(struct fake *f, int nth, void (*act)(struct fake *f));
 /* Like fake_call, from any thread: *ret is the caller's. The switches above are for one thread. */
 int fake_call_from_thread(struct fake *f, const char *method, json_t *params, json_t **ret, struct pb_error *err);
 /* How often the table was read. */

@@ -449,6 +449,22 @@ static void what_is_looked_up_again_reads_no_table(void **state)
 	assert_int_equal(fake_reads(f), before);
 }
 
+static void disable_bob(struct fake *f)
+{
+	DO(f, "mailbox.set", "{s:s s:b}", "mailbox", "bob@demo.example", "enabled", 0);
+}
+
+/* Whoever read a row just before it was changed must not leave it in memory. */
+static void what_was_read_too_early_is_not_kept(void **state)
+{
+	struct fake *f = *state;
+
+	fake_restart(f);		/* nothing is in memory */
+	fake_interfere_get(f, 3, disable_bob);	/* domain, address, mailbox */
+	assert_int_equal(fake_call(f, NULL, "directory.resolve", json_pack("{s:s}", "address", "bob@demo.example")), 0);
+	REFUSED(f, PB_EDENIED, "directory.resolve", "{s:s}", "address", "bob@demo.example");
+}
+
 struct stress {
 	struct fake *f;
 	atomic_bool over;
@@ -519,6 +535,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(commands_at_the_same_moment_do_not_collide, begin, end),
 		cmocka_unit_test_setup_teardown(lists_come_in_pages, begin, end),
 		cmocka_unit_test_setup_teardown(what_is_looked_up_again_reads_no_table, begin, end),
+		cmocka_unit_test_setup_teardown(what_was_read_too_early_is_not_kept, begin, end),
 		cmocka_unit_test_setup_teardown(readers_see_every_finished_change, begin, end),
 	};
 
