@@ -1,6 +1,8 @@
 # Platform tests: Python programs that start a daemon of their own (tests/platform/postbus.py). One line each.
 TEST_EXTENSIONS = .py
-PY_LOG_COMPILER = $(PYTHON3)
+PY_LOG_COMPILER = timeout -k 10 900 $(PYTHON3)
+# No test may hold up the others for ever.
+LOG_COMPILER = timeout -k 10 600
 PLATFORM_TESTS =
 PLATFORM_TESTS += %D%/platform/test_delivery.py
 PLATFORM_TESTS += %D%/platform/test_directory.py
