@@ -151,18 +151,47 @@ static void put_picked(struct fetch *f, const struct section *sec)
 		out_bytes(&f->out, f->picked.ptr + off, len);
 }
 
+static bool is_named(const struct section *sec, const char *field, const char *end)
+{
+	const char *colon = memchr(field, ':', (size_t)(end - field));
+	size_t len = colon ? (size_t)(colon - field) : 0;
+
+	while (len && pb_is_blank(field[len - 1]))
+		len--;
+	for (size_t i = 0; i < sec->nnames; i++)
+		if (sec->names[i].len == len && pb_lower(sec->names[i].ptr[0]) == pb_lower(field[0]) && pb_str_ieq(sec->names[i], pb_str(field, len)))
+			return true;
+	return false;
+}
+
+/* What the facts keep is nothing but whole fields, one behind the other: a line that begins with a blank belongs to the one before. */
+static void pick_kept(struct pb_buf *out, const struct section *sec, struct pb_str fields)
+{
+	const char *p = fields.ptr, *end = p + fields.len, *field, *eol;
+
+	pb_buf_reserve(out, fields.len + 2);
+	while (p < end) {
+		for (field = p; p == field || (p < end && pb_is_blank(*p)); p = eol + 1) {
+			eol = memchr(p, '\n', (size_t)(end - p));
+			if (!eol)
+				eol = end - 1;
+		}
+		if (!is_named(sec, field, p))
+			continue;
+		memcpy(out->ptr + out->len, field, (size_t)(p - field));
+		out->len += (size_t)(p - field);
+	}
+	pb_buf_add(out, "\r\n", 2);
+}
+
 /* Fields from the facts alone, if that is sure to be exact: all names kept, and a body behind the header, hence a blank line between them. */
 static bool pick_from_facts(struct fetch *f, const struct section *sec)
 {
 	struct pb_str facts = pb_buf_str(&f->facts);
 
-	if (!sec->light || pb_facts_size(facts) <= pb_facts_header_size(facts))
+	if (!pb_facts_covers_all(facts, sec->kept) || pb_facts_size(facts) <= pb_facts_header_size(facts))
 		return false;
-	for (size_t i = 0; i < sec->nnames; i++)
-		if (!pb_facts_covers(facts, sec->names[i]))
-			return false;
-	pb_header_pick(&f->picked, pb_facts_fields(facts), sec->names, sec->nnames, false);
-	pb_buf_addz(&f->picked, "\r\n");
+	pick_kept(&f->picked, sec, pb_facts_fields(facts));
 	return true;
 }
 

@@ -39,11 +39,11 @@ static bool parse_path(struct parse *p, struct pb_str *ret)
 static bool parse_names(struct parse *p, struct section *sec, struct pb_buf *label)
 {
 	struct pb_str *names = pb_arena_alloc(p->arena, FIELDS_MAX * sizeof *names);
+	bool light = sec->kind == SECTION_FIELDS && sec->top;
 
 	if (!parse_space(p) || !parse_need(p, '('))
 		return false;
 	sec->names = names;
-	sec->light = sec->kind == SECTION_FIELDS && sec->top;
 	pb_buf_addz(label, " (");
 	do {
 		struct pb_str name;
@@ -68,10 +68,11 @@ static bool parse_names(struct parse *p, struct section *sec, struct pb_buf *lab
 		}
 		if (!atom)
 			pb_buf_addc(label, '"');
-		sec->light = sec->light && !may_be_before(name);
+		light = light && !may_be_before(name);
 		names[sec->nnames++] = name;
 	} while (parse_take(p, ' '));
 	pb_buf_addc(label, ')');
+	sec->kept = light ? pb_facts_names(names, sec->nnames) : 0;
 	return parse_need(p, ')');
 }
 

@@ -5,6 +5,7 @@
 #ifndef SVC_IMAP_FETCH_PLAN_H
 #define SVC_IMAP_FETCH_PLAN_H
 
+#include <postbus/message.h>
 #include "parse.h"
 
 enum {
@@ -23,7 +24,7 @@ struct section {
 	struct pb_str label;	/* what the answer calls it: "BODY[1.HEADER.FIELDS (To)]<0>" */
 	struct pb_str spec;	/* for pb_facts_section; of the header that FIELDS picks from */
 	bool top;		/* the message's own header: what delivery put before it counts */
-	bool light;		/* FIELDS: these names may be in the facts, and never before the message */
+	uint64_t kept;		/* FIELDS: the names as pb_facts_names has them; 0: they must be looked for in the message */
 	const struct pb_str *names;
 	size_t nnames;
 	bool partial;

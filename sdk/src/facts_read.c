@@ -116,6 +116,30 @@ bool pb_facts_covers(struct pb_str facts, struct pb_str name)
 	return id >= 0 && pb_facts_valid(facts) && id < bytes(facts)[HEAD_NAMES] && !(get64(bytes(facts) + HEAD_UNCOVERED) >> id & 1);
 }
 
+uint64_t pb_facts_names(const struct pb_str *names, size_t n)
+{
+	uint64_t bits = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		int id = field_id(names[i]);
+
+		if (id < 0)
+			return 0;
+		bits |= UINT64_C(1) << id;
+	}
+	return bits;
+}
+
+bool pb_facts_covers_all(struct pb_str facts, uint64_t names)
+{
+	unsigned known;
+
+	if (!names || !pb_facts_valid(facts))
+		return false;
+	known = bytes(facts)[HEAD_NAMES];
+	return (known >= 64 || !(names >> known)) && !(names & get64(bytes(facts) + HEAD_UNCOVERED));
+}
+
 bool pb_facts_field(struct pb_str facts, struct pb_str name, struct pb_str *ret_value)
 {
 	return pb_header_find(pb_facts_fields(facts), name, ret_value);

@@ -97,11 +97,11 @@ static void fields_that_delivery_adds_are_not_taken_from_facts(void **state)
 	struct fetch_plan plan;
 
 	(void)state;
-	assert_true(plan_of("BODY[HEADER.FIELDS (From Subject)]", &plan) && plan.sections->light);
-	assert_true(plan_of("BODY[HEADER.FIELDS (From delivered-to)]", &plan) && !plan.sections->light);
-	assert_true(plan_of("BODY[HEADER.FIELDS (X-Spam-Flag)]", &plan) && !plan.sections->light);
-	assert_true(plan_of("BODY[1.HEADER.FIELDS (From)]", &plan) && !plan.sections->light);
-	assert_true(plan_of("BODY[HEADER.FIELDS.NOT (From)]", &plan) && !plan.sections->light);
+	assert_true(plan_of("BODY[HEADER.FIELDS (From Subject)]", &plan) && plan.sections->kept);
+	assert_true(plan_of("BODY[HEADER.FIELDS (From delivered-to)]", &plan) && !plan.sections->kept);
+	assert_true(plan_of("BODY[HEADER.FIELDS (X-Spam-Flag)]", &plan) && !plan.sections->kept);
+	assert_true(plan_of("BODY[1.HEADER.FIELDS (From)]", &plan) && !plan.sections->kept);
+	assert_true(plan_of("BODY[HEADER.FIELDS.NOT (From)]", &plan) && !plan.sections->kept);
 }
 
 static void malformed_items_are_refused(void **state)

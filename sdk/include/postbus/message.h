@@ -52,6 +52,9 @@ void pb_facts_body(struct pb_str facts, struct pb_buf *out);
 struct pb_str pb_facts_fields(struct pb_str facts);
 /* Are all fields of this name (any case) among them, so that what is not there is not in the message either? */
 bool pb_facts_covers(struct pb_str facts, struct pb_str name);
+/* The same for many messages: the names as bits once (0: one of them is never kept), and then all of them asked at once. */
+uint64_t pb_facts_names(const struct pb_str *names, size_t n);
+bool pb_facts_covers_all(struct pb_str facts, uint64_t names);
 /* The raw value of the first kept field of this name (as pb_field.value); false when there is none. */
 bool pb_facts_field(struct pb_str facts, struct pb_str name, struct pb_str *ret_value);
 
