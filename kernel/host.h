@@ -6,6 +6,7 @@
 #ifndef KERNEL_HOST_H
 #define KERNEL_HOST_H
 
+#include <stdatomic.h>
 #include "sdk/src/host_ops.h"
 #include "kernel/kernel.h"
 
@@ -27,6 +28,7 @@ struct pb_host {
 	const json_t *calls;		/* methods it may call, as keys; NULL: all (the kernel itself) */
 	void *self;			/* what its load gave */
 	struct plugin *plugin;		/* plugin/plugin.h; NULL for the kernel's own host */
+	_Atomic int64_t links_until;	/* monotonic microseconds when its outgoing connections stop waiting, since it is being stopped; 0: never */
 };
 
 /* 0, or PB_EDENIED and a log line that names the missing line of the manifest. */

@@ -6,9 +6,10 @@ LOG_COMPILER = timeout -k 10 600
 PLATFORM_TESTS =
 PLATFORM_TESTS += %D%/platform/test_delivery.py
 PLATFORM_TESTS += %D%/platform/test_directory.py
+PLATFORM_TESTS += %D%/platform/test_smtp_out.py
 PLATFORM_TESTS += %D%/platform/test_talks.py
 PLATFORM_TESTS += %D%/platform/test_imap.py
 PLATFORM_TESTS += %D%/platform/test_pop3.py
 TESTS += $(PLATFORM_TESTS)
-EXTRA_DIST += %D%/platform/postbus.py $(PLATFORM_TESTS)
+EXTRA_DIST += %D%/platform/postbus.py %D%/platform/smtp_peer.py $(PLATFORM_TESTS)
 include tests/fuzz/local.mk

@@ -8,6 +8,7 @@
 #include "kernel/log/log.h"
 #include "kernel/plugin/plugin.h"
 #include "kernel/queue/queue.h"
+#include "kernel/session/link.h"
 #include "kernel/session/sessions.h"
 
 /* ---- listeners ---- */
@@ -215,6 +216,7 @@ int plugin_start(struct plugins *all, struct plugin *p, struct pb_error *err)
 	if (object_open(p, err))
 		return err->code;
 	declare_metrics(p);
+	atomic_store(&p->host.links_until, 0);
 	p->state = PLUGIN_READY;
 	if (p->desc.load && p->desc.load(&p->host, &p->host.self, err)) {
 		pb_because(err, "while it loaded");
@@ -235,10 +237,23 @@ fail:
 	return err->code;
 }
 
+/* What still runs the plugin's code after the time is over keeps it: it is left in memory as it is. */
+static void leave_behind(struct plugins *all, struct plugin *p)
+{
+	log_line(all->kernel->log, PB_ERROR, NULL, "plugin.stuck", "plugin=%s what=\"it still works on an item after it was told to stop; it stays in memory\"", p->manifest->name);
+	p->host.self = NULL;
+	p->metrics = NULL;
+	p->retired = NULL;
+	p->state = PLUGIN_DISABLED;
+}
+
 void plugin_stop(struct plugins *all, struct plugin *p, int64_t timeout)
 {
+	bool busy = false;
+
 	if (p->state != PLUGIN_READY && p->state != PLUGIN_RUNNING)
 		return;
+	atomic_store(&p->host.links_until, link_ticks() + timeout / 2);
 	if (p->state == PLUGIN_RUNNING && p->desc.drain)
 		p->desc.drain(p->host.self);
 	if (p->attachment)
@@ -246,15 +261,19 @@ void plugin_stop(struct plugins *all, struct plugin *p, int64_t timeout)
 	if (p->tick)
 		sessions_repeat_cancel(p->tick);
 	if (p->courier)
-		queue_detach(p->courier, timeout);
+		busy |= queue_detach(p->courier, timeout) != 0;
 	if (p->agent)
-		queue_detach(p->agent, timeout);
+		busy |= queue_detach(p->agent, timeout) != 0;
 	p->attachment = NULL;
 	p->tick = NULL;
 	p->courier = p->agent = NULL;
 	bus_withdraw(all->kernel->bus, &p->host);
 	while (atomic_load(&p->working))
 		usleep(1000);
+	if (busy) {
+		leave_behind(all, p);
+		return;
+	}
 	if (p->desc.unload)
 		p->desc.unload(p->host.self);
 	p->host.self = NULL;

@@ -187,7 +187,7 @@ static bool settle(struct pb_recipient *to, enum outcome outcome, struct pb_str 
 	to->outcome = outcome;
 	item->settled++;
 	to->was.tried = clock_now(item->q->kernel->clock);
-	if ((outcome != DELIVERED && outcome != RELAYED && outcome != DROPPED) || (to->was.rcpt.notify & PB_NOTIFY_SUCCESS)) {
+	if ((outcome != DELIVERED && outcome != RELAYED && outcome != FORWARDED && outcome != DROPPED) || (to->was.rcpt.notify & PB_NOTIFY_SUCCESS)) {
 		to->was.reason = item_keep(item, pb_strz(reply));
 		to->was.remote = item_keep(item, remote);
 	}
@@ -207,6 +207,12 @@ void host_relayed(struct pb_recipient *to, struct pb_str remote, const char *rep
 {
 	if (settle(to, RELAYED, remote, reply, "relayed"))
 		metric_add(to->item->q->relayed, 1);
+}
+
+void host_forwarded(struct pb_recipient *to, struct pb_str remote, const char *reply)
+{
+	if (settle(to, FORWARDED, remote, reply, "delivered"))
+		metric_add(to->item->q->delivered, 1);
 }
 
 void host_retry(struct pb_recipient *to, int64_t due, struct pb_str remote, const char *reply)

@@ -244,7 +244,7 @@ int rows_end(struct rows_writer *w, struct pb_error *err);
 /* ---- items: item.c, settle.c ---- */
 
 enum report { REPORT_FAILED, REPORT_DELIVERED, REPORT_RELAYED, REPORT_DELAYED, REPORTS };
-enum outcome { TODO, DELIVERED, RELAYED, RETRY, FAILED, DROPPED, SENT };
+enum outcome { TODO, DELIVERED, RELAYED, FORWARDED, RETRY, FAILED, DROPPED, SENT };
 
 struct pb_recipient {
 	struct pb_handle handle;

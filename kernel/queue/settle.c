@@ -230,7 +230,7 @@ static void tell(struct pb_item *item, const struct pb_error *failure)
 static bool settled_for_good(const struct pb_item *item)
 {
 	for (size_t i = 0; i < item->n; i++)
-		if (item->to[i].outcome == DELIVERED || item->to[i].outcome == RELAYED)
+		if (item->to[i].outcome == DELIVERED || item->to[i].outcome == RELAYED || item->to[i].outcome == FORWARDED)
 			return true;
 	return false;
 }

@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include "kernel/session/link.h"
 
-enum { LINK_IN = 16 * 1024, LINK_OUT = 64 * 1024, RATE_MIN = 64 };
+enum { LINK_IN = 16 * 1024, LINK_OUT = 64 * 1024, RATE_MIN = 64, STOP_POLL_MS = 500 };
 
 int64_t link_ticks(void)
 {
@@ -36,12 +36,15 @@ int link_wait(struct pb_link *l, short events, int64_t deadline, struct pb_error
 	struct pollfd pfd = { .fd = l->wire.fd, .events = events };
 
 	for (;;) {
-		int64_t left = deadline - link_ticks(), ms = (left + 999) / 1000;
+		int64_t now = link_ticks(), left = deadline - now, ms = (left + 999) / 1000, until = atomic_load(&l->host->links_until);
 		int n;
 
 		if (left <= 0)
 			return pb_fail(err, PB_ETIMEOUT, "no answer in time");
-		n = poll(&pfd, 1, ms > 60000 ? 60000 : (int)ms);
+		/* Nobody waits minutes for another server while this one is to stop. */
+		if (until && now >= until)
+			return pb_fail(err, PB_ECLOSED, "given up, since the server is stopping");
+		n = poll(&pfd, 1, ms > STOP_POLL_MS ? STOP_POLL_MS : (int)ms);
 		if (n > 0) {
 			l->cipher.dry = false;
 			return 0;

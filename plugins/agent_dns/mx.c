@@ -62,10 +62,12 @@ static json_t *host_json(const char *name, unsigned preference, json_t *addresse
 	return host;
 }
 
-/* A host that has no address is left out; one that could not be asked about makes the answer unusable only when nothing else is left. */
+/* A host that has no address is told of too: the caller may know its name. One that could not be asked about makes the answer unusable only when
+ * nothing else is left. */
 static int hosts_json(struct dns *dns, struct exchanger *list, size_t n, int64_t deadline, json_t *hosts, struct pb_error *err)
 {
 	struct pb_error trouble = { 0 };
+	bool found = false, unknown = false;
 
 	for (size_t i = 0; i < n; i++)
 		host_lookup_begin(dns, pb_buf_z(&list[i].name), &list[i].lookup);
@@ -73,12 +75,11 @@ static int hosts_json(struct dns *dns, struct exchanger *list, size_t n, int64_t
 		json_t *addresses = json_array();
 		int rc = host_lookup_end(dns, &list[i].lookup, deadline, addresses, &trouble);
 
-		if (rc == 0 && json_array_size(addresses))
-			json_array_append_new(hosts, host_json(pb_buf_z(&list[i].name), list[i].preference, addresses));
-		else
-			json_decref(addresses);
+		found |= json_array_size(addresses) > 0;
+		unknown |= rc == PB_EUNAVAILABLE;
+		json_array_append_new(hosts, host_json(pb_buf_z(&list[i].name), list[i].preference, addresses));
 	}
-	return json_array_size(hosts) || trouble.code != PB_EUNAVAILABLE ? 0 : pb_fail(err, PB_EUNAVAILABLE, "%s", trouble.text);
+	return found || !unknown ? 0 : pb_fail(err, PB_EUNAVAILABLE, "%s", trouble.text);
 }
 
 /* No MX: the domain's own addresses, as a host of preference 0. */

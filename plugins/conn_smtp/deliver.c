@@ -36,7 +36,7 @@ void job_fail(struct delivery *d, struct job *job, const char *remote, const cha
 void job_deliver(struct delivery *d, struct job *job, const struct peer *p, const char *reply)
 {
 	if (p->dsn)
-		pb_delivered(job->to, pb_strz(p->name), reply);
+		pb_forwarded(job->to, pb_strz(p->name), reply);
 	else
 		pb_relayed(job->to, pb_strz(p->name), reply);
 	pb_count(d->smtp->host, "recipients_sent", 1);

@@ -14,7 +14,8 @@ class Session:
 class Peer:
     """replies: verb -> a reply, DROP, or a function of (session, line) that gives one; DOT is the end of the data, CONNECT the greeting."""
 
-    def __init__(self, replies=None, capabilities=CAPABILITIES, cert=None, address="127.0.0.1", port=0):
+    def __init__(self, replies=None, capabilities=CAPABILITIES, cert=None, address="127.0.0.1", port=0, forced=()):
+        self.forced = forced        # verbs whose order counts even where they come out of sequence
         self.replies, self.capabilities, self.cert = replies or {}, list(capabilities), cert
         self.sessions, self.lock = [], threading.Lock()
         self.socket = socket.socket()
@@ -81,13 +82,17 @@ class Peer:
             default = {"EHLO": "\r\n".join(["250-peer.example"] + ["250-" + c for c in self.offered(session)] + ["250 HELP"]), "HELO": "250 peer.example",
                        "MAIL": "250 2.1.0 ok", "RCPT": "250 2.1.5 ok", "DATA": "354 go", "RSET": "250 2.0.0 ok", "QUIT": "221 2.0.0 bye",
                        "NOOP": "250 2.0.0 ok", "STARTTLS": "220 2.0.0 go", "AUTH": "235 2.7.0 ok"}.get(verb, "500 5.5.2 what?")
-            if verb == "MAIL":
-                session.mail, session.rcpts = line, []
-            if verb == "DATA" and not session.rcpts and "DATA" not in self.replies:
+            if verb == "RCPT" and session.mail is None:
+                default = "503 5.5.1 MAIL first"
+            if verb == "DATA" and not session.rcpts:
                 default = "554 5.5.1 no valid recipients"
-            reply = self.answer(session, verb, line, default)
+            # an order for RCPT or DATA is not asked where it would have no meaning
+            forced = verb in ("RCPT", "DATA") and default.startswith("5") and verb not in self.forced
+            reply = default if forced else self.answer(session, verb, line, default)
             if reply is DROP:
                 return
+            if verb == "MAIL":
+                session.mail, session.rcpts = line if reply.startswith("2") else None, []
             if verb == "RCPT" and reply.startswith("2"):
                 session.rcpts.append(line)
             say(reply)

@@ -123,7 +123,8 @@ static void exchangers_in_order(void **state)
 {
 	expect(*state, dns_mx, json_pack("{s:s}", "domain", "One.Example."),
 	       "{\"hosts\":[{\"addresses\":[\"192.0.2.1\",\"2001:db8::1\"],\"name\":\"a.one.example\",\"preference\":10},"
-	       "{\"addresses\":[\"192.0.2.2\"],\"name\":\"b.one.example\",\"preference\":20}],\"null_mx\":false,\"secure\":false}");
+	       "{\"addresses\":[\"192.0.2.2\"],\"name\":\"b.one.example\",\"preference\":20},"
+	       "{\"addresses\":[],\"name\":\"gone.one.example\",\"preference\":30}],\"null_mx\":false,\"secure\":false}");
 }
 
 static void a_preferred_family_comes_first(void **state)
@@ -162,7 +163,7 @@ static void what_is_not_there(void **state)
 {
 	expect(*state, dns_mx, json_pack("{s:s}", "domain", "nowhere.example"), pb_code_name(PB_ENOTFOUND));
 	expect(*state, dns_mx, json_pack("{s:s}", "domain", "text.example"), pb_code_name(PB_ENOTFOUND));
-	expect(*state, dns_mx, json_pack("{s:s}", "domain", "dead.example"), "{\"hosts\":[],\"null_mx\":false,\"secure\":false}");
+	expect(*state, dns_mx, json_pack("{s:s}", "domain", "dead.example"), "{\"hosts\":[{\"addresses\":[],\"name\":\"gone.dead.example\",\"preference\":10}],\"null_mx\":false,\"secure\":false}");
 	expect(*state, dns_mx, json_pack("{s:s}", "domain", "bad domain"), pb_code_name(PB_EINVALID));
 	expect(*state, dns_query, json_pack("{s:s,s:s}", "name", "nowhere.example", "type", "A"), pb_code_name(PB_ENOTFOUND));
 	expect(*state, dns_query, json_pack("{s:s,s:s}", "name", "bare.example", "type", "TXT"), "{\"records\":[],\"secure\":false}");

@@ -129,6 +129,8 @@ int64_t pb_recipient_tried(const struct pb_recipient *to);
  * What is settled counts even where deliver fails later. What stays unsettled is tried again by the ladder. */
 void pb_delivered(struct pb_recipient *to, struct pb_str remote, const char *reply);
 void pb_relayed(struct pb_recipient *to, struct pb_str remote, const char *reply);	/* handed to a host that knows no DSN */
+/* Handed to a host that knows DSN and was told what to report: from here on it answers for it, and no success is reported by us. */
+void pb_forwarded(struct pb_recipient *to, struct pb_str remote, const char *reply);
 /* due: microseconds, or 0 for the lane's ladder (15, 30, 60, then every 240 minutes; expiry after 5 days). */
 void pb_retry(struct pb_recipient *to, int64_t due, struct pb_str remote, const char *reply);
 void pb_failed(struct pb_recipient *to, struct pb_str remote, const char *reply);
