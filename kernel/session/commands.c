@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The command loop: whole lines to commands, refusals, waking up, goodbyes. Framing is frame.c's, waiting is session.c's and input.c's. */
+#include <errno.h>
 #include "kernel/session/internal.h"
 
 static bool is_dead(const struct pb_session *s)
@@ -204,18 +205,30 @@ static bool wants_lines(const struct pb_session *s)
 /* Reads what is there. Under TLS until nothing undecoded is left: no event would tell of it. */
 static enum step fill(struct pb_session *s)
 {
-	size_t n;
+	size_t have = s->desk->in_end - s->desk->in_at, n;
 
-	input_make_room(s, wants_lines(s) ? s->protocol->line_max : s->desk->in_end - s->desk->in_at + 2 * CIPHER_IN);
+	if (wants_lines(s)) {
+		input_make_room(s, s->protocol->line_max);
+	} else {
+		/* only what was received already is taken along: more would have no end */
+		input_make_room(s, have + 2 * CIPHER_IN);
+		s->desk->cipher.dry = true;
+	}
 	return input_fill(s, &n) == 0 ? STEP_ON : STEP_CLOSE;
 }
 
-/* The peer hung up while nothing but a notice is waited for. */
-static bool is_gone(struct pb_session *s)
+/* The peer hung up, or said its last word, while no line is waited for. */
+static enum step hung_up(struct pb_session *s)
 {
+	ssize_t n;
 	char c;
 
-	return recv(s->wire.fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+	s->half_closed = true;
+	n = recv(s->wire.fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+	if (n > 0 || (n == 0 && s->wake_due) || (n < 0 && errno == EAGAIN))
+		return STEP_PARK;	/* there is something to read, or to say, when the wait is over */
+	s->lost = true;
+	return STEP_CLOSE;
 }
 
 enum step session_serve(struct pb_session *s)
@@ -256,10 +269,8 @@ enum step session_serve(struct pb_session *s)
 				return STEP_CLOSE;
 			continue;
 		}
-		if ((got & GOT_INPUT) && is_gone(s)) {
-			s->lost = true;
+		if ((got & GOT_INPUT) && hung_up(s) == STEP_CLOSE)
 			return STEP_CLOSE;
-		}
 		if (got & GOT_TIMEOUT) {
 			got &= ~(uint32_t)GOT_TIMEOUT;
 			next = timed_out(s);

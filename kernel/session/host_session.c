@@ -4,9 +4,6 @@
 #include "kernel/session/internal.h"
 #include "kernel/store/mailstore.h"
 
-#pragma weak folder_watch
-#pragma weak folder_unwatch
-
 void *host_session_data(struct pb_session *s)
 {
 	return s->data;
@@ -157,7 +154,7 @@ void host_session_watch(struct pb_session *s, struct pb_folder *folder)
 {
 	if (s->watcher)
 		folder_unwatch(s->watcher);
-	s->watcher = folder && folder_watch ? folder_watch(folder, hint, s) : NULL;
+	s->watcher = folder ? folder_watch(folder, hint, s) : NULL;
 }
 
 int host_starttls(struct pb_session *s)

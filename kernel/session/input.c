@@ -141,6 +141,7 @@ int input_fill(struct pb_session *s, size_t *ret_n)
 		return 0;
 	rc = wire_read(&s->wire, d->in + d->in_end, d->in_cap - d->in_end, ret_n, NULL);
 	if (rc) {
+		output_try(s);	/* one that only stopped talking still listens */
 		s->lost = true;
 		return rc;
 	}
@@ -154,8 +155,10 @@ static int more(struct pb_session *s, bool body)
 	size_t n;
 	int rc;
 
-	for (;;) {
-		rc = input_fill(s, &n);
+	for (bool first = true;; first = false) {
+		/* where something was said, the peer hears it before it goes on: do not even look before */
+		n = 0;
+		rc = first && s->desk->npieces && !wire_has_more(&s->wire) ? 0 : input_fill(s, &n);
 		if (rc)
 			return rc;
 		if (n) {

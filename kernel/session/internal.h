@@ -200,7 +200,7 @@ struct pb_session {
 	uint8_t wakes;				/* of woken */
 	uint8_t refuse;				/* enum: why it is admitted only to be sent away; 0: it is welcome */
 	uint8_t framing_skip;			/* the rest of a bad line is thrown away */
-	bool in_epoll, counted, source_counted, noticed, starttls, leaving, lost, too_slow, too_many_errors, inward, tls_want_write, greeted;
+	bool in_epoll, counted, source_counted, noticed, starttls, leaving, lost, too_slow, too_many_errors, inward, tls_want_write, greeted, half_closed;
 	char *names;				/* peer, NUL, local, NUL; replaced under attachment->lock */
 	uint8_t npeer, nlocal;
 	_Atomic uint32_t commands;

@@ -9,8 +9,6 @@
 #include "kernel/session/internal.h"
 #include "kernel/store/mailstore.h"
 
-#pragma weak folder_unwatch
-
 void address_text(const struct in6_addr *a, char *out, size_t size)
 {
 	if (IN6_IS_ADDR_V4MAPPED(a))
@@ -140,12 +138,14 @@ void session_open(struct listener *l, struct attachment *at, const struct pb_pro
 
 static bool arm(struct pb_session *s)
 {
-	struct epoll_event ev = { .events = EPOLLONESHOT | EPOLLRDHUP, .data.u64 = s->key };
+	struct epoll_event ev = { .events = EPOLLONESHOT, .data.u64 = s->key };
 
 	if (s->tls_want_write)
 		ev.events |= EPOLLOUT;
 	else if (!s->woken || (s->wakes & PB_WAKE_LINE))
 		ev.events |= EPOLLIN;
+	else if (!s->half_closed)	/* told once: else it would come again at once, for as long as the wait lasts */
+		ev.events |= EPOLLRDHUP;
 	if (epoll_ctl(pool_epoll(SS(s)->pool), s->in_epoll ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, s->wire.fd, &ev) != 0)
 		return false;
 	s->in_epoll = true;

@@ -61,6 +61,12 @@ static void raise_descriptors(struct sessions *ss)
 
 	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
 		return;
+	if (r.rlim_max < ss->o.connections_max + 200) {
+		struct rlimit more = { ss->o.connections_max + 200, ss->o.connections_max + 200 };
+
+		if (setrlimit(RLIMIT_NOFILE, &more) == 0)	/* root may */
+			r = more;
+	}
 	if (r.rlim_cur < r.rlim_max) {
 		r.rlim_cur = r.rlim_max;
 		if (setrlimit(RLIMIT_NOFILE, &r) != 0)

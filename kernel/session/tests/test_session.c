@@ -740,6 +740,32 @@ static void the_pool_grows_while_commands_block(void **state)
 	toy_close();
 }
 
+static void who_stops_talking_still_hears_the_answers(void **state)
+{
+	struct clock *clock = clock_manual(1000000);
+	int fd;
+
+	(void)state;
+	toy_open(NULL, clock);
+	fd = toy_talk(LISTENER_CLEAR);
+	send_text(fd, "ECHO a\r\nECHO b\r\n");
+	shutdown(fd, SHUT_WR);
+	expect(fd, "hello\r\na\r\nb\r\n");
+	expect_eof(fd);
+	/* one that waits without reading, and is half closed: it is neither cut nor run in circles */
+	fd = toy_talk(LISTENER_CLEAR);
+	send_text(fd, "PAUSE 5000\r\nECHO c\r\n");
+	shutdown(fd, SHUT_WR);
+	expect(fd, "hello\r\n+ pause\r\n");
+	toy_await_parked(1);
+	clock_advance(clock, 6 * PB_SECOND);
+	sessions_kick(toy.ss);
+	expect(fd, "* timeout\r\nc\r\n");
+	expect_eof(fd);
+	toy_close();
+	clock_free(clock);
+}
+
 static void sessions_are_listed(void **state)
 {
 	json_t *list;
@@ -789,6 +815,7 @@ int main(void)
 		cmocka_unit_test(a_unix_socket_listens),
 		cmocka_unit_test(other_work_runs_beside_and_is_limited),
 		cmocka_unit_test(the_pool_grows_while_commands_block),
+		cmocka_unit_test(who_stops_talking_still_hears_the_answers),
 		cmocka_unit_test(sessions_are_listed),
 	};
 

@@ -231,6 +231,15 @@ static int cmd_deaf(struct pb_session *s, struct pb_str args)
 	return pb_park(s, only_notice, PB_WAKE_NOTICE, 0);
 }
 
+static int cmd_pause(struct pb_session *s, struct pb_str args)
+{
+	uint64_t ms = 0;
+
+	pb_str_u64(args, 1000000000, &ms);
+	pb_putz(s, "+ pause\r\n");
+	return pb_park(s, woken, 0, (int64_t)ms * 1000);
+}
+
 static int cmd_hold(struct pb_session *s, struct pb_str args)
 {
 	(void)args;
@@ -353,6 +362,7 @@ static const struct pb_command commands[] = {
 	{ "LINE", cmd_line, ~0u, 0 },
 	{ "WAIT", cmd_wait, ~0u, 0 },
 	{ "DEAF", cmd_deaf, ~0u, 0 },
+	{ "PAUSE", cmd_pause, ~0u, 0 },
 	{ "HOLD", cmd_hold, ~0u, 0 },
 	{ "BODY", cmd_body, ~0u, 0 },
 	{ "DOT", cmd_dot, ~0u, 0 },

@@ -14,7 +14,7 @@
 
 /*
  * Its commands: ECHO text, DATA (dot-terminated; answers size and hash), BYTES n (a literal), LINE (reads one more), WAIT ms (parks for a line, a
- * notice or that long), HOLD (blocks until the test posts toy.go), BODY n, DOT lines, STARTTLS (alone), UPGRADE (STARTTLS that is not alone),
+ * notice or that long), DEAF (a notice only), PAUSE ms, HOLD (blocks until the test posts toy.go), BODY n, DOT lines, STARTTLS (alone), UPGRADE (STARTTLS that is not alone),
  * PEER, TLS, LOGIN name, STATE n, SECRET (needs TLS), MINE (needs a user), LAST (alone), BAD (counts an error), BIG n (writes n bytes), QUIT.
  */
 struct toy {
