@@ -58,7 +58,9 @@ static int format_write(struct bdb *b, struct pb_error *err)
 
 	snprintf(path, sizeof(path), "%s/FORMAT", b->dir);
 	snprintf(fresh, sizeof(fresh), "%s.new", path);
-	int n = snprintf(text, sizeof(text), "postbus store %d\n", STORE_FORMAT);
+	uint64_t identity;
+	pb_random(&identity, sizeof(identity));
+	int n = snprintf(text, sizeof(text), "postbus store %d %016" PRIx64 "\n", STORE_FORMAT, identity);
 	int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	bool good = fd >= 0 && write(fd, text, n) == n && fsync(fd) == 0;
 	if (fd >= 0)
@@ -122,6 +124,9 @@ static int start(struct bdb *b, const struct engine_options *o, struct pb_error 
 	if (b->db_dir < 0)
 		return pb_fail_errno(err, errno, "opening %s", path);
 	snprintf(path, sizeof(path), "%s/seg", b->dir);
+	/* An index that is lost is not replaced by an empty one. */
+	if (made && (faccessat(b->db_dir, "rows.db", F_OK, 0) || faccessat(b->db_dir, "refs.db", F_OK, 0)))
+		return pb_fail(err, PB_ECORRUPT, "%s/db has lost its rows.db or refs.db: restore a backup; nothing was changed", b->dir);
 	r = segments_open(&b->segments, path, o->segment_bytes ? o->segment_bytes : 64 << 20, err);
 	if (!r && !made)
 		r = clear_unmade(b, err);

@@ -151,6 +151,10 @@ static inline DBT bdb_into(void *ptr, size_t room)
 /* ---- apply: engine_bdb_apply.c ---- */
 int bdb_apply(struct engine *e, const struct engine_batch *batch, uint64_t *ret_version, engine_ticket *ret_ticket, struct pb_error *err);
 int bdb_drop(struct engine *e, struct pb_str entity, struct pb_error *err);
+/* A new body in the mark that goes into the log before the commit. */
+void bdb_mark_add(struct pb_buf *mark, const struct body_id *id);
+/* Written by this process, and no row has named it yet. */
+void bdb_set_fresh(struct bdb *b, const struct body_id *id, bool on);
 pthread_mutex_t *bdb_stripe(struct bdb *b, struct pb_str entity);
 /* The one place where a transaction begins, is retried after a deadlock, and commits. work returns a Berkeley DB code (0: commit), or BDB_REFUSED after it
  * filled err. Gives the ticket. */

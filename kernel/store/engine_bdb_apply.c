@@ -98,7 +98,7 @@ static bool is_fresh(struct bdb *b, const struct body_id *id)
 	return fresh;
 }
 
-static void set_fresh(struct bdb *b, const struct body_id *id, bool on)
+void bdb_set_fresh(struct bdb *b, const struct body_id *id, bool on)
 {
 	struct segment *g = segments_pin(&b->segments, id->segment);
 
@@ -109,18 +109,18 @@ static void set_fresh(struct bdb *b, const struct body_id *id, bool on)
 	segment_unpin(&b->segments, g);
 }
 
-static void mark_add(struct apply *a, const struct body_id *id)
+void bdb_mark_add(struct pb_buf *mark, const struct body_id *id)
 {
 	unsigned char bytes[24];
 	uint32_t head[4] = { LOG_MARK };
 
-	if (!a->mark.len)
-		pb_buf_add(&a->mark, head, sizeof(head));
+	if (!mark->len)
+		pb_buf_add(mark, head, sizeof(head));
 	le32_put(bytes, id->segment);
 	le32_put(bytes + 4, id->random);
 	le64_put(bytes + 8, id->offset);
 	le64_put(bytes + 16, id->size);
-	pb_buf_add(&a->mark, bytes, sizeof(bytes));
+	pb_buf_add(mark, bytes, sizeof(bytes));
 }
 
 static int ref(struct bdb *b, DB_TXN *txn, struct apply *a, const struct body_id *id, struct pb_error *err)
@@ -134,7 +134,7 @@ static int ref(struct bdb *b, DB_TXN *txn, struct apply *a, const struct body_id
 		int r = b->refs->put(b->refs, txn, &k, &v, DB_NOOVERWRITE);
 
 		if (!r)
-			mark_add(a, id);
+			bdb_mark_add(&a->mark, id);
 		if (r != DB_KEYEXIST)
 			return r;
 	}
@@ -192,7 +192,7 @@ static void settle(struct bdb *b, struct apply *a)
 		segment_unpin(&b->segments, g);
 	}
 	for (size_t i = 0; a->mark.len && i < a->batch->nref; i++)
-		set_fresh(b, &a->batch->ref[i], false);
+		bdb_set_fresh(b, &a->batch->ref[i], false);
 }
 
 /* ---- the batch ---- */

@@ -286,10 +286,27 @@ static int resume_at(struct bdb *b, struct segment *g, uint64_t *ret, struct pb_
 	return 0;
 }
 
+/* A number is never used again while a body keeps its id of a segment that is gone. */
+static int skip_named(struct bdb *b)
+{
+	struct ref_at at;
+	uint32_t from = b->segments.next_number;
+	size_t n;
+	int r;
+
+	while (!(r = bdb_refs_page(b, 'b', from, 0, &at, 1, &n)) && n)
+		b->segments.next_number = from = at.segment + 1;
+	return r;
+}
+
 int bdb_bodies_resume(struct bdb *b, struct pb_error *err)
 {
 	uint64_t count;
 	uint32_t number = segments_last(&b->segments, &count);
+	int named = skip_named(b);
+
+	if (named)
+		return bdb_fail(b, err, named, "looking for the last segment that is named");
 
 	/* From the newest down to the first that holds anything: empty ones were made ahead. */
 	for (; number; number--) {

@@ -13,6 +13,7 @@ libkernel_la_SOURCES += \
 	%D%/engine_bdb_backup.c \
 	%D%/engine_bdb_bodies.c \
 	%D%/engine_bdb_committer.c \
+	%D%/engine_bdb_compact.c \
 	%D%/engine_bdb_env.c \
 	%D%/engine_bdb_recover.c \
 	%D%/engine_bdb_scan.c \
@@ -41,3 +42,10 @@ check_LTLIBRARIES += powercut_shim.la
 powercut_shim_la_SOURCES = tests/crash/powercut_shim.c
 powercut_shim_la_CFLAGS = $(AM_CFLAGS) -U_FORTIFY_SOURCE -fvisibility=default
 powercut_shim_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
+
+check_PROGRAMS += test_engine_care
+TESTS += test_engine_care
+test_engine_care_SOURCES = %D%/tests/test_engine_care.c %D%/tests/scratch.h
+test_engine_care_CPPFLAGS = $(CPPFLAGS_TEST)
+test_engine_care_CFLAGS = $(CFLAGS_TEST)
+test_engine_care_LDADD = $(LIBS_TEST)

@@ -457,6 +457,14 @@ uint64_t segments_dead(struct segments *s)
 	return dead;
 }
 
+bool segments_is_writing(struct segments *s, const struct segment *g)
+{
+	pthread_mutex_lock(&s->lock);
+	bool writing = g->fd >= 0;
+	pthread_mutex_unlock(&s->lock);
+	return writing;
+}
+
 uint32_t segments_lowest_writing(struct segments *s)
 {
 	pthread_mutex_lock(&s->lock);

@@ -99,6 +99,8 @@ uint64_t segments_dead(struct segments *s);
 struct segment *segments_next(struct segments *s, uint32_t number);
 /* Flush every segment from this number on, whoever wrote it: after a crash what can be read need not be on the disk. */
 int segments_sync_from(struct segments *s, uint32_t number, struct pb_error *err);
+/* May it still be written to, or hold what is not flushed? */
+bool segments_is_writing(struct segments *s, const struct segment *g);
 /* The lowest number that may hold what is not flushed. */
 uint32_t segments_lowest_writing(struct segments *s);
 void segment_path(const struct segments *s, uint32_t number, const char *suffix, char *ret, size_t room);

@@ -84,6 +84,22 @@ static int write_one(uint32_t thread, uint32_t n, struct pb_buf *body, struct pb
 	return r ? r : n % 3 == 0 ? 0 : engine_wait(engine, ticket, err);
 }
 
+/* Rows enough to overflow the cache, so that pages go to the disk at any time and not at checkpoints only. */
+static int write_pad(uint32_t thread, uint32_t n, struct pb_error *err)
+{
+	static const char pad[3000];
+	char entity[16], key[16];
+	struct pb_str header = pb_strz(key);
+	struct engine_row row = { pb_strz(key), pb_str(pad, n * 37 % sizeof(pad)) };
+	struct engine_batch b = { .expect = ENGINE_ANY, .header = &header, .put = &row, .nput = 1 };
+
+	snprintf(entity, sizeof(entity), "pad%u", thread);
+	snprintf(key, sizeof(key), "%u", n * 7 % 200);
+	b.entity = pb_strz(entity);
+	row.key = header = pb_strz(key);
+	return engine_apply(engine, &b, NULL, NULL, err);
+}
+
 static int tell_fd;
 
 static void *child_thread(void *arg)
@@ -92,7 +108,7 @@ static void *child_thread(void *arg)
 	struct pb_error err = { 0 };
 	PB_AUTOBUF(body);
 
-	for (; !write_one(told.thread, told.n, &body, &err); told.n++) {
+	for (; !write_pad(told.thread, told.n, &err) && !write_one(told.thread, told.n, &body, &err); told.n++) {
 		if (told.n % 3 != 0 && write(tell_fd, &told, sizeof(told)) != sizeof(told))
 			break;
 		if (told.thread == 0 && told.n % 50 == 49 && engine_checkpoint(engine, &err))
