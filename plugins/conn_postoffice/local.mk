@@ -15,11 +15,15 @@ conn_postoffice_la_SOURCES = \
 	%D%/redirect.c
 dist_plugin_DATA += %D%/conn_postoffice.json
 
-check_PROGRAMS += test_expand
-TESTS += test_expand
+check_PROGRAMS += test_expand test_inboxes
+TESTS += test_expand test_inboxes
 test_expand_CPPFLAGS = $(CPPFLAGS_TEST)
 test_expand_CFLAGS = $(CFLAGS_TEST)
 test_expand_LDADD = libpostbus.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
+test_inboxes_CPPFLAGS = $(CPPFLAGS_TEST)
+test_inboxes_CFLAGS = $(CFLAGS_TEST)
+test_inboxes_LDADD = libpostbus.la $(CMOCKA_LIBS) $(JANSSON_LIBS) -lpthread
+test_inboxes_SOURCES = %D%/tests/test_inboxes.c %D%/inboxes.c
 test_expand_SOURCES = %D%/tests/test_expand.c %D%/expand.c
 endif
 EXTRA_DIST += %D%/README.md
