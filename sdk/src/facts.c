@@ -162,6 +162,15 @@ static __attribute__((noinline)) void put_leaf_params(struct writer *w, const st
 	memcpy(out->ptr + record, copy, RECORD);
 }
 
+/* Not inlined, as put_leaf_params. */
+static __attribute__((noinline)) void put_inner_envelope(struct writer *w, const struct node *inner)
+{
+	struct envelope_fields e;
+
+	envelope_gather(&e, is_full(w) ? PB_NOSTR : pb_str(w->scan.text + inner->header, inner->header_len));
+	imap_envelope(w->out, &e, ENVELOPE_MAX);
+}
+
 static uint32_t part(struct writer *w, uint32_t at)
 {
 	const struct node *n = &w->scan.nodes[at];
@@ -193,10 +202,8 @@ static uint32_t part(struct writer *w, uint32_t at)
 		}
 		put_number(out, n->body_len);
 		if (n->kind == PB_PART_MESSAGE) {
-			const struct node *inner = &w->scan.nodes[next];
-
 			pb_buf_addc(out, ' ');
-			imap_envelope(out, is_full(w) ? PB_NOSTR : pb_str(w->scan.text + inner->header, inner->header_len), ENVELOPE_MAX);
+			put_inner_envelope(w, &w->scan.nodes[next]);
 			pb_buf_addc(out, ' ');
 			next = part(w, next);
 		}
@@ -233,23 +240,21 @@ static void put_records(struct writer *w)
 }
 
 /* The fields of the top header that are kept, as they stand; and the date. */
-static void put_fields(struct writer *w, struct pb_str header, uint8_t *head)
+static void put_fields(struct writer *w, uint8_t *head)
 {
 	size_t start = w->out->len;
-	struct pb_field f;
 
-	while (pb_header_next(&header, &f)) {
-		int id = field_id(f.name);
+	w->uncovered = w->scan.dropped;
+	for (size_t i = 0; i < w->scan.nfields; i++) {
+		const struct top_field *f = &w->scan.fields[i];
 		int64_t moment;
 		int zone;
 
-		if (id < 0)
-			continue;
-		if (w->out->len - start + f.raw.len > FIELDS_MAX)
-			w->uncovered |= UINT64_C(1) << id;
+		if (w->out->len - start + f->raw.len > FIELDS_MAX)
+			w->uncovered |= UINT64_C(1) << f->id;
 		else
-			pb_buf_addstr(w->out, f.raw);
-		if (id == F_DATE && !(head[HEAD_HAS_DATE]) && !pb_date_parse(pb_str_head(f.value, 1000), &moment, &zone)) {
+			pb_buf_addstr(w->out, f->raw);
+		if (f->id == F_DATE && !head[HEAD_HAS_DATE] && !pb_date_parse(pb_str_head(f->value, 1000), &moment, &zone)) {
 			head[HEAD_HAS_DATE] = 1;
 			put64(head + HEAD_DATE, (uint64_t)moment);
 			put32(head + HEAD_ZONE, (uint32_t)zone);
@@ -259,23 +264,31 @@ static void put_fields(struct writer *w, struct pb_str header, uint8_t *head)
 	put32(head + HEAD_FIELDS_LEN, (uint32_t)(w->out->len - start));
 }
 
+static void put_envelope(struct writer *w)
+{
+	struct envelope_fields e;
+
+	e.n = 0;
+	for (size_t i = 0; i < w->scan.nfields; i++)
+		envelope_add(&e, w->scan.fields[i].id, w->scan.fields[i].value);
+	imap_envelope(w->out, &e, ENVELOPE_MAX);
+}
+
 void pb_facts_make(struct pb_str message, struct pb_buf *facts)
 {
-	struct writer w = { .out = facts, .base = facts->len };
+	struct writer w;
 	uint8_t head[HEAD] = { 0 };
-	const struct node *top;
-	struct pb_str header;
 	size_t start;
 
+	w.out = facts;
+	w.base = facts->len;
 	scan_message(&w.scan, message);
-	top = &w.scan.nodes[0];
-	header = pb_str(w.scan.text, top->header_len);
 	pb_buf_reserve(facts, 2048 + (size_t)w.scan.count * (RECORD + 160));
 	pb_buf_add(facts, head, HEAD);
 	put_records(&w);
-	put_fields(&w, header, head);
+	put_fields(&w, head);
 	start = facts->len;
-	imap_envelope(facts, header, ENVELOPE_MAX);
+	put_envelope(&w);
 	put32(head + HEAD_ENVELOPE, (uint32_t)(start - w.base));
 	put32(head + HEAD_ENVELOPE_LEN, (uint32_t)(facts->len - start));
 	w.structure = facts->len;

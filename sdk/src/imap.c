@@ -3,8 +3,6 @@
 #include <postbus/address.h>
 #include "mail.h"
 
-enum { OCCURRENCES_MAX = 64 };
-
 /* 0: fits a quoted string as it is; bits of what is in the way. */
 enum { NEEDS_ESCAPE = 1, NEEDS_LITERAL = 2, NEEDS_UNFOLD = 4 };
 
@@ -106,28 +104,21 @@ static void put_address(struct pb_buf *out, const struct pb_addr *a)
 	pb_buf_addc(out, ')');
 }
 
-/* The fields of an envelope in the order in which they stand. */
-struct envelope_fields {
-	struct {
-		int id;
-		struct pb_str value;
-	} list[OCCURRENCES_MAX];
-	size_t n;
-};
+void envelope_add(struct envelope_fields *e, int id, struct pb_str value)
+{
+	if (id < 0 || id > F_ENVELOPE_LAST || e->n == sizeof e->list / sizeof *e->list)
+		return;
+	e->list[e->n].id = id;
+	e->list[e->n++].value = value;
+}
 
-static void gather(struct envelope_fields *e, struct pb_str header)
+void envelope_gather(struct envelope_fields *e, struct pb_str header)
 {
 	struct pb_field f;
 
 	e->n = 0;
-	while (e->n < OCCURRENCES_MAX && pb_header_next(&header, &f)) {
-		int id = field_id(f.name);
-
-		if (id < 0 || id > F_ENVELOPE_LAST)
-			continue;
-		e->list[e->n].id = id;
-		e->list[e->n++].value = f.value;
-	}
+	while (pb_header_next(&header, &f))
+		envelope_add(e, field_id(f.name), f.value);
 }
 
 static void put_text(struct pb_buf *out, const struct envelope_fields *e, int id)
@@ -164,25 +155,23 @@ static bool put_addresses(struct pb_buf *out, const struct envelope_fields *e, i
 	return any;
 }
 
-void imap_envelope(struct pb_buf *out, struct pb_str header, size_t max)
+void imap_envelope(struct pb_buf *out, const struct envelope_fields *e, size_t max)
 {
 	struct pb_addrs list = PB_ADDRS(PB_NOSTR);
-	struct envelope_fields e;
 	size_t from, from_end, end = out->len + max;
 
-	gather(&e, header);
 	pb_buf_addc(out, '(');
-	put_text(out, &e, F_DATE);
+	put_text(out, e, F_DATE);
 	pb_buf_addc(out, ' ');
-	put_text(out, &e, F_SUBJECT);
+	put_text(out, e, F_SUBJECT);
 	pb_buf_addc(out, ' ');
 	from = out->len;
-	if (!put_addresses(out, &e, F_FROM, &list, max / 8 + out->len))
+	if (!put_addresses(out, e, F_FROM, &list, max / 8 + out->len))
 		pb_buf_add(out, "NIL", 3);
 	from_end = out->len;
 	for (int id = F_SENDER; id <= F_BCC; id++) {
 		pb_buf_addc(out, ' ');
-		if (put_addresses(out, &e, id, &list, end))
+		if (put_addresses(out, e, id, &list, end))
 			continue;
 		if (id == F_SENDER || id == F_REPLY_TO) {	/* RFC 3501: the server gives From in their place */
 			pb_buf_reserve(out, from_end - from);
@@ -192,9 +181,9 @@ void imap_envelope(struct pb_buf *out, struct pb_str header, size_t max)
 		}
 	}
 	pb_buf_addc(out, ' ');
-	put_text(out, &e, F_IN_REPLY_TO);
+	put_text(out, e, F_IN_REPLY_TO);
 	pb_buf_addc(out, ' ');
-	put_text(out, &e, F_MESSAGE_ID);
+	put_text(out, e, F_MESSAGE_ID);
 	pb_buf_addc(out, ')');
 	pb_addrs_free(&list);
 }

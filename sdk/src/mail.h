@@ -64,8 +64,18 @@ void params_free(struct params *p);
 
 /* A quoted string or literal of value unfolded, or NIL where ptr is NULL. */
 void imap_nstring(struct pb_buf *out, struct pb_str value);
-/* The envelope of a message header, in parentheses. Where it would be longer than max, addresses are left out. */
-void imap_envelope(struct pb_buf *out, struct pb_str header, size_t max);
+/* The fields of a header that an envelope is made of, in the order in which they stand. */
+struct envelope_fields {
+	struct {
+		int id;
+		struct pb_str value;
+	} list[64];
+	size_t n;
+};
+void envelope_add(struct envelope_fields *e, int id, struct pb_str value);
+void envelope_gather(struct envelope_fields *e, struct pb_str header);
+/* The envelope, in parentheses. Where it would be longer than max, addresses are left out. */
+void imap_envelope(struct pb_buf *out, const struct envelope_fields *e, size_t max);
 
 /* ---- the fields that facts are made of ---- */
 

@@ -3,7 +3,10 @@
 #include <stdlib.h>
 #include "scan.h"
 
-enum { BOUNDARY_MAX = 8192 };	/* RFC 2046 says 70 */
+enum {
+	BOUNDARY_MAX = 8192,	/* RFC 2046 says 70 */
+	FIELDS_KEPT = 10000
+};
 
 /* Where a body ended: before a line that matches an open boundary, or at the end of the text. */
 struct stop {
@@ -137,6 +140,19 @@ static void keep(struct node *n, int id, struct pb_str value)
 	}
 }
 
+static void remember(struct scan *s, int id, const struct pb_field *f)
+{
+	if (s->nfields == FIELDS_KEPT) {
+		s->dropped |= UINT64_C(1) << id;
+		return;
+	}
+	if (s->nfields == s->fields_cap) {
+		s->fields_cap = s->fields_cap ? s->fields_cap * 4 : 32;
+		s->fields = pb_realloc(s->fields, s->fields_cap * sizeof *s->fields);
+	}
+	s->fields[s->nfields++] = (struct top_field){ id, f->value, f->raw };
+}
+
 /* Read the header at pos. True when a boundary came where a blank line should have been. */
 static bool header(struct scan *s, uint32_t at, struct stop *ret)
 {
@@ -159,6 +175,8 @@ static bool header(struct scan *s, uint32_t at, struct stop *ret)
 
 			if (id >= F_CONTENT_TYPE && id < F_OTHERS)
 				keep(n, id, f.value);
+			if (!at && id >= 0)
+				remember(s, id, &f);
 		}
 	} while (what == TAKE_FIELD || what == TAKE_JUNK);
 	n->header_len = s->len - rest.len - n->header;
@@ -185,10 +203,10 @@ static bool header(struct scan *s, uint32_t at, struct stop *ret)
 	return cut;
 }
 
-/* Not inlined, for the sake of entity()'s frame, which recurs. The boundary parameter of a multipart, in the text where it lies there as it is. */
+/* Not inlined, for the sake of entity()'s frame, which recurs. The boundary parameter of a multipart: where it lies in the text, or (it
+ * was folded or had backslashes) a copy. */
 static __attribute__((noinline)) bool boundary(struct scan *s, const struct node *n, struct pb_str *ret)
 {
-	struct pb_buf *copy = &s->boundary_bytes[s->open];
 	struct params p;
 	bool found = false;
 
@@ -204,9 +222,15 @@ static __attribute__((noinline)) bool boundary(struct scan *s, const struct node
 			break;
 		found = true;
 		if (value.ptr < s->text || value.ptr >= s->text + s->len) {
-			pb_buf_reset(copy);
-			pb_buf_addstr(copy, value);
-			value = pb_buf_str(copy);
+			if (!s->boundary_bytes.cap)	/* once, so that none of them moves; who needs more than this gets no parts */
+				pb_buf_reserve(&s->boundary_bytes, 8 * BOUNDARY_MAX);
+			if (value.len > s->boundary_bytes.cap - s->boundary_bytes.len - 1) {
+				s->flags |= PB_FACTS_CAPPED;
+				found = false;
+				break;
+			}
+			pb_buf_add(&s->boundary_bytes, value.ptr, value.len);
+			value = pb_str(s->boundary_bytes.ptr + s->boundary_bytes.len - value.len, value.len);
 		}
 		*ret = value;
 	}
@@ -311,11 +335,15 @@ static struct stop body(struct scan *s, uint32_t at, unsigned depth)
 {
 	struct node *n = node_at(s, at);
 	uint64_t lines = s->census.lines;
+	size_t copies = s->boundary_bytes.len;
 	struct pb_str line;
 	struct stop stop;
 
-	if (n->kind == PB_PART_MULTIPART && boundary(s, n, &line))
-		return multipart(s, at, depth, line);
+	if (n->kind == PB_PART_MULTIPART && boundary(s, n, &line)) {
+		stop = multipart(s, at, depth, line);
+		s->boundary_bytes.len = copies;
+		return stop;
+	}
 	if (n->kind == PB_PART_MESSAGE) {
 		n->children = 1;
 		return entity(s, depth + 1, true, false);
@@ -351,7 +379,7 @@ static struct stop entity(struct scan *s, unsigned depth, bool top, bool digest)
 
 void scan_message(struct scan *s, struct pb_str message)
 {
-	memset(s, 0, sizeof *s);
+	memset(s, 0, offsetof(struct scan, boundaries));
 	s->text = message.ptr ? message.ptr : "";
 	s->len = message.len < UINT32_MAX ? message.len : UINT32_MAX;
 	entity(s, 0, true, false);
@@ -361,6 +389,6 @@ void scan_message(struct scan *s, struct pb_str message)
 void scan_free(struct scan *s)
 {
 	free(s->nodes);
-	for (unsigned i = 0; i < PB_DEPTH_MAX; i++)
-		pb_buf_free(&s->boundary_bytes[i]);
+	free(s->fields);
+	pb_buf_free(&s->boundary_bytes);
 }

@@ -30,9 +30,15 @@ struct scan {
 	unsigned flags;			/* PB_FACTS_ */
 	struct node *nodes;
 	uint32_t count, cap;
-	struct pb_str boundaries[PB_DEPTH_MAX];
 	unsigned open;			/* boundaries that a line may match */
-	struct pb_buf boundary_bytes[PB_DEPTH_MAX];	/* those that do not lie in the text as they are */
+	struct pb_buf boundary_bytes;	/* those that do not lie in the text as they are */
+	struct top_field {		/* the fields of the message's own header that have an id, in their order */
+		int id;
+		struct pb_str value, raw;
+	} *fields;
+	size_t nfields, fields_cap;
+	uint64_t dropped;		/* ids of fields for which there was no room there */
+	struct pb_str boundaries[PB_DEPTH_MAX];	/* last: what lies before is zeroed at the start */
 };
 
 void scan_message(struct scan *s, struct pb_str message);
