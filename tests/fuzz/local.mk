@@ -15,8 +15,23 @@ fuzz_message_CPPFLAGS = $(CPPFLAGS_PLUGIN)
 fuzz_message_CFLAGS = $(CFLAGS_FUZZ)
 fuzz_message_LDFLAGS = $(LDFLAGS_FUZZ)
 fuzz_message_LDADD = $(LIBS_PLUGIN)
+FUZZERS += fuzz_smtp
+fuzz_smtp_SOURCES = %D%/fuzz_smtp.c $(FUZZED_SMTP)
+fuzz_smtp_CPPFLAGS = $(CPPFLAGS_PLUGIN) -I$(top_srcdir)
+fuzz_smtp_CFLAGS = $(CFLAGS_FUZZ)
+fuzz_smtp_LDFLAGS = $(LDFLAGS_FUZZ)
+fuzz_smtp_LDADD = $(LIBS_PLUGIN)
 endif
+
+# A fixed sequence of inputs in every make check.
+FUZZED_SMTP = plugins/agent_dns/records.c plugins/conn_smtp/answer.c plugins/conn_smtp/header.c plugins/conn_smtp/params.c plugins/conn_smtp/received.c
+check_PROGRAMS += try_fuzz_smtp
+TESTS += try_fuzz_smtp
+try_fuzz_smtp_SOURCES = %D%/fuzz_smtp.c %D%/run.c $(FUZZED_SMTP)
+try_fuzz_smtp_CPPFLAGS = $(CPPFLAGS_TEST)
+try_fuzz_smtp_CFLAGS = $(CFLAGS_TEST)
+try_fuzz_smtp_LDADD = libpostbus.la $(JANSSON_LIBS)
 
 fuzzers: $(FUZZERS)
 .PHONY: fuzzers
-EXTRA_DIST += %D%/fuzz_address.c %D%/fuzz_message.c
+EXTRA_DIST += %D%/fuzz_smtp.c %D%/fuzz_address.c %D%/fuzz_message.c
