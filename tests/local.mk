@@ -14,3 +14,4 @@ PLATFORM_TESTS += %D%/platform/test_pop3.py
 TESTS += $(PLATFORM_TESTS)
 EXTRA_DIST += %D%/platform/postbus.py %D%/platform/smtp_peer.py $(PLATFORM_TESTS)
 include tests/fuzz/local.mk
+include tests/bench/local.mk

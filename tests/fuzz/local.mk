@@ -4,7 +4,7 @@ LDFLAGS_FUZZ = $(AM_LDFLAGS) -fsanitize=fuzzer,address,undefined
 
 if FUZZ
 FUZZERS += fuzz_address fuzz_message
-EXTRA_PROGRAMS = $(FUZZERS)
+EXTRA_PROGRAMS += $(FUZZERS)
 fuzz_address_SOURCES = %D%/fuzz_address.c
 fuzz_address_CPPFLAGS = $(CPPFLAGS_PLUGIN)
 fuzz_address_CFLAGS = $(CFLAGS_FUZZ)

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Accept and deliver durably, side by side: Debian's Postfix with Dovecot LMTP, then Postbus, in the same run, as ratios.
+Run as root through `make bench-delivery`. Rates count from the first MAIL to the last delivery; CPU is the servers' own (cpuacct), bytes and flushes are the disk's."""
+import os, subprocess, sys, time
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "platform"))
+import peers, postbus
+
+LOAD = os.path.join(postbus.BUILD, "tests", "bench", "smtp_load")
+GROUP = "/sys/fs/cgroup/cpuacct/postbus-bench"
+
+
+def disk():
+    """(bytes written, flushes) of all disks."""
+    rows = [l.split() for l in open("/proc/diskstats")]
+    rows = [r for r in rows if r[2][-1].isalpha() or r[2].startswith("nvme") and "p" not in r[2]]
+    return sum(int(r[9]) for r in rows) * 512, sum(int(r[18]) for r in rows if len(r) > 18)
+
+
+class Cpu:
+    """CPU seconds of processes that began inside the group."""
+
+    def __enter__(self):
+        os.makedirs(GROUP, exist_ok=True)
+        open(f"{GROUP}/tasks", "w").write(str(os.getpid()))
+        return self
+
+    def __exit__(self, *exc):
+        open("/sys/fs/cgroup/cpuacct/tasks", "w").write(str(os.getpid()))
+
+    @staticmethod
+    def used():
+        return int(open(f"{GROUP}/cpuacct.usage").read()) / 1e9
+
+
+class PeerPair:
+    name = "Postfix+Dovecot"
+
+    def __init__(self, mailboxes):
+        with Cpu():
+            self.dovecot = peers.Dovecot()
+            self.postfix = peers.Postfix(f"virtual_mailbox_domains = demo.example\nvirtual_transport = lmtp:inet:127.0.0.1:{self.dovecot.ports['lmtp']}\n"
+                                         "lmtp_destination_concurrency_limit = 20\n")
+        self.port = self.postfix.port
+
+    def idle(self):
+        return self.postfix.queue_length() == 0
+
+    def stop(self):
+        self.postfix.stop()
+        self.dovecot.stop()
+
+
+class Ours:
+    name = "Postbus"
+
+    def __init__(self, mailboxes):
+        with Cpu():
+            self.server = postbus.Server(config={"log": {"level": "warning"}})
+        for i in range(mailboxes):
+            self.server.ctl("mailbox", "create", f"u{i}@demo.example")
+        self.port = self.server.ports["smtp"]
+
+    def idle(self):
+        lanes = self.server.ctl("queue", "counts")["lanes"]
+        return not any(v for lane in lanes for v in lane.values() if isinstance(v, int))
+
+    def stop(self):
+        self.server.stop()
+        self.server.remove()
+
+
+def measure(server, senders, messages, size, mailboxes, per_connection):
+    os.sync()
+    cpu, (written, flushes), start = Cpu.used(), disk(), time.monotonic()
+    subprocess.run([LOAD, str(server.port), str(senders), str(messages), str(size), str(mailboxes), str(per_connection)], check=True, stdout=subprocess.PIPE)
+    while not server.idle():
+        time.sleep(0.01)
+    seconds = time.monotonic() - start
+    cpu = Cpu.used() - cpu
+    os.sync()
+    w, f = disk()
+    return {"rate": messages / seconds, "cpu": cpu / messages, "written": (w - written) / messages / size, "flushes": (f - flushes) / messages}
+
+
+def main():
+    quick = "--quick" in sys.argv
+    print("mail       senders mailboxes |  Postfix+Dovecot                |  Postbus                        | rate ratio  CPU ratio")
+    print("                             |   msg/s  ms CPU  B/B   flushes  |   msg/s  ms CPU  B/B   flushes  |")
+    for size in (4096, 65536):
+        for senders in (1, 8, 32):
+            for mailboxes in (1, 100):
+                rows = []
+                for make, count in ((PeerPair, 100 if senders == 1 else 300), (Ours, 1000 if senders == 1 else 4000)):
+                    if size > 4096:
+                        count //= 2
+                    if quick:
+                        count //= 4
+                    server = make(mailboxes)
+                    try:
+                        measure(server, senders, max(count // 10, 10), size, mailboxes, 1000)   # warm
+                        rows.append(measure(server, senders, count, size, mailboxes, 1000))
+                    finally:
+                        server.stop()
+                a, b = rows
+                line = f"{size // 1024:3} KiB   {senders:7} {mailboxes:9} | "
+                for r in rows:
+                    line += f"{r['rate']:7.0f} {r['cpu'] * 1e3:7.3f} {r['written']:5.1f} {r['flushes']:8.2f}   | "
+                print(line + f"{b['rate'] / a['rate']:7.1f}   {a['cpu'] / b['cpu']:9.1f}", flush=True)
+
+
+main()

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Debian's Postfix and Dovecot in directories of their own, for benchmarks and as remote peers. Needs root (their daemons change users)."""
+import os, pwd, shutil, signal, socket, subprocess, tempfile, time
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_port(port, seconds=20):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError(f"nothing listens on {port}")
+
+
+class Dovecot:
+    """IMAP, POP3 and LMTP over Maildir or mdbox; every user of any name has the password."""
+
+    def __init__(self, password="secret", format="maildir", cert=None):
+        self.dir = tempfile.mkdtemp(prefix="pb-dovecot-")
+        os.chmod(self.dir, 0o755)
+        self.ports = {name: free_port() for name in ("imap", "pop3", "lmtp")}
+        if cert:
+            self.ports.update(imaps=free_port(), pop3s=free_port())
+        user = "vmail-bench"
+        try:
+            pwd.getpwnam(user)
+        except KeyError:
+            subprocess.run(["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", user], check=True)
+        self.mail = os.path.join(self.dir, "mail")
+        os.mkdir(self.mail)
+        shutil.chown(self.mail, user, user)
+        ssl = f"ssl = yes\nssl_cert = <{cert[0]}\nssl_key = <{cert[1]}\n" if cert else "ssl = no\n"
+
+        def listen(name, tls):
+            return "\n".join(f"  inet_listener {n} {{\n    address = 127.0.0.1\n    port = {self.ports.get(n, 0)}\n    {'ssl = yes' if n.endswith('s') else ''}\n  }}" for n in ([name, name + "s"]))
+        open(os.path.join(self.dir, "dovecot.conf"), "w").write(f"""
+base_dir = {self.dir}/run
+state_dir = {self.dir}/state
+log_path = {self.dir}/log
+protocols = imap pop3 lmtp
+listen = 127.0.0.1
+{ssl}
+disable_plaintext_auth = no
+auth_mechanisms = plain login
+auth_cache_size = 10M
+mail_location = {format}:{self.mail}/%n
+mail_uid = {user}
+mail_gid = {user}
+first_valid_uid = 1
+mail_fsync = always
+mail_max_userip_connections = 20000
+passdb {{
+  driver = static
+  args = password={password}
+}}
+userdb {{
+  driver = static
+  args = uid={user} gid={user} home={self.mail}/%n allow_all_users=yes
+}}
+namespace inbox {{
+  inbox = yes
+}}
+service imap-login {{
+{listen('imap', cert)}
+  service_count = 0
+  client_limit = 20000
+  process_min_avail = 2
+}}
+service pop3-login {{
+{listen('pop3', cert)}
+  service_count = 0
+  process_min_avail = 2
+}}
+service imap {{
+  process_limit = 12000
+  service_count = 100
+}}
+service anvil {{
+  client_limit = 40000
+}}
+service auth {{
+  client_limit = 40000
+}}
+service lmtp {{
+  inet_listener lmtp {{
+    address = 127.0.0.1
+    port = {self.ports['lmtp']}
+  }}
+  process_min_avail = 4
+}}
+protocol imap {{
+  mail_max_userip_connections = 20000
+}}
+""")
+        self.process = subprocess.Popen(["dovecot", "-F", "-c", f"{self.dir}/dovecot.conf"], stderr=subprocess.DEVNULL)
+        try:
+            for port in self.ports.values():
+                wait_port(port)
+        except AssertionError as e:
+            raise AssertionError(f"{e}: {open(self.dir + '/log').read()[-2000:]}")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(20)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Postfix:
+    """An instance of its own. extra: lines of main.cf. smtp port in .port"""
+
+    def __init__(self, extra="", master_extra=""):
+        self.dir = tempfile.mkdtemp(prefix="pb-postfix-")
+        os.chmod(self.dir, 0o755)
+        self.port = free_port()
+        conf, queue, data = (os.path.join(self.dir, d) for d in ("etc", "spool", "data"))
+        for d in (conf, queue, data):
+            os.mkdir(d)
+        shutil.chown(data, "postfix", "postfix")
+        open(os.path.join(conf, "main.cf"), "w").write(f"""
+compatibility_level = 3.6
+queue_directory = {queue}
+data_directory = {data}
+myhostname = peer.example
+mydestination =
+mynetworks = 127.0.0.0/8
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+alias_maps =
+alias_database =
+local_recipient_maps =
+smtpd_recipient_restrictions = permit_mynetworks, reject
+smtpd_client_connection_count_limit = 0
+smtpd_client_connection_rate_limit = 0
+smtpd_peername_lookup = no
+maillog_file = {self.dir}/log
+maillog_file_prefixes = {self.dir}
+smtpd_delay_open_until_valid_rcpt = yes
+{extra}
+""")
+        master = open("/etc/postfix/master.cf.proto").read() if os.path.exists("/etc/postfix/master.cf.proto") else open("/usr/share/postfix/master.cf.dist").read()
+        lines = []
+        for line in master.splitlines():
+            if line.startswith("smtp ") and " inet" in line:
+                line = f"127.0.0.1:{self.port} inet n - n - - smtpd"
+            words = line.split()
+            if len(words) >= 8 and not line.startswith((" ", "#")):
+                words[4] = "n"      # no chroot
+                line = " ".join(words)
+            lines.append(line)
+        open(os.path.join(conf, "master.cf"), "w").write("\n".join(lines) + "\n" + master_extra)
+        self.conf = conf
+        subprocess.run(["postfix", "-c", conf, "start"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_port(self.port)
+
+    def queue_length(self):
+        return sum(len(files) for name in ("incoming", "active", "deferred", "maildrop") for _, _, files in os.walk(os.path.join(self.dir, "spool", name)))
+
+    def log(self):
+        return open(os.path.join(self.dir, "log"), errors="replace").read()
+
+    def stop(self):
+        subprocess.run(["postfix", "-c", self.conf, "stop"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        shutil.rmtree(self.dir, ignore_errors=True)
