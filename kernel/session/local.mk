@@ -50,3 +50,10 @@ else
 tests_fuzz_fuzz_framing_SOURCES += tests/fuzz/run.c
 endif
 EXTRA_DIST += docs/decisions/010-park-and-resume.md docs/decisions/011-workers-in-epoll.md
+
+check_PROGRAMS += kernel/session/tests/test_session_parts
+TESTS += kernel/session/tests/test_session_parts
+kernel_session_tests_test_session_parts_SOURCES = %D%/tests/test_parts.c %D%/tests/toy.c %D%/tests/toy.h
+kernel_session_tests_test_session_parts_CPPFLAGS = $(CPPFLAGS_TEST)
+kernel_session_tests_test_session_parts_CFLAGS = $(CFLAGS_TEST)
+kernel_session_tests_test_session_parts_LDADD = $(LIBS_TEST)
