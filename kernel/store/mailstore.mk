@@ -46,3 +46,9 @@ TESTS += %D%/tests/test_rows %D%/tests/test_mailbox %D%/tests/test_folder %D%/te
 %C%_tests_test_mail_threads_CPPFLAGS = $(CPPFLAGS_TEST)
 %C%_tests_test_mail_threads_CFLAGS = $(CFLAGS_TEST)
 %C%_tests_test_mail_threads_LDADD = $(LIBS_TEST)
+
+noinst_PROGRAMS += mailstore_bench
+mailstore_bench_SOURCES = tests/bench/mailstore_bench.c
+mailstore_bench_CPPFLAGS = $(CPPFLAGS_TEST)
+mailstore_bench_CFLAGS = $(CFLAGS_TEST)
+mailstore_bench_LDADD = $(LIBS_TEST)

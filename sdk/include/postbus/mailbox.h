@@ -23,7 +23,8 @@ struct pb_mailbox;
 /* id: the mailbox id that directory.resolve and auth.verify give (letters, digits, - _). Handles are cheap. PB_ENOTFOUND: never created. */
 int pb_mailbox_open(struct pb_host *host, struct pb_str id, struct pb_mailbox **ret, struct pb_error *err);
 void pb_mailbox_close(struct pb_mailbox *mb);				/* NULL is fine */
-/* Creates INBOX and the standard folders with their special uses (Drafts, Sent, Junk, Trash, Archive). PB_EEXISTS. */
+/* Creates INBOX and the standard folders with their special uses (Drafts, Sent, Junk, Trash, Archive), all subscribed. PB_EEXISTS.
+ * PB_EBUSY: its removal was cut off; destroy it again. */
 int pb_mailbox_create(struct pb_host *host, struct pb_str id, struct pb_error *err);
 /* Removes all folders and messages. PB_ENOTFOUND. */
 int pb_mailbox_destroy(struct pb_host *host, struct pb_str id, struct pb_error *err);
@@ -126,7 +127,7 @@ void pb_view_diff(const struct pb_view *old, const struct pb_view *now, const st
 /* UIDs expunged after a MODSEQ, ascending, at most max a call from uid on (RFC 7162 VANISHED). PB_ENOTFOUND: not remembered that far back. */
 int pb_folder_vanished(struct pb_folder *f, uint64_t since, uint32_t from_uid, uint32_t *ret_uids, size_t max, size_t *ret_n, struct pb_error *err);
 
-/* The body of message seq; release it. PB_ECORRUPT: its record is damaged (the rest of the folder is not). */
+/* The body of message seq; release it. PB_ECORRUPT: its record is damaged (the rest of the folder is not). PB_ENOTFOUND: it was expunged since v. */
 int pb_view_body(struct pb_view *v, uint32_t seq, struct pb_body **ret, struct pb_error *err);
 /* Append the scanned structure of message seq (message.h, pb_facts_*) to out; reads no body. */
 int pb_view_facts(struct pb_view *v, uint32_t seq, struct pb_buf *out, struct pb_error *err);
@@ -151,12 +152,13 @@ int pb_folder_deliver(struct pb_folder *f, struct pb_body *body, struct pb_str h
 
 enum pb_store_mode { PB_FLAGS_SET, PB_FLAGS_ADD, PB_FLAGS_REMOVE };
 
-/* UIDs ascending. Rows whose modseq is above unchanged_since (0: no test) are left and given in ret_modified (n entries of room, may be NULL). UIDs not there are passed over. */
+/* UIDs ascending (else PB_EINVALID, here and below). All changed rows get one new MODSEQ; one that has the flags already keeps its own. Rows whose modseq is above unchanged_since (0: no test) are left and given in ret_modified (n entries of room, may be NULL). UIDs not there are passed over. */
 int pb_folder_store(struct pb_folder *f, const uint32_t *uids, size_t n, enum pb_store_mode mode, uint64_t flags, uint64_t unchanged_since,
 		    uint32_t *ret_modified, size_t *ret_nmodified, struct pb_error *err);
 /* Remove rows, ascending UIDs; those not there are passed over. only_deleted: only those with \Deleted. */
 int pb_folder_expunge(struct pb_folder *f, const uint32_t *uids, size_t n, bool only_deleted, struct pb_error *err);
-/* All or nothing at the destination; ret_uids[i] is the new UID of uids[i] (0: it was gone); keywords and dates go along. move: removed here after it is durable there. */
+/* All or nothing at the destination; ret_uids[i] is the new UID of uids[i] (0: it was gone); keywords (where the destination has room) and dates go
+ * along. move: removed here after it is durable there; a crash in between is finished when the mailbox is opened next. */
 int pb_folder_copy(struct pb_folder *from, const uint32_t *uids, size_t n, struct pb_folder *to, bool move, uint32_t *ret_uids, uint32_t *ret_uidvalidity,
 		   struct pb_error *err);
 
