@@ -239,50 +239,50 @@ static int rows_load(struct account *a, struct garbage *g, struct pb_error *err)
 	return rc;
 }
 
-/* Usage is what the folders' headers say: nothing can drift. Moves that a crash cut are finished on the way. */
-static int usage_load(struct account *a, struct pb_error *err)
+static int finish_moves(struct account *a, struct entry *e, struct pb_error *err)
 {
-	for (size_t i = 0; i < a->nentries; i++) {
-		struct folder_head head;
-		char entity[ENTITY_MAX];
-		uint64_t version;
+	struct folder *f;
+	int rc;
 
-		if (a->entries[i]->attributes & PB_FOLDER_NOSELECT)
-			continue;
-		if (folder_head_read(a->m->engine, folder_entity_name(a, a->entries[i]->number, entity), a->entries[i]->uidvalidity, &version, &head, err))
-			return pb_because(err, "in folder %u of mailbox %s", a->entries[i]->number, a->id);
-		atomic_fetch_add(&a->messages, head.messages);
-		atomic_fetch_add(&a->bytes, head.bytes);
-	}
-	return 0;
+	pthread_mutex_lock(&a->lock);
+	rc = folder_get(a, e, &f, err);
+	pthread_mutex_unlock(&a->lock);
+	if (rc)
+		return rc;
+	rc = folder_finish_moves(f, err);
+	folder_release(f);
+	return rc;
 }
 
-static int moves_load(struct account *a, struct pb_error *err)
+/* Usage is what the folders' headers say: nothing can drift. Moves that a crash cut are finished when all is counted. */
+static int usage_load(struct account *a, struct pb_error *err)
 {
-	for (size_t i = 0; i < a->nentries; i++) {
+	bool *moves = pb_alloc(a->nentries + 1);
+	int rc = 0;
+
+	for (size_t i = 0; i < a->nentries && !rc; i++) {
+		const struct entry *e = a->entries[i];
 		struct folder_head head;
 		char entity[ENTITY_MAX];
-		struct folder *f;
 		uint64_t version;
-		int rc;
 
-		if (a->entries[i]->attributes & PB_FOLDER_NOSELECT)
+		if (e->attributes & PB_FOLDER_NOSELECT)
 			continue;
-		if (folder_head_read(a->m->engine, folder_entity_name(a, a->entries[i]->number, entity), a->entries[i]->uidvalidity, &version, &head, err))
-			return pb_because(err, "in folder %u of mailbox %s", a->entries[i]->number, a->id);
-		if (!head.moves)
-			continue;
-		pthread_mutex_lock(&a->lock);
-		rc = folder_get(a, a->entries[i], &f, err);
-		pthread_mutex_unlock(&a->lock);
-		if (!rc) {
-			rc = folder_finish_moves(f, err);
-			folder_release(f);
+		rc = folder_head_read(a->m->engine, folder_entity_name(a, e->number, entity), e->uidvalidity, &version, &head, err);
+		if (rc) {
+			pb_because(err, "in folder %u of mailbox %s", e->number, a->id);
+			break;
 		}
-		if (rc)
-			return rc;
+		atomic_fetch_add(&a->messages, head.messages);
+		atomic_fetch_add(&a->bytes, head.bytes);
+		moves[i] = head.moves;
 	}
-	return 0;
+	for (size_t i = 0; i < a->nentries && !rc; i++) {
+		if (moves[i])
+			rc = finish_moves(a, a->entries[i], err);
+	}
+	free(moves);
+	return rc;
 }
 
 static int account_load(struct account *a, struct pb_error *err)
@@ -300,8 +300,6 @@ static int account_load(struct account *a, struct pb_error *err)
 		rc = rows_load(a, &g, err);
 	if (!rc)
 		rc = usage_load(a, err);
-	if (!rc)
-		rc = moves_load(a, err);
 	for (size_t i = 0; !rc && i < g.n; i++)
 		rc = account_purge(a, g.numbers[i], err);
 	free(g.numbers);
