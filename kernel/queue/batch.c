@@ -199,8 +199,7 @@ struct lane *batch_publish(struct batch *b, int64_t now)
 			continue;
 		}
 		if (e->state == STATE_ACTIVE) {
-			if (e->due < e->lane->next_due)
-				e->lane->next_due = e->due;
+			lane_look_again(e->lane, e->due, e->due);	/* a pass may have gone by while this batch was made */
 			entry_remove(b->q, e);
 		}
 		entry_free(b->q, e);

@@ -70,13 +70,13 @@ static void peek(struct queue *q, struct lane *lane, unsigned shard, struct engi
 	char id[PB_ID_MAX];
 	struct pb_str name;
 	enum state state;
-	int64_t due;
+	int64_t due = lane->pass_to + PB_MINUTE;	/* where the store cannot be read now */
 	uint64_t sub;
 
 	key_from(&from, STATE_ACTIVE, pb_str(lane->name, lane->len), lane->pass_to + 1);
 	key_from(&to, STATE_ACTIVE, pb_str(lane->name, lane->len), INT64_MAX);
-	if (engine_scan(q->kernel->engine, shard_entity(&q->shards[shard]), key_str(&from), key_str(&to), 1, false, page, NULL) || page->n == 0 ||
-	    !key_parse(page->rows[0].key, &state, &name, &due, id, &sub))
+	if (engine_scan(q->kernel->engine, shard_entity(&q->shards[shard]), key_str(&from), key_str(&to), 1, false, page, NULL) == 0 &&
+	    (page->n == 0 || !key_parse(page->rows[0].key, &state, &name, &due, id, &sub)))
 		return;
 	pthread_mutex_lock(&q->lock);
 	if (due < lane->next_due)

@@ -19,6 +19,7 @@ struct gate {
 	unsigned calls, now, most;
 	struct { char name[32]; unsigned now, most, calls; } dests[64];
 	size_t ndests;
+	struct rig *rig;
 };
 
 static void gate_init(struct gate *g, struct rig *r, const char *name, bool open)
@@ -225,6 +226,44 @@ static void detaching_waits_and_late_work_counts(void **state)
 	rig_free(r);
 }
 
+/* A pass may be faster than a settling: what it did not see is looked for again. */
+static int retry_once(void *self, struct pb_item *item, struct pb_error *err)
+{
+	struct gate *g = self;
+	struct pb_recipient *to;
+
+	(void)err;
+	while ((to = pb_item_next(item)))
+		if (g->calls++ == 0)
+			pb_retry(to, clock_now(g->rig->kernel.clock) + PB_MINUTE, PB_NOSTR, "450 4.0.0 later");
+		else
+			pb_delivered(to, PB_NOSTR, "250 2.0.0 ok");
+	return 0;
+}
+
+static void a_turn_that_passed_while_it_was_settled_is_not_missed(void **state)
+{
+	struct rig *r = rig_new(false);
+	struct lane *lane;
+	struct pb_host in;
+	struct gate g;
+
+	(void)state;
+	rig_host(r, &in, "in", NULL);
+	gate_init(&g, r, "agent", true);
+	g.rig = r;
+	rig_attach(&g.host, "*.inbound", retry_once);
+	rig_accept_one(&in, "a@x", "b@one.test");
+	rig_settle(r);
+	lane = r->kernel.queue->lanes[0];
+	pthread_mutex_lock(&r->kernel.queue->lock);
+	lane->scanned_to = clock_now(r->kernel.clock) + 2 * PB_MINUTE;	/* as if a pass had been faster than the settling */
+	pthread_mutex_unlock(&r->kernel.queue->lock);
+	rig_pass(r, 3 * PB_MINUTE);
+	assert_int_equal(rig_total(r), 0);
+	rig_free(r);
+}
+
 /* ---- a crash ---- */
 
 static int deliver_and_die(void *self, struct pb_item *item, struct pb_error *err)
@@ -293,6 +332,7 @@ int main(void)
 		cmocka_unit_test_prestate(what_memory_does_not_hold_is_read_when_there_is_room, &bdb),
 		cmocka_unit_test(memory_holds_a_window_only),
 		cmocka_unit_test(detaching_waits_and_late_work_counts),
+		cmocka_unit_test(a_turn_that_passed_while_it_was_settled_is_not_missed),
 		cmocka_unit_test(what_was_in_hand_is_done_again_after_a_crash),
 	};
 
