@@ -95,7 +95,7 @@ struct entry {
 	enum place place;
 	enum want want;			/* what an administrator asked for while it was in hand */
 	bool administered;		/* in an administrator's hand */
-	bool asked;			/* too late for that: its batch is being made */
+	bool asked;			/* too late for that: it is being settled */
 	struct pb_buf blob;		/* its row, or empty: read it when its turn comes */
 };
 
@@ -284,6 +284,7 @@ struct pb_item {
 	struct pb_recipient *to;
 	size_t n, at, settled;
 	bool died;			/* it becomes a dead letter */
+	enum want want;			/* an administrator's, as it was when settling began */
 	struct pb_body *body;
 	struct pb_arena *arena;
 	struct sent *sent, **last_sent;

@@ -7,7 +7,7 @@
 /* Reports are about messages. Whether anybody hears that one without a sender failed is for whoever makes reports to say. */
 static bool may_report(const struct pb_item *item, enum outcome outcome)
 {
-	return item->row.kind == PB_ITEM_MESSAGE && (item->env.sender.len > 0 || outcome == FAILED) && item->entry->want != WANT_DELETE;
+	return item->row.kind == PB_ITEM_MESSAGE && (item->env.sender.len > 0 || outcome == FAILED) && item->want != WANT_DELETE;
 }
 
 static bool wants(const struct pb_recipient *to, unsigned what)

@@ -137,18 +137,18 @@ static void remaining_rows(struct pb_item *item, struct batch *b, bool failed, b
 	struct row head = item->row;
 	struct rows_writer w;
 	bool dead = failed && poison && item->row.errors + 1 >= item->consumer->poison;
-	enum state state = dead ? STATE_DEAD : e->want == WANT_HOLD ? STATE_HELD : STATE_ACTIVE;
+	enum state state = dead ? STATE_DEAD : item->want == WANT_HOLD ? STATE_HELD : STATE_ACTIVE;
 	int64_t now = clock_now(item->q->kernel->clock);
 
 	head.attempts++;
 	head.errors = failed && poison ? head.errors + 1 : failed ? head.errors : 0;
-	rows_begin(&w, b, e->lane, state, e->id, &head, &item->env, state != STATE_ACTIVE || e->want == WANT_RETRY ? now : INT64_MIN);
-	for (size_t i = 0; i < item->n && e->want != WANT_DELETE; i++) {
+	rows_begin(&w, b, e->lane, state, e->id, &head, &item->env, state != STATE_ACTIVE || item->want == WANT_RETRY ? now : INT64_MIN);
+	for (size_t i = 0; i < item->n && item->want != WANT_DELETE; i++) {
 		struct pb_recipient *to = &item->to[i];
 
 		if (to->in_hand && to->outcome != RETRY)
 			continue;
-		if (e->want == WANT_RETRY)
+		if (item->want == WANT_RETRY)
 			to->was.due = 0;
 		rows_add(&w, &to->was);
 	}
@@ -170,11 +170,12 @@ static int build(struct pb_item *item, struct batch *b, int failure, struct pb_e
 	return 0;
 }
 
-/* An administrator may ask for something while the item is in hand, until the batch is made. */
-static void take_want(struct queue *q, struct entry *e)
+/* An administrator may ask for something while the item is in hand, until it is settled. */
+static void take_want(struct queue *q, struct pb_item *item)
 {
 	pthread_mutex_lock(&q->lock);
-	e->asked = true;
+	item->want = item->entry->want;
+	item->entry->asked = true;
 	pthread_mutex_unlock(&q->lock);
 }
 
@@ -216,9 +217,9 @@ static void tell(struct pb_item *item, const struct pb_error *failure)
 	}
 	if (item->died)
 		metric_add(q->dead, 1);
-	if (item->entry->want == WANT_HOLD)
+	if (item->want == WANT_HOLD)
 		timeline_text(queue_timeline(q), item->entry->id, "kernel", "held", item->entry->lane->name);
-	if (item->entry->want == WANT_DELETE)
+	if (item->want == WANT_DELETE)
 		timeline_text(queue_timeline(q), item->entry->id, "kernel", "deleted", item->entry->lane->name);
 	for (struct reentry *r = item->reentries; r; r = r->next)
 		if (r->injected && r->dropped)
@@ -246,11 +247,11 @@ static struct lane *settle_item(struct pb_item *item, struct pb_error *failure)
 	struct lane *first = NULL;
 	struct batch b;
 
+	take_want(q, item);
 	for (size_t i = 0; i < item->n; i++)
 		if (item->to[i].in_hand && (item->to[i].outcome == TODO || item->to[i].outcome == RETRY))
 			decide(&item->to[i], failure->code, now);
 	report_decide(item, now);
-	take_want(q, e);
 	if (commit(item, &b, failure->code, &ticket, &err)) {
 		pthread_mutex_lock(&q->lock);
 		entry_finish(q, e);

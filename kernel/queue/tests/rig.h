@@ -13,7 +13,7 @@ struct rig {
 	struct kernel kernel;
 	char dir[64];
 	bool bdb, keep;
-	int warnings;			/* lines at warning and above */
+	atomic_int warnings;			/* lines at warning and above */
 };
 
 /* The moment at which rigs begin. */

@@ -18,7 +18,7 @@ struct model {
 	struct consumer *consumers[4];
 	pthread_mutex_t lock;
 	uint64_t seed;
-	bool calm;			/* no more trouble */
+	atomic_bool calm;		/* no more trouble */
 	unsigned accepted, redirected, reports;
 	unsigned char ended[RCPTS_MAX];
 };
