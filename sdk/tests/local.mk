@@ -37,3 +37,12 @@ sdk_scripts = %D%/headers.sh %D%/mime_corpus.py %D%/symbols.sh
 dist_check_SCRIPTS += $(sdk_scripts)
 TESTS += $(sdk_scripts)
 EXTRA_DIST += sdk/symbols.txt
+
+if HAVE_GMIME
+check_PROGRAMS += sdk_test_gmime
+TESTS += sdk_test_gmime
+endif
+sdk_test_gmime_SOURCES = %D%/test_gmime.c %D%/tables.h
+sdk_test_gmime_CPPFLAGS = $(CPPFLAGS_SDKTEST)
+sdk_test_gmime_CFLAGS = $(CFLAGS_SDKTEST) $(GMIME_CFLAGS)
+sdk_test_gmime_LDADD = $(LIBS_SDKTEST) $(GMIME_LIBS)
