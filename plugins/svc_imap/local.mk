@@ -49,4 +49,4 @@ TESTS += %D%/tests/test_parse %D%/tests/test_fetch_plan %D%/tests/test_search
 %C%_tests_test_search_LDADD = $(LIBS_TEST)
 %C%_tests_test_search_SOURCES = %D%/tests/test_search.c %D%/search_parse.c %D%/parse.c %D%/set.c %D%/utf7.c
 endif
-EXTRA_DIST += %D%/README.md
+EXTRA_DIST += %D%/README.md %D%/tests/clear.talk %D%/tests/fetch.talk %D%/tests/idle.talk %D%/tests/literals.talk %D%/tests/login.talk
