@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 #include "kernel/clock/clock.h"
+#include "kernel/log/log.h"
 #include "kernel/store/folder.h"
 #include "kernel/store/pack.h"
 
@@ -269,6 +270,12 @@ static int usage_load(struct account *a, struct pb_error *err)
 		if (e->attributes & PB_FOLDER_NOSELECT)
 			continue;
 		rc = folder_head_read(a->m->engine, folder_entity_name(a, e->number, entity), e->uidvalidity, &version, &head, err);
+		/* One damaged header closes one folder, which says so when it is opened; the others are served. */
+		if (rc == PB_ECORRUPT) {
+			log_line(a->m->log, PB_ERROR, NULL, "folder.header_damaged", "mailbox=%s folder=%u", a->id, e->number);
+			rc = 0;
+			continue;
+		}
 		if (rc) {
 			pb_because(err, "in folder %u of mailbox %s", e->number, a->id);
 			break;

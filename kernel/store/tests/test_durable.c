@@ -326,6 +326,26 @@ static void a_damaged_row_hides_one_message_and_is_found(void **state)
 	mail_close(m);
 }
 
+static void a_damaged_header_closes_one_folder_only(void **state)
+{
+	struct mail *m = mail_new();
+	struct pb_str header = PB_STR("\77");
+	struct engine_batch b = { .entity = PB_STR("f/anna/2"), .expect = ENGINE_ANY, .header = &header };
+	struct pb_folder *f;
+	uint64_t findings = 0;
+
+	(void)state;
+	mail_append(m, m->inbox, "x", 0);
+	assert_int_equal(engine_apply(m->engine, &b, NULL, NULL, &err), 0);
+	mail_reopen(m);
+	assert_string_equal(mail_uids(m->inbox), "1");
+	assert_int_equal(host_folder_open(m->mb, PB_STR("Archive"), &f, &err), PB_ECORRUPT);
+	assert_int_equal(mail_append(m, m->inbox, "x", 0), 2);
+	assert_int_equal(mailstore_verify(m->kernel.mailstore, NULL, NULL, &findings, &err), 0);
+	assert_int_equal(findings, 1);
+	mail_close(m);
+}
+
 static void a_body_that_is_missing_is_found(void **state)
 {
 	struct mail *m = mail_new();
@@ -366,6 +386,7 @@ int main(void)
 		cmocka_unit_test(a_destruction_that_a_crash_cut_can_be_repeated),
 		cmocka_unit_test(memory_is_given_back_and_read_again),
 		cmocka_unit_test(a_damaged_row_hides_one_message_and_is_found),
+		cmocka_unit_test(a_damaged_header_closes_one_folder_only),
 		cmocka_unit_test(a_body_that_is_missing_is_found),
 	};
 
