@@ -86,7 +86,7 @@ static int line(struct pb_session *s, struct pb_str text)
 	return command(s, verb, args);
 }
 
-static enum step stop_tls(struct pb_session *s)
+static enum step turn_to_tls(struct pb_session *s)
 {
 	struct desk *d = s->desk;
 	PB_AUTOBUF(where);
@@ -125,8 +125,12 @@ static enum step after(struct pb_session *s, int rc)
 		output_flush(s);
 		return STEP_CLOSE;
 	}
+	if (s->over_user) {
+		session_bye(s, PB_BYE_OVERLOAD);
+		return STEP_CLOSE;
+	}
 	if (s->starttls)
-		return stop_tls(s);
+		return turn_to_tls(s);
 	if (s->errors >= (s->protocol->errors_max ? s->protocol->errors_max : 10)) {
 		s->too_many_errors = true;
 		session_bye(s, PB_BYE_ERRORS);

@@ -89,6 +89,25 @@ static struct pb_str put_after(char **at, struct pb_str text)
 	return copy;
 }
 
+static void count_user(struct pb_session *s, struct pb_str address)
+{
+	struct sessions *ss = SS(s);
+	PB_AUTOBUF(name);
+	uint64_t hash;
+
+	if (s->user_counted)
+		source_leave(&ss->users, &s->user_key);
+	s->user_counted = false;
+	if (!ss->o.per_user_max)
+		return;
+	pb_buf_addf(&name, "%s ", s->attachment->host->name);
+	pb_buf_addstr(&name, address);
+	hash = pb_str_hash(pb_buf_str(&name));
+	memcpy(&s->user_key, &hash, sizeof hash);
+	s->user_counted = source_enter(&ss->users, &s->user_key, ss->o.per_user_max);
+	s->over_user = !s->user_counted;
+}
+
 void host_session_login(struct pb_session *s, const struct pb_user *user)
 {
 	struct pb_user *copy = pb_alloc(sizeof *copy + user->address.len + user->mailbox.len + user->postoffice.len + 3), *old = s->user;
@@ -103,6 +122,7 @@ void host_session_login(struct pb_session *s, const struct pb_user *user)
 	s->user = copy;
 	pthread_mutex_unlock(&s->attachment->lock);
 	free(old);
+	count_user(s, copy->address);
 	if (!log_wants(SS(s)->log, PB_INFO))
 		return;
 	session_where(s, &where);

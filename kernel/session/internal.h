@@ -109,7 +109,7 @@ struct sessions {
 	struct pool *pool;
 	struct timers timers;
 	struct slots slots;
-	struct sources sources;
+	struct sources sources, users;		/* users: a hash of plugin and login in place of an address */
 	struct tls_shared tls;
 	pthread_mutex_t lock;			/* of what follows, and of listeners' attachments */
 	struct sessions_options o;		/* read without the lock where a torn read does no harm: all are words */
@@ -200,11 +200,12 @@ struct pb_session {
 	uint8_t wakes;				/* of woken */
 	uint8_t refuse;				/* enum: why it is admitted only to be sent away; 0: it is welcome */
 	uint8_t framing_skip;			/* the rest of a bad line is thrown away */
-	bool in_epoll, counted, source_counted, noticed, starttls, leaving, lost, too_slow, too_many_errors, inward, tls_want_write, greeted, half_closed;
+	bool in_epoll, counted, source_counted, noticed, starttls, leaving, lost, too_slow, too_many_errors, inward, tls_want_write, greeted, half_closed, user_counted, over_user;
 	char *names;				/* peer, NUL, local, NUL; replaced under attachment->lock */
 	uint8_t npeer, nlocal;
 	_Atomic uint32_t commands;
 	struct in6_addr source;
+	struct in6_addr user_key;
 	struct pb_user *user;			/* set under attachment->lock */
 	char *tls_info;				/* set under attachment->lock */
 	struct certificates *certificates;

@@ -280,8 +280,8 @@ static void tell(struct pb_session *s)
 	PB_AUTOBUF(where);
 	const char *what = "done";
 
-	if (s->refuse == PB_BYE_OVERLOAD + 1) {
-		what = "too many connections";
+	if (s->refuse == PB_BYE_OVERLOAD + 1 || s->over_user) {
+		what = s->over_user ? "too many sessions of this user" : "too many connections";
 		level = PB_INFO;
 	} else if (s->refuse) {
 		what = "refused";
@@ -350,6 +350,8 @@ static void end(struct pb_session *s)
 	slot_give(&ss->slots, s->key);
 	if (s->source_counted)
 		source_leave(&ss->sources, &s->source);
+	if (s->user_counted)
+		source_leave(&ss->users, &s->user_key);
 	attachment_leave(at, s);	/* from here on nobody cuts it */
 	close(s->wire.fd);
 	free_session(s);

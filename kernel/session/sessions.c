@@ -92,6 +92,7 @@ int sessions_open(struct kernel *kernel, const struct sessions_options *o, struc
 	raise_descriptors(ss);
 	slots_open(&ss->slots);
 	sources_open(&ss->sources);
+	sources_open(&ss->users);
 	ss->opened = metric_declare(ss->log, METRIC_COUNTER, "postbus_sessions_total", NULL, "connections accepted");
 	ss->refused = metric_declare(ss->log, METRIC_COUNTER, "postbus_sessions_refused_total", NULL, "connections sent away: limits, hooks");
 	ss->open_now = metric_declare(ss->log, METRIC_GAUGE, "postbus_sessions", NULL, "sessions open now");
@@ -145,6 +146,7 @@ void sessions_close(struct sessions *ss)
 	timers_close(&ss->timers);
 	slots_close(&ss->slots);
 	sources_close(&ss->sources);
+	sources_close(&ss->users);
 	tls_close(&ss->tls);
 	free(ss->listeners);
 	pthread_mutex_destroy(&ss->lock);

@@ -507,6 +507,30 @@ static void limits_are_told_instead_of_the_greeting(void **state)
 	toy_close();
 }
 
+static void a_user_has_so_many_sessions_and_no_more(void **state)
+{
+	struct sessions_options o = { .per_user_max = 2 };
+	int fds[4];
+
+	(void)state;
+	toy_open(&o, NULL);
+	for (int i = 0; i < 4; i++) {
+		fds[i] = toy_talk(LISTENER_CLEAR);
+		send_text(fds[i], i == 2 ? "LOGIN ann\r\n" : "LOGIN bob\r\n");
+		expect(fds[i], "hello\r\nok\r\n");
+	}
+	expect(fds[3], "bye overload\r\n");
+	expect_eof(fds[3]);
+	close(fds[0]);
+	toy_await_closed(2);
+	fds[0] = toy_talk(LISTENER_CLEAR);
+	send_text(fds[0], "LOGIN bob\r\nLOGIN bob\r\nECHO x\r\n");
+	expect(fds[0], "hello\r\nok\r\nok\r\nx\r\n");
+	for (int i = 0; i < 3; i++)
+		close(fds[i]);
+	toy_close();
+}
+
 static void a_trusted_proxy_tells_the_client(void **state)
 {
 	static const char *const trusted[] = { "10.0.0.0/8", "127.0.0.0/8", NULL };
@@ -808,6 +832,7 @@ int main(void)
 		cmocka_unit_test(a_drain_cuts_who_does_not_finish),
 		cmocka_unit_test(listeners_wait_while_nobody_serves),
 		cmocka_unit_test(limits_are_told_instead_of_the_greeting),
+		cmocka_unit_test(a_user_has_so_many_sessions_and_no_more),
 		cmocka_unit_test(a_trusted_proxy_tells_the_client),
 		cmocka_unit_test(a_proxy_header_from_a_stranger_is_no_header),
 		cmocka_unit_test(bodies_go_out_exactly),
