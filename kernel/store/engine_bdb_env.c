@@ -16,7 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LOG_BUFFER = 16 << 20, CHECKPOINT_KIB = 48 << 10, CHECKPOINT_MINUTES = 1, KEEPER_SECONDS = 1 };
+/* A log file is made as long as its limit and the buffer, and filled with zeros: so the buffer is smaller than the file. */
+enum { LOG_BUFFER = 4 << 20, CHECKPOINT_KIB = 48 << 10, CHECKPOINT_MINUTES = 1, KEEPER_SECONDS = 1 };
 
 int bdb_fail(struct bdb *b, struct pb_error *err, int r, const char *fmt, ...)
 {
@@ -203,6 +204,8 @@ int bdb_env_open(struct bdb *b, struct pb_error *err)
 		r = b->env->txn_checkpoint(b->env, 0, 0, DB_FORCE);
 	if (!r && fsync(b->db_dir))
 		r = errno;
+	snprintf(home, sizeof(home), "%s/reserve", b->dir);
+	b->reserve = access(home, F_OK) == 0;
 	return r ? bdb_fail(b, err, r, "opening") : 0;
 }
 

@@ -48,4 +48,21 @@ TESTS += test_engine_care
 test_engine_care_SOURCES = %D%/tests/test_engine_care.c %D%/tests/scratch.h
 test_engine_care_CPPFLAGS = $(CPPFLAGS_TEST)
 test_engine_care_CFLAGS = $(CFLAGS_TEST)
-test_engine_care_LDADD = $(LIBS_TEST)
+test_engine_care_LDADD = $(LIBS_TEST) $(BDB_LIBS)
+
+# Recovery of segments: a fuzzer, and a fixed sequence of its inputs in every make check.
+if FUZZ
+FUZZERS += fuzz_segment
+fuzz_segment_SOURCES = tests/fuzz/fuzz_segment.c %D%/segment_record.c
+fuzz_segment_CPPFLAGS = $(CPPFLAGS_KERNEL)
+fuzz_segment_CFLAGS = $(AM_CFLAGS)
+fuzz_segment_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer,address,undefined
+fuzz_segment_LDADD = libpostbus.la
+endif
+check_PROGRAMS += try_fuzz_segment
+TESTS += try_fuzz_segment
+try_fuzz_segment_SOURCES = tests/fuzz/fuzz_segment.c tests/fuzz/run.c %D%/segment_record.c
+try_fuzz_segment_CPPFLAGS = $(CPPFLAGS_TEST)
+try_fuzz_segment_CFLAGS = $(CFLAGS_TEST)
+try_fuzz_segment_LDADD = libpostbus.la
+EXTRA_DIST += tests/fuzz/fuzz_segment.c

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <db.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -464,6 +466,49 @@ static void a_full_disk_refuses_what_grows_and_comes_back(void **state)
 	body_is(engine, &id[2], 2);
 }
 
+/* ---- a disk that fails ---- */
+
+static atomic_int flushes_failed;
+
+static int no_flush(int fd)
+{
+	(void)fd;
+	atomic_fetch_add(&flushes_failed, 1);
+	errno = EIO;
+	return -1;
+}
+
+static void a_failed_flush_acknowledges_nothing_and_is_not_tried_again(void **state)
+{
+	(void)state;
+	struct body_id id[3], more;
+	engine_ticket ticket;
+	struct engine_batch b = { .entity = PB_STR("x"), .expect = ENGINE_ANY };
+	struct engine_stats stats;
+
+	OK(add(0, &id[0]));
+	flush();
+	db_env_set_func_fsync(no_flush);
+	OK(engine_apply(engine, &b, NULL, &ticket, &error));
+	assert_int_equal(engine_wait(engine, ticket, &error), PB_EINTERNAL);
+	assert_non_null(strstr(error.text, "until it is opened again"));
+	assert_true(engine_durable(engine) < ticket);
+	int failed = atomic_load(&flushes_failed);
+	assert_true(failed > 0);
+	assert_int_equal(engine_wait(engine, ticket, &error), PB_EINTERNAL);
+	assert_int_equal(engine_apply(engine, &b, NULL, NULL, &error), PB_EINTERNAL);
+	assert_int_equal(add(1, &more), PB_EINTERNAL);
+	engine_stats(engine, &stats);
+	assert_true(stats.readonly);
+	body_is(engine, &id[0], 0);
+	assert_int_equal(atomic_load(&flushes_failed), failed);
+	db_env_set_func_fsync(NULL);
+	reopen();
+	body_is(engine, &id[0], 0);
+	OK(add(2, &id[2]));
+	flush();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -478,6 +523,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_newer_format_is_refused_untouched, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_lost_index_is_not_made_anew, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_full_disk_refuses_what_grows_and_comes_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_failed_flush_acknowledges_nothing_and_is_not_tried_again, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
