@@ -110,14 +110,14 @@ bad:
 	return PB_EINVALID;
 }
 
-/* The next character of UTF-8; U+FFFD for one byte that is none. */
+/* The next character of UTF-8; U+FFFD for NUL and for one byte that is none. */
 static uint32_t next_char(struct pb_str in, size_t *at)
 {
 	unsigned char c = (unsigned char)in.ptr[*at];
 	size_t n = c < 0x80 ? 1 : c < 0xC0 ? 0 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : c < 0xF8 ? 4 : 0;
 	uint32_t value;
 
-	if (n == 0 || n > in.len - *at || !pb_utf8_valid(pb_str(in.ptr + *at, n))) {
+	if (c == 0 || n == 0 || n > in.len - *at || !pb_utf8_valid(pb_str(in.ptr + *at, n))) {
 		*at += 1;
 		return 0xFFFD;
 	}

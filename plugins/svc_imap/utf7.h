@@ -7,7 +7,7 @@
 
 /* Append; PB_EINVALID (out as it was) for anything that is no modified UTF-7 of a Unicode string. */
 int utf7_decode(struct pb_buf *out, struct pb_str in);
-/* in is UTF-8; bytes that are not come out as U+FFFD. */
+/* in is UTF-8; NUL and bytes that are not come out as U+FFFD. */
 void utf7_encode(struct pb_buf *out, struct pb_str in);
 
 #endif

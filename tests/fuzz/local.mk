@@ -21,6 +21,12 @@ fuzz_smtp_CPPFLAGS = $(CPPFLAGS_PLUGIN) -I$(top_srcdir)
 fuzz_smtp_CFLAGS = $(CFLAGS_FUZZ)
 fuzz_smtp_LDFLAGS = $(LDFLAGS_FUZZ)
 fuzz_smtp_LDADD = $(LIBS_PLUGIN)
+FUZZERS += fuzz_imap
+fuzz_imap_SOURCES = %D%/fuzz_imap.c $(FUZZED_IMAP)
+fuzz_imap_CPPFLAGS = $(CPPFLAGS_PLUGIN) -I$(top_srcdir)
+fuzz_imap_CFLAGS = $(CFLAGS_FUZZ)
+fuzz_imap_LDFLAGS = $(LDFLAGS_FUZZ)
+fuzz_imap_LDADD = $(LIBS_PLUGIN)
 endif
 
 # A fixed sequence of inputs in every make check.
@@ -31,7 +37,15 @@ try_fuzz_smtp_SOURCES = %D%/fuzz_smtp.c %D%/run.c $(FUZZED_SMTP)
 try_fuzz_smtp_CPPFLAGS = $(CPPFLAGS_TEST)
 try_fuzz_smtp_CFLAGS = $(CFLAGS_TEST)
 try_fuzz_smtp_LDADD = libpostbus.la $(JANSSON_LIBS)
+FUZZED_IMAP = plugins/svc_imap/fetch_plan.c plugins/svc_imap/list.c plugins/svc_imap/parse.c plugins/svc_imap/search_parse.c plugins/svc_imap/set.c \
+	plugins/svc_imap/utf7.c
+check_PROGRAMS += try_fuzz_imap
+TESTS += try_fuzz_imap
+try_fuzz_imap_SOURCES = %D%/fuzz_imap.c %D%/run.c $(FUZZED_IMAP)
+try_fuzz_imap_CPPFLAGS = $(CPPFLAGS_TEST)
+try_fuzz_imap_CFLAGS = $(CFLAGS_TEST)
+try_fuzz_imap_LDADD = libpostbus.la $(JANSSON_LIBS)
 
 fuzzers: $(FUZZERS)
 .PHONY: fuzzers
-EXTRA_DIST += %D%/fuzz_smtp.c %D%/fuzz_address.c %D%/fuzz_message.c
+EXTRA_DIST += %D%/fuzz_imap.c %D%/fuzz_smtp.c %D%/fuzz_address.c %D%/fuzz_message.c
