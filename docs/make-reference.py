@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes docs/reference/<plugin>.md and postbus.json's page from the manifests. With --check: says which pages are not what the manifests give, and ends with 1."""
+"""Writes from the manifests: docs/reference/<plugin>.md, postbus.json's page and its man page, and the commands in man/postbusctl.1.
+With --check: says which pages are not what the manifests give, and ends with 1."""
 import json, os, sys
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-OUT = os.path.join(TOP, "docs", "reference")
 
 
 def cell(text):
@@ -102,35 +102,105 @@ def plugin_page(m):
     return "\n".join(lines)
 
 
-def pages():
+# ---- man pages (mdoc) ----
+
+def roff(text):
+    """As mdoc text: backslashes are escaped, and no line or word begins a macro."""
+    text = str(text).replace("\\", "\\e").replace("\n", " ")
+    return "\\&" + text if text[:1] in (".", "'") else text
+
+
+def word(text):
+    """One argument of a macro."""
+    text = roff(text).replace('"', "\\(dq")
+    return '"' + text + '"' if " " in text or len(text) < 3 or text != roff(text) or not text.isalnum() else text
+
+
+def man_rows(fields, prefix=""):
+    for key, f in fields.items():
+        notes = [f["type"]] + ([f"default {json.dumps(f['default'])}"] if "default" in f else ["required"] if f.get("required") else [])
+        if limits(f):
+            notes.append(limits(f).replace("`", ""))
+        yield f".It Cm {word(prefix + key)}\n{roff(f.get('doc', ''))}\n.Pq {word(', '.join(notes))}"
+        nested = f.get("properties") or (f.get("items") or {}).get("properties") or ((f.get("values") or {}).get("properties"))
+        if nested:
+            yield from man_rows(nested, f"{prefix}{key}" + ("[]." if f["type"] == "list" else ".NAME." if f.get("values") else "."))
+
+
+def man_option(key, field):
+    if field.get("secret"):
+        return f"{roff(field.get('doc', ''))} It is asked for, or read from standard input."
+    name = key.replace("_", "-")
+    if field["type"] == "boolean":
+        return f".It Fl {word('-' + name)} , {word('-no-' + name)}\n{roff(field.get('doc', ''))}"
+    return f".It Fl {word('-' + name)} Ar {word(field['type'])}\n{roff(field.get('doc', ''))}"
+
+
+def man_command(name, spec):
+    params = spec.get("params", {})
+    placed = [(k, f) for _, k, f in sorted((f["position"], k, f) for k, f in params.items() if f.get("position"))]
+    head = ".It Ic " + word(" ".join(name.split("."))) + "".join(
+        (" Ar " if f.get("required") else " Op Ar ") + word(k) + (" ..." if f["type"] == "list" else "") for k, f in placed)
+    lines = [head, roff(spec["summary"]) + "."]
+    options = [(k, f) for k, f in params.items() if not f.get("position") and not f.get("secret")]
+    lines += [man_option(k, f) for k, f in params.items() if f.get("secret")]
+    if options:
+        lines += [".Bl -tag -width Ds -compact"] + [man_option(k, f) for k, f in options] + [".El"]
+    return "\n".join(lines)
+
+
+def manifests():
     for name in sorted(os.listdir(os.path.join(TOP, "plugins"))):
         path = os.path.join(TOP, "plugins", name, name + ".json")
         if os.path.exists(path):
-            yield name + ".md", plugin_page(json.load(open(path)))
+            yield name, json.load(open(path))
+
+
+def man_commands(kernel):
+    methods = dict(kernel)
+    for _, m in manifests():
+        methods.update(m.get("provides", {}).get("methods", {}))
+    shown = [man_command(n, methods[n]) for n in sorted(methods) if methods[n].get("cli", True)]
+    return "\n".join([".Bl -tag -width Ds"] + shown + [".El"])
+
+
+def between(text, mark, new):
+    """text with what stands between its two comments replaced."""
+    begin, end = f'.\\" begin {mark}\n', f'.\\" end {mark}\n'
+    head, rest = text.split(begin)
+    return head + begin + new + "\n" + end + rest.split(end)[1]
+
+
+def pages():
+    for name, manifest in manifests():
+        yield f"docs/reference/{name}.md", plugin_page(manifest)
     kernel = json.load(open(os.path.join(TOP, "kernel", "control", "kernel.json")))
     lines = ["# kernel", "", "The methods that the kernel itself provides.", "", "## Methods", ""]
     for name in sorted(kernel):
         lines += method_section(name, kernel[name])
-    yield "kernel.md", "\n".join(lines)
+    yield "docs/reference/kernel.md", "\n".join(lines)
     fields = json.load(open(os.path.join(TOP, "kernel", "config", "fields.json")))
-    yield "postbus.json.md", "\n".join(["# postbus.json", "", "The administrator's file: only ever read. Times may be written `90`, `\"90s\"`, `\"15m\"`, `\"2h\"`, `\"5d\"`; sizes `1048576`, `\"64K\"`, "
-                                        "`\"10M\"`, `\"2G\"`.", ""] + config_table(fields)) + "\n"
+    yield "docs/reference/postbus.json.md", "\n".join(["# postbus.json", "", "The administrator's file: only ever read. Times may be written `90`, `\"90s\"`, `\"15m\"`, "
+                                                      "`\"2h\"`, `\"5d\"`; sizes `1048576`, `\"64K\"`, `\"10M\"`, `\"2G\"`.", ""] + config_table(fields)) + "\n"
+    for path, mark, text in (("man/postbus.json.5", "keys", "\n".join([".Bl -tag -width Ds"] + list(man_rows(fields)) + [".El"])),
+                             ("man/postbusctl.1", "commands", man_commands(kernel))):
+        yield path, between(open(os.path.join(TOP, path)).read(), mark, text)
     fields = json.load(open(os.path.join(TOP, "kernel", "plugin", "manifest_fields.json")))
-    yield "manifest.md", "\n".join(["# Manifest", "", "Keys of `<name>.json`. A field (of `config`, `params`, `returns`) is an object with `type` (`string integer boolean seconds bytes address host "
-                                    "path enum list object any`), `required`, `default`, `min`, `max`, `max_length`, `enum`, `items`, `properties`, `values`, `doc`; parameters also have "
-                                    "`position` and `secret`.", ""] + config_table(fields)) + "\n"
+    yield "docs/reference/manifest.md", "\n".join(["# Manifest", "", "Keys of `<name>.json`. A field (of `config`, `params`, `returns`) is an object with `type` (`string integer boolean seconds "
+                                                  "bytes address host path enum list object any`), `required`, `default`, `min`, `max`, `max_length`, `enum`, `items`, `properties`, "
+                                                  "`values`, `doc`; parameters also have `position` and `secret`.", ""] + config_table(fields)) + "\n"
 
 
 def main():
     check, bad = "--check" in sys.argv, 0
-    os.makedirs(OUT, exist_ok=True)
     for name, text in pages():
-        path = os.path.join(OUT, name)
+        path = os.path.join(TOP, name)
         old = open(path).read() if os.path.exists(path) else ""
         if check and old != text:
             bad += 1
-            print(f"docs/reference/{name} is not what the manifest gives: run python3 docs/make-reference.py")
+            print(f"{name} is not what the manifests give: run python3 docs/make-reference.py")
         elif not check and old != text:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
             open(path, "w").write(text)
     if check:
         print(f"{0 if bad else 1} passed, {1 if bad else 0} failed")
