@@ -105,7 +105,6 @@ static int welcome(struct pb_session *s, const json_t *who, struct pb_error *err
 	pb_session_login(s, &user);
 	pb_session_set_state(s, IMAP_AUTH);
 	pb_session_idle(s, imap_plugin_of(s)->idle_seconds);
-	im->failed_logins = 0;
 	return 0;
 }
 
@@ -117,6 +116,17 @@ static int denied(struct pb_session *s, enum pb_wake why, struct pb_str line)
 	imap_wait_end(s);
 	imap_no(s, "[AUTHENTICATIONFAILED] Authentication failed");
 	return imap_count_error(s);
+}
+
+/* The answer comes after a pause that holds no thread. */
+static int deny(struct pb_session *s, struct pb_str login, const struct pb_error *err)
+{
+	uint32_t delay = imap_plugin_of(s)->login_delay;
+
+	pb_session_log(s, PB_WARNING, "login.failed", "login=%s reason=%s", pb_logq(login), pb_logq(pb_strz(err->text)));
+	pb_count(pb_session_host(s), "logins_failed", 1);
+	imap_wait(s, PB_NOSTR);
+	return delay ? pb_park(s, denied, 0, (int64_t)delay * PB_SECOND) : denied(s, PB_WAKE_TIMEOUT, PB_NOSTR);
 }
 
 static int authenticate(struct pb_session *s, const struct pb_sasl *sasl)
@@ -140,13 +150,7 @@ static int authenticate(struct pb_session *s, const struct pb_sasl *sasl)
 		pb_session_log(s, PB_ERROR, "login.unavailable", "reason=%s", pb_logq(pb_strz(err.text)));
 		return imap_no(s, "[UNAVAILABLE] Cannot verify now, try again later");
 	}
-	pb_session_log(s, PB_WARNING, "login.failed", "login=%s reason=%s", pb_logq(pb_strz(sasl->authcid)), pb_logq(pb_strz(err.text)));
-	pb_count(pb_session_host(s), "logins_failed", 1);
-	im->failed_logins++;
-	if (!imap_plugin_of(s)->login_delay)
-		return denied(s, PB_WAKE_TIMEOUT, PB_NOSTR);
-	imap_wait(s, PB_NOSTR);
-	return pb_park(s, denied, 0, (int64_t)imap_plugin_of(s)->login_delay * PB_SECOND);
+	return deny(s, pb_strz(sasl->authcid), &err);
 }
 
 int imap_login(struct pb_session *s, struct pb_str args)
@@ -168,11 +172,8 @@ int imap_login(struct pb_session *s, struct pb_str args)
 	p = parse_start(text, pb_session_arena(s));
 	if (!parse_astring(&p, &user) || !parse_space(&p) || !parse_astring(&p, &password) || !parse_end(&p))
 		return imap_bad(s, p.error);
-	if (pb_sasl_clear(user, password, &sasl, &err) != 0) {
-		pb_session_log(s, PB_WARNING, "login.failed", "login=%s reason=%s", pb_logq(user), pb_logq(pb_strz(err.text)));
-		imap_wait(s, PB_NOSTR);
-		return pb_park(s, denied, 0, (int64_t)imap_plugin_of(s)->login_delay * PB_SECOND);
-	}
+	if (pb_sasl_clear(user, password, &sasl, &err) != 0)
+		return deny(s, user, &err);
 	pb_wipe((char *)(uintptr_t)password.ptr, password.len);
 	result = authenticate(s, &sasl);
 	pb_sasl_free(&sasl);

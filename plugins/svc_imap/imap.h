@@ -35,7 +35,6 @@ struct imap {
 	uint64_t keywords_known;	/* bits of keywords the client was told of (FLAGS response) */
 	char *waiting;			/* a command that sleeps: its tag, NUL, what else it must remember, NUL; malloced */
 	int64_t deadline;		/* of that IDLE, ticks */
-	uint32_t failed_logins;
 };
 
 static inline struct imap *imap_of(struct pb_session *s)

@@ -132,7 +132,6 @@ static void secured(struct pb_session *s)
 	struct imap *im = imap_of(s);
 
 	im->errors = 0;
-	im->failed_logins = 0;
 }
 
 static void closed(struct pb_session *s)

@@ -185,6 +185,7 @@ def test_authenticate(server):
     c.send("*\r\n")
     assert c.finish("x").tagged.startswith("BAD")
     c.no("AUTHENTICATE CRAM-MD5")
+    c.no(f'LOGIN {ALICE} ""', "[AUTHENTICATIONFAILED]")
     done = c.run(f"LOGIN {ALICE} wrong")
     assert done.tagged.startswith("NO [AUTHENTICATIONFAILED]"), done.tagged
     c.send(f"y LOGIN {{{len(ALICE)}+}}\r\n{ALICE} {{{len(PASSWORD)}}}\r\n")
