@@ -6,6 +6,7 @@ LOG_COMPILER = timeout -k 10 600
 PLATFORM_TESTS =
 PLATFORM_TESTS += %D%/platform/test_delivery.py
 PLATFORM_TESTS += %D%/platform/test_directory.py
+PLATFORM_TESTS += %D%/platform/test_smtp_hooks.py
 PLATFORM_TESTS += %D%/platform/test_smtp_in.py
 PLATFORM_TESTS += %D%/platform/test_smtp_out.py
 PLATFORM_TESTS += %D%/platform/test_smtp_fake.py

@@ -62,9 +62,11 @@ static void gather(struct pb_session *s, struct conversation *c, struct pb_verdi
 	if (v->decision == PB_QUARANTINE)
 		json_object_set_new(notes, "quarantine", json_pack("{s:s, s:s}", "plugin", v->plugin, "text", v->text));
 	if (v->headers) {
-		if (!c->headers)
-			c->headers = json_array();
-		json_array_extend(c->headers, v->headers);
+		json_t **to = early ? &c->early_headers : &c->headers;
+
+		if (!*to)
+			*to = json_array();
+		json_array_extend(*to, v->headers);
 	}
 	c->discard |= v->decision == PB_DISCARD;
 }

@@ -14,6 +14,7 @@ int greet(struct pb_session *s)
 	c->relay = networks_has(&c->set->relays, pb_session_peer(s));
 	if (!ask(s, "smtp.connect", PB_NOSTR, PB_NOSTR, &next))
 		return PB_CLOSE;
+	c->connect_headers = json_array_size(c->early_headers);
 	pb_put(s, "220 ", 4);
 	pb_putz(s, c->set->hostname);
 	pb_put(s, " ", 1);
@@ -30,6 +31,7 @@ void closed(struct pb_session *s)
 		pb_wipe(c->login.ptr, c->login.len);
 	pb_buf_free(&c->login);
 	json_decref(c->headers);
+	json_decref(c->early_headers);
 	json_decref(c->notes);
 	settings_put(c->set);
 }
@@ -70,6 +72,8 @@ static bool hello(struct pb_session *s, struct pb_str args, bool esmtp, int *ret
 	pb_envelope_free(c->env);
 	c->env = pb_envelope_new();
 	transaction_reset(s);
+	while (json_array_size(c->early_headers) > c->connect_headers)
+		json_array_remove(c->early_headers, c->connect_headers);
 	memcpy(c->helo, name.ptr, name.len);
 	c->helo[name.len] = 0;
 	c->esmtp = esmtp;

@@ -49,4 +49,13 @@ test_smtp_outbound_CFLAGS = $(CFLAGS_TEST)
 test_smtp_outbound_LDADD = libpostbus.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
 test_smtp_outbound_SOURCES = %D%/tests/test_outbound.c %D%/answer.c %D%/route.c %D%/peer.c %D%/limits.c %D%/deliver.c %D%/send.c %D%/links.c \
 	%D%/settings.c %D%/network.c
+
+# Asked by test_smtp_hooks.py; -rpath makes a shared object of it though it is never installed.
+check_LTLIBRARIES += hook_probe.la
+hook_probe_la_CPPFLAGS = $(CPPFLAGS_PLUGIN)
+hook_probe_la_CFLAGS = $(CFLAGS_PLUGIN)
+hook_probe_la_LDFLAGS = $(LDFLAGS_PLUGIN) -rpath /nowhere
+hook_probe_la_LIBADD = $(LIBS_PLUGIN)
+hook_probe_la_SOURCES = %D%/tests/hook_probe.c
+EXTRA_DIST += %D%/tests/hook_probe.json
 endif

@@ -62,6 +62,8 @@ struct conversation {
 	int chunk_error;		/* BDAT: why they are thrown away, or 0 */
 	struct pb_buf login;		/* AUTH LOGIN: the first answer */
 	json_t *headers;		/* of verdicts in this transaction: array of "Name: value", or NULL */
+	json_t *early_headers;		/* of verdicts at connect and helo, for every message of the session */
+	size_t connect_headers;		/* how many of them are of connect: a new EHLO forgets the others */
 	json_t *notes;			/* of verdicts at connect and helo: object, or NULL */
 	char helo[HELO_MAX + 1];
 	bool submission, relay, esmtp, discard;

@@ -8,25 +8,35 @@
 #include "smtp.h"
 #include <postbus/date.h>
 
-int spool_begin(struct pb_session *s, struct pb_spool **ret, struct pb_error *err)
+static void put_received(struct pb_session *s, struct pb_spool *spool)
 {
 	struct conversation *c = pb_session_data(s);
-	struct pb_host *host = pb_session_host(s);
-	int64_t now = pb_now(host);
+	int64_t now = pb_now(pb_session_host(s));
 	struct received r = {
 		.helo = pb_strz(c->helo), .client = pb_session_peer(s), .hostname = pb_strz(c->set->hostname), .tls = pb_session_tls_info(s),
 		.recipient = c->env->nrcpts == 1 ? c->env->rcpts[0]->address : PB_NOSTR,
-		.esmtp = c->esmtp, .authenticated = pb_session_user(s) != NULL, .utf8 = c->env->smtputf8, .now = now, .zone = pb_zone_local(now),
+		.esmtp = c->esmtp, .authenticated = pb_session_user(s) != NULL, .utf8 = c->env->smtputf8, .now = now, .zone = pb_zone_local(now), .id = pb_strz(pb_spool_id(spool)),
 	};
 	PB_AUTOBUF(field);
 
-	/* The fields that we add ourselves do not count against the client's limit. */
-	*ret = pb_spool_begin(host, c->set->size_max + 4096, err);
-	if (!*ret)
-		return err->code;
-	r.id = pb_strz(pb_spool_id(*ret));
 	received_build(&field, &r);
-	pb_spool_write(*ret, field.ptr, field.len);
+	pb_spool_write(spool, field.ptr, field.len);
+}
+
+/* The fields that we add ourselves do not count against the client's limit. */
+static int spool_open(struct pb_session *s, uint64_t more, struct pb_spool **ret, struct pb_error *err)
+{
+	struct conversation *c = pb_session_data(s);
+
+	*ret = pb_spool_begin(pb_session_host(s), c->set->size_max + 4096 + more, err);
+	return *ret ? 0 : err->code;
+}
+
+int spool_begin(struct pb_session *s, struct pb_spool **ret, struct pb_error *err)
+{
+	if (spool_open(s, 0, ret, err))
+		return err->code;
+	put_received(s, *ret);
 	return 0;
 }
 
@@ -108,6 +118,17 @@ static bool check_from(struct pb_session *s, const struct header *h, int *ret_ne
 	return fine;
 }
 
+static void put_fields(struct pb_buf *out, const json_t *fields)
+{
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach (fields, i, one) {
+		pb_buf_addz(out, json_string_value(one));
+		pb_buf_addz(out, "\r\n");
+	}
+}
+
 /* The same message with more on top: verdict headers above our Received field, missing fields below it. */
 static int rewrite(struct pb_session *s, struct pb_spool **spool, struct pb_str message, const struct header *h, bool add_missing, struct pb_error *err)
 {
@@ -115,16 +136,15 @@ static int rewrite(struct pb_session *s, struct pb_spool **spool, struct pb_str 
 	int64_t now = pb_now(pb_session_host(s));
 	struct pb_spool *fresh;
 	char date[PB_DATE_MAX];
+	PB_AUTOBUF(above);
 	PB_AUTOBUF(top);
-	const json_t *one;
-	size_t i;
 
-	json_array_foreach (c->headers, i, one) {
-		pb_buf_addz(&top, json_string_value(one));
-		pb_buf_addz(&top, "\r\n");
-	}
-	if (spool_begin(s, &fresh, err))
+	put_fields(&above, c->early_headers);
+	put_fields(&above, c->headers);
+	if (spool_open(s, above.len + 2048, &fresh, err))
 		return err->code;
+	pb_spool_write(fresh, above.ptr, above.len);
+	put_received(s, fresh);
 	if (add_missing && !h->has_date) {
 		pb_buf_addz(&top, "Date: ");
 		pb_buf_add(&top, date, pb_date_format(date, now, pb_zone_local(now)));
@@ -179,7 +199,7 @@ bool complete(struct pb_session *s, struct pb_spool **spool, int *ret_next)
 	if (!ask(s, "smtp.data", pb_strz(pb_spool_id(*spool)), PB_NOSTR, ret_next))
 		return false;
 	missing = (c->submission || pb_session_user(s)) && (!h.has_date || !h.has_message_id || !h.from_fields);
-	if ((missing || json_array_size(c->headers)) && rewrite(s, spool, message, &h, missing, &err)) {
+	if ((missing || json_array_size(c->headers) || json_array_size(c->early_headers)) && rewrite(s, spool, message, &h, missing, &err)) {
 		*ret_next = say_failure(s, &err);
 		return false;
 	}
