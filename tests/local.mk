@@ -19,3 +19,11 @@ TESTS += $(PLATFORM_TESTS)
 EXTRA_DIST += %D%/platform/postbus.py %D%/platform/smtp_peer.py $(PLATFORM_TESTS)
 include tests/fuzz/local.mk
 include tests/bench/local.mk
+
+# kill -9 under load: 200 times in make check; make soak goes on for SOAK seconds.
+TESTS += %D%/crash/crash.py
+EXTRA_DIST += %D%/crash/crash.py
+SOAK = 1800
+soak: all
+	$(AM_TESTS_ENVIRONMENT) $(PYTHON3) $(srcdir)/%D%/crash/crash.py --seconds $(SOAK)
+.PHONY: soak

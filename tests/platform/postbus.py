@@ -73,7 +73,9 @@ class Server:
     def wait_ready(self, begin=0, seconds=60):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            text = open(self.log_path, errors="replace").read()[begin:]
+            with open(self.log_path, "rb") as log:
+                log.seek(begin)
+                text = log.read().decode(errors="replace")
             found = re.search(r"event=ready (.*)", text)
             if found:
                 self.ports = {k: int(v) for k, v in re.findall(r"([\w-]+)=\S*?:(\d+)(?=\s|$)", found.group(1))}
