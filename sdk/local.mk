@@ -55,3 +55,12 @@ pkgconfig_DATA = %D%/postbus-sdk.pc
 EXTRA_DIST += %D%/example/conn_hello.c %D%/example/conn_hello.json %D%/example/Makefile %D%/example/README.md %D%/example/tests/hello.talk
 
 include %D%/tests/local.mk
+
+# A stranger's hour, as far as a machine can live it: the example and a new plugin are built out of tree, with pkg-config only, against what was installed.
+installcheck-local:
+	rm -rf installcheck && mkdir installcheck && cp -r $(srcdir)/sdk/example installcheck/conn_hello && chmod -R u+w installcheck
+	PKG_CONFIG_PATH=$(DESTDIR)$(libdir)/pkgconfig PATH=$(DESTDIR)$(bindir):$$PATH LD_LIBRARY_PATH=$(DESTDIR)$(libdir); \
+	export PKG_CONFIG_PATH PATH LD_LIBRARY_PATH; \
+	(cd installcheck/conn_hello && $(MAKE) check CC="$(CC)") && \
+	(cd installcheck && postbus-plugin new conn_fresh && cd conn_fresh && $(MAKE) check CC="$(CC)")
+	rm -rf installcheck
