@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Adds up what the tests of a build tree said of themselves: cmocka's totals, or "N passed, N failed" lines; a test without either counts as one.
-Prints: passed failed skipped."""
+Prints: passed failed skipped. With --slow: the tests that took longest."""
 import os, re, sys
 
 passed = failed = skipped = 0
+took = []
 for folder, _, names in os.walk(sys.argv[1]):
     for name in names:
         if not name.endswith(".trs"):
@@ -11,6 +12,7 @@ for folder, _, names in os.walk(sys.argv[1]):
         result = re.search(r":test-result: (\w+)", open(os.path.join(folder, name)).read())
         result = result.group(1) if result else "ERROR"
         log = open(os.path.join(folder, name[:-4] + ".log"), errors="replace").read()
+        took += [(int(s), name[:-4]) for s in re.findall(r"^took (\d+) s$", log, re.M)]
         ok = sum(map(int, re.findall(r"\[  PASSED  \] (\d+) test", log)))
         bad = sum(map(int, re.findall(r"\[  FAILED  \] (\d+) test", log)))
         skip = sum(map(int, re.findall(r"\[  SKIPPED \] (\d+) test", log)))
@@ -21,4 +23,7 @@ for folder, _, names in os.walk(sys.argv[1]):
         if not ok and not bad and not skip:
             ok, skip = (1, 0) if result == "PASS" else (0, 1)
         passed, failed, skipped = passed + ok, failed + bad, skipped + skip
-print(passed, failed, skipped)
+if "--slow" in sys.argv:
+    print(", ".join(f"{name} {s} s" for s, name in sorted(took, reverse=True)[:8] if s > 2))
+else:
+    print(passed, failed, skipped)

@@ -1,8 +1,10 @@
 # Platform tests: Python programs that start a daemon of their own (tests/platform/postbus.py). One line each.
-TEST_EXTENSIONS = .py
-PY_LOG_COMPILER = timeout -k 10 900 $(PYTHON3)
+TEST_EXTENSIONS = .py .sh
 # No test may hold up the others for ever.
-LOG_COMPILER = timeout -k 10 600
+TEST_SECONDS = 600
+PY_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/run $(TEST_SECONDS) $(PYTHON3)
+SH_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/run $(TEST_SECONDS) $(SHELL)
+LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/run $(TEST_SECONDS)
 PLATFORM_TESTS =
 PLATFORM_TESTS += %D%/platform/test_delivery.py
 PLATFORM_TESTS += %D%/platform/test_directory.py
@@ -17,6 +19,12 @@ PLATFORM_TESTS += %D%/platform/test_pop3.py
 PLATFORM_TESTS += %D%/platform/test_mail_clients.py
 TESTS += $(PLATFORM_TESTS)
 EXTRA_DIST += %D%/platform/postbus.py %D%/platform/smtp_peer.py $(PLATFORM_TESTS)
+EXTRA_DIST += %D%/run %D%/tsan.supp
+
+# The source itself.
+TESTS += %D%/source/check_source.py
+EXTRA_DIST += %D%/source/check_source.py
+
 include tests/fuzz/local.mk
 include tests/bench/local.mk
 
@@ -27,3 +35,18 @@ SOAK = 1800
 soak: all
 	$(AM_TESTS_ENVIRONMENT) $(PYTHON3) $(srcdir)/%D%/crash/crash.py --seconds $(SOAK)
 .PHONY: soak
+# The sanitizer builds of ./check run what they can find something in: no test that only reads source or symbols, and under ThreadSanitizer, which
+# is slow, none with a single thread.
+NOT_SANITIZED = %D%/source/check_source.py sdk/tests/headers.sh sdk/tests/symbols.sh
+ONE_THREAD = $(sdk_tests) sdk/tests/mime_corpus.py sdk_test_gmime try_fuzz_smtp tests/fuzz/fuzz_framing test_schema test_manifest test_row test_dsn test_expand \
+	test_smtp_inbound test_smtp_outbound test_dns plugins/svc_imap/tests/test_parse plugins/svc_imap/tests/test_fetch_plan \
+	plugins/svc_imap/tests/test_search kernel/store/tests/test_rows test_queue_model test_engine_crash test_timeline \
+	tests/platform/test_smtp_fake.py tests/platform/test_smtp_postfix.py tests/platform/test_directory.py
+SANITIZERS = ASAN_OPTIONS='detect_leaks=1:abort_on_error=0' UBSAN_OPTIONS='print_stacktrace=1' \
+	TSAN_OPTIONS='suppressions=$(abs_top_srcdir)/tests/tsan.supp:halt_on_error=0:exitcode=66'
+
+check-asan:
+	$(SANITIZERS) $(MAKE) check TESTS='$(filter-out $(NOT_SANITIZED),$(TESTS))'
+check-tsan:
+	$(SANITIZERS) $(MAKE) check TESTS='$(filter-out $(NOT_SANITIZED) $(ONE_THREAD),$(TESTS))'
+.PHONY: check-asan check-tsan

@@ -13,7 +13,7 @@ libkernel_la_SOURCES += \
 	%D%/row.c \
 	%D%/settle.c \
 	%D%/shard.c \
-	%D%/spool.c %D%/spool.h
+	%D%/spool.c
 
 check_LTLIBRARIES += libqueuerig.la
 libqueuerig_la_CPPFLAGS = $(CPPFLAGS_TEST)

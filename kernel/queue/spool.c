@@ -11,7 +11,7 @@
 #include "kernel/clock/clock.h"
 #include "kernel/host.h"
 #include "kernel/queue/private.h"
-#include "kernel/queue/spool.h"
+#include "kernel/store/spool.h"
 #include "kernel/store/queue_id.h"
 
 enum { MEMORY_MAX = 512 * 1024, FIRST = 8 * 1024, CHUNK = 64 * 1024 };

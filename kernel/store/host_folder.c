@@ -5,7 +5,7 @@
  */
 #include <stdlib.h>
 #include "kernel/clock/clock.h"
-#include "kernel/queue/spool.h"
+#include "kernel/store/spool.h"
 #include "kernel/store/folder.h"
 
 int host_folder_open(struct pb_mailbox *mb, struct pb_str in, struct pb_folder **ret, struct pb_error *err)

@@ -19,6 +19,7 @@ libkernel_la_SOURCES += \
 	%D%/pack.h \
 	%D%/rows.c \
 	%D%/rows.h \
+	%D%/spool.h \
 	%D%/table.c \
 	%D%/view.c \
 	%D%/view_diff.c
@@ -27,6 +28,7 @@ MAILFIX = %D%/tests/mailfix.c %D%/tests/mailfix.h %D%/tests/slow_engine.c
 
 check_PROGRAMS += %D%/tests/test_rows %D%/tests/test_mailbox %D%/tests/test_folder %D%/tests/test_durable %D%/tests/test_mail_threads
 TESTS += %D%/tests/test_rows %D%/tests/test_mailbox %D%/tests/test_folder %D%/tests/test_durable %D%/tests/test_mail_threads
+%C%_tests_test_rows_SOURCES = %D%/tests/test_rows.c
 %C%_tests_test_rows_CPPFLAGS = $(CPPFLAGS_TEST)
 %C%_tests_test_rows_CFLAGS = $(CFLAGS_TEST)
 %C%_tests_test_rows_LDADD = $(LIBS_TEST)

@@ -10,7 +10,7 @@
 #include "kernel/clock/clock.h"
 #include "kernel/host.h"
 #include "kernel/log/log.h"
-#include "kernel/queue/spool.h"
+#include "kernel/store/spool.h"
 #include "kernel/store/mailstore.h"
 
 enum { BODIES = 64, FACTS = 900, THREADS_MAX = 64 };

@@ -75,7 +75,8 @@ static int one(int fd, int n, char *buf, size_t *len)
 		return -1;
 	if (say(fd, "DATA\r\n", buf, len) != 354)
 		return -1;
-	h = snprintf(head, sizeof head, "From: <sender@remote.example>\r\nTo: <u%d@demo.example>\r\nSubject: load %d\r\nMessage-ID: <%d.%d@remote.example>\r\nDate: Mon, 1 Jan 2024 00:00:00 +0000\r\n\r\n",
+	h = snprintf(head, sizeof head, "From: <sender@remote.example>\r\nTo: <u%d@demo.example>\r\nSubject: load %d\r\n"
+		     "Message-ID: <%d.%d@remote.example>\r\nDate: Mon, 1 Jan 2024 00:00:00 +0000\r\n\r\n",
 		     n % mailboxes, n, n, (int)getpid());
 	parts[0] = (struct iovec){ head, (size_t)h };
 	parts[1] = (struct iovec){ body, (size_t)size };

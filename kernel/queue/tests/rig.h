@@ -6,7 +6,7 @@
 #include "kernel/clock/clock.h"
 #include "kernel/log/log.h"
 #include "kernel/queue/private.h"
-#include "kernel/queue/spool.h"
+#include "kernel/store/spool.h"
 #include "kernel/store/timeline.h"
 
 struct rig {

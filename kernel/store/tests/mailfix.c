@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "kernel/log/log.h"
-#include "kernel/queue/spool.h"
+#include "kernel/store/spool.h"
 
 const char *mail_engine = "memory";
 

@@ -64,6 +64,8 @@ struct pb_verdict {
 
 #define PB_VERDICT { .decision = PB_CONTINUE }
 
+/* Fill a verdict. set: decision, SMTP code, enhanced code (NULL: none) and a text for the sender, cut where it is too long;
+ * header: one more field to put on top, in the order of the calls. */
 void pb_verdict_set(struct pb_verdict *v, enum pb_decision d, int code, const char *enhanced, const char *fmt, ...) PB_PRINTF(5, 6);
 void pb_verdict_header(struct pb_verdict *v, struct pb_str name, struct pb_str value);
 void pb_verdict_note(struct pb_verdict *v, const char *key, json_t *value);	/* steals value */

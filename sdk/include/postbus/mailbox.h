@@ -152,7 +152,9 @@ int pb_folder_deliver(struct pb_folder *f, struct pb_body *body, struct pb_str h
 
 enum pb_store_mode { PB_FLAGS_SET, PB_FLAGS_ADD, PB_FLAGS_REMOVE };
 
-/* UIDs ascending (else PB_EINVALID, here and below). All changed rows get one new MODSEQ; one that has the flags already keeps its own. Rows whose modseq is above unchanged_since (0: no test) are left and given in ret_modified (n entries of room, may be NULL). UIDs not there are passed over. */
+/* UIDs ascending (else PB_EINVALID, here and below). All changed rows get one new MODSEQ; one that has the flags already keeps its own.
+ * Rows whose modseq is above unchanged_since (0: no test) are left and given in ret_modified (n entries of room, may be NULL). UIDs not there
+ * are passed over. */
 int pb_folder_store(struct pb_folder *f, const uint32_t *uids, size_t n, enum pb_store_mode mode, uint64_t flags, uint64_t unchanged_since,
 		    uint32_t *ret_modified, size_t *ret_nmodified, struct pb_error *err);
 /* Remove rows, ascending UIDs; those not there are passed over. only_deleted: only those with \Deleted. */

@@ -116,6 +116,7 @@ bool pb_value_param(struct pb_str value, struct pb_str name, struct pb_buf *out)
 
 /* ---- decoding ---- */
 
+/* The encoding that a Content-Transfer-Encoding names; empty is PB_7BIT, a word that is none PB_ENCODING_UNKNOWN. */
 enum pb_encoding pb_encoding_parse(struct pb_str word);
 
 /* Transfer decoding piece by piece. Start from PB_DECODER(encoding). Malformed input is passed over (base64) or kept as it is (quoted-printable). */

@@ -48,6 +48,7 @@ struct pb_envelope {
 	int priority;			/* MT-PRIORITY; 0 normal, below 0 bulk */
 };
 
+/* An envelope owns all its strings: what is given is copied. Empty sender: the null one. */
 struct pb_envelope *pb_envelope_new(void);
 void pb_envelope_free(struct pb_envelope *env);				/* NULL is fine */
 void pb_envelope_reset(struct pb_envelope *env);			/* as new; keeps client, helo, user, mailbox */
@@ -81,6 +82,7 @@ void pb_spool_name(struct pb_spool *spool, struct pb_str token);
 
 /* ---- body: immutable, shared ---- */
 
+/* Octets of the body as it is read back, with what delivery put before it. */
 uint64_t pb_body_size(const struct pb_body *body);
 /* The whole body as one view, mapped, valid until pb_body_release of this handle. PB_ECORRUPT: it failed its check. */
 int pb_body_view(struct pb_body *body, struct pb_str *ret_bytes, struct pb_error *err);

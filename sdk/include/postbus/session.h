@@ -83,6 +83,7 @@ struct pb_protocol {
 
 /* ---- what a session knows ---- */
 
+/* The plugin's own data of this session (session_size bytes of its protocol), and the surroundings it works in. */
 void *pb_session_data(struct pb_session *s);
 void *pb_session_self(struct pb_session *s);			/* the plugin's self */
 struct pb_host *pb_session_host(struct pb_session *s);
@@ -118,6 +119,7 @@ void pb_session_log(struct pb_session *s, enum pb_level level, const char *event
 
 /* ---- output: buffered, sent when the buffer is full and before the session parks ---- */
 
+/* Append bytes, a C string, or formatted text to the output. Errors stick: after a lost connection these do nothing. */
 void pb_put(struct pb_session *s, const void *ptr, size_t len);
 void pb_putz(struct pb_session *s, const char *z);
 void pb_putf(struct pb_session *s, const char *fmt, ...) PB_PRINTF(2, 3);

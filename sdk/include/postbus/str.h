@@ -120,6 +120,7 @@ static inline struct pb_str pb_buf_str(const struct pb_buf *b)
 /* Many small things with one end. Not thread-safe. Debug builds poison what a reset gives back. */
 struct pb_arena;
 
+/* Allocation never gives NULL: out of memory ends the process. used: bytes handed out since the last reset; reset: all of them are free again. */
 struct pb_arena *pb_arena_new(void);
 void *pb_arena_alloc(struct pb_arena *a, size_t size);		/* zeroed, aligned for any type; never NULL */
 struct pb_str pb_arena_str(struct pb_arena *a, struct pb_str s);	/* a copy, NUL-terminated after len */

@@ -14,6 +14,7 @@ extern "C" {
 
 struct pb_table;
 
+/* A table of this plugin's own; its name has letters, digits, _ and -. It needs not be made: without rows it is empty. Right: table. */
 int pb_table_open(struct pb_host *host, const char *name, struct pb_table **ret, struct pb_error *err);
 void pb_table_close(struct pb_table *t);				/* NULL is fine */
 

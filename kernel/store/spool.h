@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Spools: a body while it is written. Small ones stay in memory, large ones go to an unlinked file in the home's spool directory.
+ * Spools, as the store sees them: a body while it is written. Small ones stay in memory, large ones go to an unlinked file in the spool directory.
  * Sealing scans the structure (postbus/message.h), writes the immutable body and gives its id.
+ * The store says here what it needs; the queue provides it.
  */
-#ifndef KERNEL_QUEUE_SPOOL_H
-#define KERNEL_QUEUE_SPOOL_H
+#ifndef KERNEL_STORE_SPOOL_H
+#define KERNEL_STORE_SPOOL_H
 
 #include "kernel/store/engine.h"
 #include <postbus/queue.h>
