@@ -50,3 +50,9 @@ check-asan:
 check-tsan:
 	$(SANITIZERS) $(MAKE) check TESTS='$(filter-out $(NOT_SANITIZED) $(ONE_THREAD),$(TESTS))'
 .PHONY: check-asan check-tsan
+
+# Long, by hand: SOAK_SECONDS=3600 make soak
+soak: all
+	srcdir='$(abs_top_srcdir)' builddir='$(abs_top_builddir)' $(PYTHON3) $(srcdir)/%D%/soak.py
+.PHONY: soak
+EXTRA_DIST += %D%/soak.py

@@ -8,3 +8,5 @@ BENCH_RUN = srcdir='$(abs_top_srcdir)' builddir='$(abs_top_builddir)' $(PYTHON3)
 
 bench-delivery: all %D%/smtp_load
 	$(BENCH_RUN) $(srcdir)/%D%/bench_delivery.py
+bench: bench-delivery
+.PHONY: bench bench-delivery

@@ -1,4 +1,4 @@
-# libFuzzer targets: ./configure --enable-fuzz CC=clang, then `make fuzzers` and run each with a folder of seeds. One block each.
+# libFuzzer targets: ./configure --enable-fuzz CC=clang, then `make fuzz-short` or `make fuzz-long`. One block each.
 CFLAGS_FUZZ = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 LDFLAGS_FUZZ = $(AM_LDFLAGS) -fsanitize=fuzzer,address,undefined
 
@@ -27,6 +27,12 @@ fuzz_imap_CPPFLAGS = $(CPPFLAGS_PLUGIN) -I$(top_srcdir)
 fuzz_imap_CFLAGS = $(CFLAGS_FUZZ)
 fuzz_imap_LDFLAGS = $(LDFLAGS_FUZZ)
 fuzz_imap_LDADD = $(LIBS_PLUGIN)
+FUZZERS += fuzz_manifest
+fuzz_manifest_SOURCES = %D%/fuzz_manifest.c
+fuzz_manifest_CPPFLAGS = $(CPPFLAGS_KERNEL)
+fuzz_manifest_CFLAGS = $(CFLAGS_FUZZ)
+fuzz_manifest_LDFLAGS = $(LDFLAGS_FUZZ)
+fuzz_manifest_LDADD = libkernel.la libpostbus.la $(JANSSON_LIBS)
 endif
 
 # A fixed sequence of inputs in every make check.
@@ -47,5 +53,13 @@ try_fuzz_imap_CFLAGS = $(CFLAGS_TEST)
 try_fuzz_imap_LDADD = libpostbus.la $(JANSSON_LIBS)
 
 fuzzers: $(FUZZERS)
-.PHONY: fuzzers
+# Each target from its seeds: for seconds, or for as long as FUZZ_SECONDS says.
+FUZZ_RUN = srcdir='$(abs_top_srcdir)' builddir='$(abs_top_builddir)' $(PYTHON3) $(srcdir)/%D%/fuzz.py
+FUZZ_SECONDS = 1800
+fuzz-short: fuzzers
+	$(FUZZ_RUN) 6 $(FUZZERS)
+fuzz-long: fuzzers
+	$(FUZZ_RUN) $(FUZZ_SECONDS) $(FUZZERS)
+.PHONY: fuzzers fuzz-short fuzz-long
+EXTRA_DIST += %D%/fuzz.py %D%/corpus %D%/fuzz_manifest.c
 EXTRA_DIST += %D%/fuzz_imap.c %D%/fuzz_smtp.c %D%/fuzz_address.c %D%/fuzz_message.c
