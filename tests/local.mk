@@ -37,7 +37,7 @@ soak: all
 .PHONY: soak
 # The sanitizer builds of ./check run what they can find something in: no test that only reads source or symbols, and under ThreadSanitizer, which
 # is slow, none with a single thread.
-NOT_SANITIZED = %D%/source/check_source.py sdk/tests/headers.sh sdk/tests/symbols.sh
+NOT_SANITIZED = %D%/source/check_source.py %D%/crash/crash.py sdk/tests/headers.sh sdk/tests/symbols.sh
 ONE_THREAD = $(sdk_tests) sdk/tests/mime_corpus.py sdk_test_gmime try_fuzz_smtp tests/fuzz/fuzz_framing test_schema test_manifest test_row test_dsn test_expand \
 	test_smtp_inbound test_smtp_outbound test_dns plugins/svc_imap/tests/test_parse plugins/svc_imap/tests/test_fetch_plan \
 	plugins/svc_imap/tests/test_search kernel/store/tests/test_rows test_queue_model test_engine_crash test_timeline \
@@ -50,9 +50,3 @@ check-asan:
 check-tsan:
 	$(SANITIZERS) $(MAKE) check TESTS='$(filter-out $(NOT_SANITIZED) $(ONE_THREAD),$(TESTS))'
 .PHONY: check-asan check-tsan
-
-# Long, by hand: SOAK_SECONDS=3600 make soak
-soak: all
-	srcdir='$(abs_top_srcdir)' builddir='$(abs_top_builddir)' $(PYTHON3) $(srcdir)/%D%/soak.py
-.PHONY: soak
-EXTRA_DIST += %D%/soak.py
