@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Mail clients as they come with Debian against the IMAP and POP3 services: curl, mbsync, mutt, fetchmail."""
-import os, shutil, subprocess, sys, tempfile
+"""Mail clients as they come with Debian against submission, IMAP and POP3: curl, mbsync, mutt, fetchmail."""
+import email, email.policy, os, shutil, subprocess, sys, tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import postbus
 from postbus import PASSWORD
@@ -132,13 +132,101 @@ def test_mutt_reads_and_copies(server):
         with open(rc, "w") as f:
             f.write(f"""set imap_user="{ALICE}" imap_pass="{PASSWORD}" ssl_force_tls=yes certificate_file={server.home}/tls/cert.pem
 set folder="imaps://127.0.0.1:{server.ports['imaps']}/" spoolfile="=Junk" ssl_verify_host=no ssl_verify_dates=no
-set confirmappend=no confirmcreate=no delete=yes move=no quit=yes wait_key=no copy=no header_cache= my_x=y
+set confirmappend=no confirmcreate=no delete=yes move=no quit=yes wait_key=no copy=no header_cache=""
 push "<tag-pattern>~s mutt<enter><tag-prefix><copy-message>=Trash<enter><flag-message><sync-mailbox><exit>"
 """)
         subprocess.run(["script", "-qec", f"mutt -n -F {rc}", "/dev/null"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                        timeout=60, env=dict(os.environ, HOME=where, TERM="vt100"))
         subjects = b"".join(server.messages(ALICE, "Trash"))
         assert b"mutt one" in subjects and b"mutt two" in subjects
+    finally:
+        shutil.rmtree(where)
+
+
+def test_mutt_sends_and_keeps_a_copy(server):
+    need("mutt")
+    where = tempfile.mkdtemp(prefix="pb-mutt-")
+    try:
+        rc, picture = os.path.join(where, "muttrc"), os.path.join(where, "picture.bin")
+        with open(picture, "wb") as f:
+            f.write(bytes(range(256)) * 40)
+        with open(rc, "w") as f:
+            f.write(f"""set smtp_url="smtp://{ALICE}@127.0.0.1:{server.ports['submission']}/" smtp_pass="{PASSWORD}" smtp_authenticators="plain:login"
+set imap_user="{ALICE}" imap_pass="{PASSWORD}" folder="imaps://127.0.0.1:{server.ports['imaps']}/" record="=Sent" copy=yes confirmcreate=no
+set ssl_force_tls=yes ssl_starttls=yes certificate_file={server.home}/tls/cert.pem ssl_verify_host=no ssl_verify_dates=no
+set from="{ALICE}" realname="Alice Grün" use_envelope_from=yes envelope_from_address="{ALICE}" charset=utf-8 send_charset=utf-8 header_cache=""
+""")
+        run("mutt", "-n", "-F", rc, "-s", "Grüße von mutt", "-c", ALICE, "-a", picture, "--", BOB, stdin="Über allem.\n.\nFrom here\n",
+            env=dict(os.environ, HOME=where, LC_ALL="C.UTF-8", TERM="vt100"))
+        got = {}
+        for user, folder in ((BOB, "INBOX"), (ALICE, "INBOX"), (ALICE, "Sent")):
+            mails = postbus.wait(lambda: [m for m in parsed(server, user, folder) if m["Subject"] == "Grüße von mutt"], f"mutt's message in {folder} of {user}")
+            assert len(mails) == 1
+            got[user, folder] = mails[0]
+        for m in got.values():
+            words, attached = m.iter_parts()
+            assert words.get_content() == "Über allem.\r\n.\r\nFrom here\r\n", repr(words.get_content())
+            assert attached.get_payload(decode=True) == bytes(range(256)) * 40 and attached.get_filename() == "picture.bin"
+        assert got[BOB, "INBOX"]["Received"] and not got[ALICE, "Sent"]["Received"]
+    finally:
+        shutil.rmtree(where)
+
+
+def parsed(server, user, folder):
+    return [email.message_from_bytes(m, policy=email.policy.default) for m in server.messages(user, folder)]
+
+
+def fetchmail(server, where, protocol, words, want=0):
+    """One poll; what came is in where/out."""
+    rc = os.path.join(where, "rc")
+    port = server.ports["pop3s" if protocol == "pop3" else "imaps"]
+    with open(rc, "w") as f:
+        f.write(f'poll 127.0.0.1 protocol {protocol} port {port} {"uidl" if protocol == "pop3" else ""} user "{BOB}" password "{PASSWORD}" {words}\n')
+    os.chmod(rc, 0o600)
+    return run("fetchmail", "-f", rc, "-i", os.path.join(where, "ids"), env=dict(os.environ, HOME=where, FETCHMAILHOME=where), want=want)
+
+
+def fetched(where):
+    out = os.path.join(where, "out")
+    return open(out, errors="replace").read() if os.path.exists(out) else ""
+
+
+def fetchmail_with_keep(server, protocol):
+    need("fetchmail")
+    where = tempfile.mkdtemp(prefix="pb-fetchmail-")
+    tls, mda = "ssl no sslcertck", f'mda "cat >> {where}/out"'
+    try:
+        append(server, BOB, "INBOX", text(f"kept one {protocol}"), text(f"kept two {protocol}"))
+        kept = server.messages(BOB)
+        fetchmail(server, where, protocol, f"{tls} keep {mda}")
+        assert fetched(where).count(f" {protocol}\n") == 2
+        fetchmail(server, where, protocol, f"{tls} keep {mda}", want=1)      # nothing new
+        assert server.messages(BOB) == kept
+        append(server, BOB, "INBOX", text(f"kept three {protocol}"))
+        fetchmail(server, where, protocol, f"{tls} keep {mda}")
+        assert [fetched(where).count(f"Subject: kept {n} {protocol}\n") for n in ("one", "two", "three")] == [1, 1, 1]
+        fetchmail(server, where, protocol, f"{tls} no keep fetchall {mda}")
+        assert server.messages(BOB) == [] and fetched(where).count(f"Subject: kept three {protocol}\n") == 2
+    finally:
+        shutil.rmtree(where)
+
+
+def test_fetchmail_pop3_with_keep(server):
+    fetchmail_with_keep(server, "pop3")
+
+
+def test_fetchmail_imap_with_keep(server):
+    fetchmail_with_keep(server, "imap")
+
+
+def test_fetchmail_hands_on_by_smtp(server):
+    need("fetchmail")
+    where = tempfile.mkdtemp(prefix="pb-fetchmail-")
+    try:
+        append(server, BOB, "INBOX", text("handed on", ".a dot\r\n..two\r\n"))
+        fetchmail(server, where, "imap", f"is alice here ssl no sslcertck no keep smtphost 127.0.0.1/{server.ports['smtp']} smtpaddress demo.example")
+        found = postbus.wait(lambda: [m for m in server.messages(ALICE) if b"Subject: handed on\r\n" in m], "what fetchmail handed on")
+        assert len(found) == 1 and found[0].endswith(b"\r\n\r\n.a dot\r\n..two\r\n") and server.messages(BOB) == []
     finally:
         shutil.rmtree(where)
 
