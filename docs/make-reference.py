@@ -30,7 +30,7 @@ def limits(field):
 
 def config_rows(fields, prefix=""):
     for key, f in fields.items():
-        yield f"| `{prefix}{key}` | {f['type']} | {value(f)} | {cell(limits(f))} | {cell(f.get('doc', ''))} |"
+        yield f"| `{prefix}{key}`{' (secret)' if f.get('secret') else ''} | {f['type']} | {value(f)} | {cell(limits(f))} | {cell(f.get('doc', ''))} |"
         nested = f.get("properties") or (f.get("items") or {}).get("properties") or ((f.get("values") or {}).get("properties"))
         if nested:
             inner = f"{prefix}{key}" + ("[]." if f["type"] == "list" else ".NAME." if f.get("values") else ".")
