@@ -128,6 +128,8 @@ static int start(struct bdb *b, const struct engine_options *o, struct pb_error 
 	if (made && (faccessat(b->db_dir, "rows.db", F_OK, 0) || faccessat(b->db_dir, "refs.db", F_OK, 0)))
 		return pb_fail(err, PB_ECORRUPT, "%s/db has lost its rows.db or refs.db: restore a backup; nothing was changed", b->dir);
 	r = segments_open(&b->segments, path, o->segment_bytes ? o->segment_bytes : 64 << 20, err);
+	if (!r)
+		segments_layout_decide(&b->segments, b->db_dir);
 	if (!r && !made)
 		r = clear_unmade(b, err);
 	if (!r)

@@ -15,6 +15,7 @@
 
 #include <db.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 
 #include "kernel/store/engine_ops.h"
@@ -25,7 +26,7 @@ enum {
 	STRIPES = 256,			/* locks that entities share */
 	LOG_MARK = DB_user_BEGIN + 1,	/* our records in the log */
 	LOG_FLUSH = DB_user_BEGIN + 2,
-	FLUSH_DELAY_MS = 20		/* a batch that nobody waits for is durable this soon, and the time of the flush */
+	FLUSH_DELAY_MS = 10		/* a batch that nobody waits for is durable after twice this, and the time of the flush */
 };
 
 struct when {
@@ -34,15 +35,27 @@ struct when {
 	void *arg;
 };
 
-/* One thread makes tickets durable; a second one flushes segments at the same time as the first flushes the log. */
+/* Somebody who waits for a flush, on his own stack. */
+struct waiter {
+	struct waiter *next;
+	engine_ticket ticket;		/* 0: any flush will do */
+	uint64_t lsn;
+	bool queued;
+	sem_t turn;			/* posted when it is done, or when this one is to flush */
+};
+
+/*
+ * Who waits for a ticket makes the flush himself if nobody is at it, for all that wait with him; the thread flushes what nobody waits for, and calls back.
+ * The helper flushes segments that need a flush of their own at the same time as the log is flushed.
+ */
 struct committer {
 	pthread_t thread, helper;
 	bool running, stop;
 	pthread_mutex_t lock;
-	pthread_cond_t work, done;
-	engine_ticket wanted;		/* the highest that somebody waits for */
-	bool asked;			/* a flush is wanted whatever the tickets */
-	atomic_bool armed;		/* it knows that there are tickets to flush */
+	pthread_cond_t work;
+	bool flushing;			/* somebody is at it */
+	struct waiter *waiters, **last_waiter;
+	atomic_bool armed;		/* the thread knows that there are tickets to flush */
 	_Atomic uint64_t issued, durable;
 	_Atomic uint64_t durable_lsn;	/* file << 32 | offset: log and segments are whole up to here */
 	atomic_bool failed;		/* a flush failed: nothing more is written, nothing more becomes durable */
@@ -52,6 +65,7 @@ struct committer {
 	uint32_t log_file;		/* whose directory entry is durable */
 	pthread_mutex_t helper_lock;
 	pthread_cond_t helper_work, helper_done;
+	uint64_t called_back;		/* up to which ticket */
 	enum { HELPER_IDLE, HELPER_ASKED, HELPER_DONE, HELPER_STOP } helper_state;
 	int helper_errno;
 	uint64_t flushes;

@@ -27,7 +27,13 @@ static int begin(struct bdb *b, uint64_t size, struct pb_str facts, struct segme
 		return r;
 	if (!bdb_has_room(b))
 		return pb_fail(err, PB_EFULL, "the disk of %s is full", b->dir);
-	return segment_take(&b->segments, size, facts.len, ret, ret_id, err);
+	r = segment_take(&b->segments, size, facts.len, ret, ret_id, err);
+	if (atomic_load(&b->segments.layout_wanted)) {
+		pthread_mutex_lock(&b->keeper_lock);
+		pthread_cond_signal(&b->keeper_work);
+		pthread_mutex_unlock(&b->keeper_lock);
+	}
+	return r;
 }
 
 static int end(struct bdb *b, struct segment *g, struct body_id *id, struct pb_str facts, int r)

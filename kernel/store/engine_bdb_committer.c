@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The committer: makes what was committed durable, for all that wait together. Berkeley DB's own group commit keeps page locks during the flush, so
- * batches commit without one and their tickets become durable here: one thread flushes the log while another flushes the segments.
+ * batches commit without one and their tickets become durable here. A waiter flushes for all who wait, so that a lone one needs no other thread; bodies are
+ * written back before the log, and where the log's flush covers them (see segments_write_back) one flush of the device is all.
  */
 #include "kernel/store/engine_bdb.h"
 
@@ -12,6 +13,34 @@
 #include <time.h>
 #include <unistd.h>
 
+/* ---- waiting ---- */
+
+static bool is_done(struct committer *c, const struct waiter *w)
+{
+	return (w->ticket ? atomic_load(&c->durable) >= w->ticket : atomic_load(&c->durable_lsn) > w->lsn) || atomic_load(&c->failed);
+}
+
+/* Each whose wait is over, and one of the others to make the next flush. Callers hold c->lock. */
+static void wake_waiters(struct committer *c)
+{
+	struct waiter **at = &c->waiters;
+
+	while (*at) {
+		struct waiter *w = *at;
+
+		if (!is_done(c, w)) {
+			at = &w->next;
+			continue;
+		}
+		*at = w->next;
+		w->queued = false;
+		sem_post(&w->turn);
+	}
+	c->last_waiter = at;
+	if (c->waiters && !c->flushing)
+		sem_post(&c->waiters->turn);
+}
+
 void bdb_set_failed(struct bdb *b, const char *why)
 {
 	struct committer *c = &b->committer;
@@ -21,7 +50,8 @@ void bdb_set_failed(struct bdb *b, const char *why)
 		snprintf(c->why, sizeof(c->why), "%s", why);
 		atomic_store(&c->failed, true);
 	}
-	pthread_cond_broadcast(&c->done);
+	wake_waiters(c);
+	pthread_cond_signal(&c->work);
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -83,51 +113,109 @@ static int log_flush_record(struct bdb *b, DB_LSN *ret)
 	return b->env->log_put(b->env, ret, &record, 0);
 }
 
-/* One flush of everything that was committed before. Only the committer's thread comes here. */
-static bool flush(struct bdb *b)
+/* The log, and at the same time the segments that need a flush of their own; what went wrong goes to why. */
+static void flush_files(struct bdb *b, DB_LSN *ret_lsn, char *why, size_t room)
+{
+	struct committer *c = &b->committer;
+	bool rough = false;
+	/* The segments first: whoever flushes the log from the record on has flushed a device that has their bytes. */
+	int errnum = segments_write_back(&b->segments, &rough), r = 0;
+
+	if (!errnum)
+		r = log_flush_record(b, ret_lsn);
+	if (!errnum && !r) {
+		if (rough)
+			helper_set(c, HELPER_ASKED);
+		r = b->env->log_flush(b->env, NULL);
+		if (rough)
+			errnum = helper_wait(c);
+	}
+	/* A log file is made by whoever fills the one before. */
+	if (!r && !errnum && ret_lsn->file != c->log_file) {
+		if (fsync(b->db_dir))
+			errnum = errno;
+		c->log_file = ret_lsn->file;
+	}
+	if (r)
+		snprintf(why, room, "flushing the log of %s: %s", b->dir, db_strerror(r));
+	else if (errnum)
+		snprintf(why, room, "flushing segments of %s: %s", b->dir, strerror(errnum));
+}
+
+/* One flush of everything that was committed before. Callers hold c->lock, which is not held meanwhile, and have seen that nobody else is at it. */
+static void flush(struct bdb *b)
 {
 	struct committer *c = &b->committer;
 	char why[160] = "";
 	DB_LSN lsn;
 
-	pthread_mutex_lock(&c->lock);
-	c->asked = false;
+	c->flushing = true;
 	pthread_mutex_unlock(&c->lock);
-	atomic_store(&c->armed, false);
 	uint64_t issued = atomic_load(&c->issued);
-	int r = log_flush_record(b, &lsn);
-	helper_set(c, HELPER_ASKED);
-	if (!r)
-		r = b->env->log_flush(b->env, NULL);
-	int errnum = helper_wait(c);
-	/* A log file is made by whoever fills the one before. */
-	if (!r && !errnum && lsn.file != c->log_file) {
-		if (fsync(b->db_dir))
-			errnum = errno;
-		c->log_file = lsn.file;
-	}
-	if (r)
-		snprintf(why, sizeof(why), "flushing the log of %s: %s", b->dir, db_strerror(r));
-	else if (errnum)
-		snprintf(why, sizeof(why), "flushing segments of %s: %s", b->dir, strerror(errnum));
-	if (*why) {
-		/* After a failed flush nobody knows what is on the disk, and a second one would lie: stop here, a new start finds out. */
+	flush_files(b, &lsn, why, sizeof(why));
+	/* After a failed flush nobody knows what is on the disk, and a second one would lie: stop here, a new start finds out. */
+	if (*why)
 		bdb_set_failed(b, why);
-		return false;
-	}
 	pthread_mutex_lock(&c->lock);
-	atomic_store(&c->durable_lsn, (uint64_t)lsn.file << 32 | lsn.offset);
-	atomic_store(&c->durable, issued);
-	c->flushes++;
-	pthread_cond_broadcast(&c->done);
-	pthread_mutex_unlock(&c->lock);
-	return true;
+	c->flushing = false;
+	if (!*why) {
+		atomic_store(&c->durable_lsn, (uint64_t)lsn.file << 32 | lsn.offset);
+		atomic_store(&c->durable, issued);
+		c->flushes++;
+	}
+	wake_waiters(c);
+	if (c->nwhen || c->stop)
+		pthread_cond_signal(&c->work);
+}
+
+static void enqueue(struct committer *c, struct waiter *w)
+{
+	w->next = NULL;
+	w->queued = true;
+	*c->last_waiter = w;
+	c->last_waiter = &w->next;
+}
+
+static void dequeue(struct committer *c, struct waiter *w)
+{
+	for (struct waiter **at = &c->waiters; *at && w->queued; at = &(*at)->next)
+		if (*at == w) {
+			*at = w->next;
+			w->queued = false;
+			if (!w->next)
+				c->last_waiter = at;
+			break;
+		}
+}
+
+/* Callers hold c->lock. Posts are made with it, so the waiter outlives them. */
+static void wait_until_done(struct bdb *b, struct waiter *w)
+{
+	struct committer *c = &b->committer;
+
+	sem_init(&w->turn, 0, 0);
+	while (!is_done(c, w) && c->running) {
+		if (!c->flushing) {
+			dequeue(c, w);
+			flush(b);
+			continue;
+		}
+		if (!w->queued)
+			enqueue(c, w);
+		pthread_mutex_unlock(&c->lock);
+		while (sem_wait(&w->turn))
+			;
+		pthread_mutex_lock(&c->lock);
+	}
+	dequeue(c, w);
+	sem_destroy(&w->turn);
 }
 
 /* Calls those whose ticket is durable, without the lock. */
 static void call_back(struct committer *c, engine_ticket durable)
 {
 	pthread_mutex_lock(&c->lock);
+	c->called_back = durable;
 	struct when *ready = c->nwhen ? pb_alloc(c->nwhen * sizeof(*ready)) : NULL;
 	size_t n = 0, kept = 0;
 	for (size_t i = 0; i < c->nwhen; i++)
@@ -142,53 +230,78 @@ static void call_back(struct committer *c, engine_ticket durable)
 	free(ready);
 }
 
-/* Sleeps until somebody waits, or until tickets that nobody waits for are due. Callers hold c->lock. */
-static bool wanted(struct committer *c)
+/* Has somebody to be called who has not been? Callers hold c->lock. */
+static bool must_call(struct committer *c)
 {
-	return c->asked || c->stop || c->wanted > atomic_load(&c->durable);
+	return c->nwhen && c->called_back < atomic_load(&c->durable);
 }
 
-static void sleep_until_due(struct committer *c)
+/* False: nothing happened for a while. Callers hold c->lock. */
+static bool sleep_a_while(struct committer *c)
 {
 	struct timespec due;
 
-	while (!wanted(c) && !atomic_load(&c->armed))
-		pthread_cond_wait(&c->work, &c->lock);
 	clock_gettime(CLOCK_MONOTONIC, &due);
 	due.tv_nsec += FLUSH_DELAY_MS * 1000000L;
 	if (due.tv_nsec >= 1000000000L) {
 		due.tv_sec++;
 		due.tv_nsec -= 1000000000L;
 	}
-	while (!wanted(c) && pthread_cond_timedwait(&c->work, &c->lock, &due) != ETIMEDOUT)
-		;
+	while (!c->stop && !must_call(c))
+		if (pthread_cond_timedwait(&c->work, &c->lock, &due) == ETIMEDOUT)
+			return false;
+	return true;
 }
 
-static _Thread_local bool on_committer;
+static bool has_waiting(struct committer *c)
+{
+	return atomic_load(&c->durable) < atomic_load(&c->issued);
+}
 
+/* Nothing to flush that it knows of. Callers hold c->lock. */
+static void sleep_until_armed(struct committer *c)
+{
+	atomic_store(&c->armed, false);
+	if (has_waiting(c))
+		atomic_store(&c->armed, true);
+	while (!c->stop && !must_call(c) && !atomic_load(&c->armed))
+		pthread_cond_wait(&c->work, &c->lock);
+}
+
+/* Tickets that it saw at one look and that are not durable at the next are those that nobody waits for. */
 static void *committer_main(void *arg)
 {
 	struct bdb *b = arg;
 	struct committer *c = &b->committer;
+	engine_ticket seen = 0;
 
-	on_committer = true;
-	for (bool stop = false; !stop;) {
-		pthread_mutex_lock(&c->lock);
-		sleep_until_due(c);
-		stop = c->stop;
-		bool failed = atomic_load(&c->failed);
-		/* After a failure waiters leave by themselves. */
-		while (failed && !c->stop)
-			pthread_cond_wait(&c->work, &c->lock);
-		stop |= failed;
-		pthread_mutex_unlock(&c->lock);
-		if (!failed && flush(b))
+	pthread_mutex_lock(&c->lock);
+	while (!c->stop && !atomic_load(&c->failed)) {
+		if (!has_waiting(c))
+			sleep_until_armed(c);
+		bool early = sleep_a_while(c);
+		while (must_call(c)) {
+			pthread_mutex_unlock(&c->lock);
 			call_back(c, atomic_load(&c->durable));
+			pthread_mutex_lock(&c->lock);
+		}
+		if (early)
+			continue;
+		if (!c->flushing && atomic_load(&c->durable) < seen)
+			flush(b);
+		seen = atomic_load(&c->issued);
 	}
+	/* After a failure waiters leave by themselves. */
+	while (!c->stop || c->flushing)
+		pthread_cond_wait(&c->work, &c->lock);
+	if (!atomic_load(&c->failed))
+		flush(b);
+	pthread_mutex_unlock(&c->lock);
+	call_back(c, atomic_load(&c->durable));
 	return NULL;
 }
 
-/* ---- waiting ---- */
+/* ---- tickets ---- */
 
 engine_ticket bdb_ticket(struct bdb *b)
 {
@@ -224,13 +337,9 @@ int bdb_wait(struct engine *e, engine_ticket ticket, struct pb_error *err)
 		return 0;
 	if (ticket > atomic_load(&c->issued))
 		return pb_fail(err, PB_EINTERNAL, "ticket %" PRIu64 " was never given", ticket);
+	struct waiter w = { .ticket = ticket };
 	pthread_mutex_lock(&c->lock);
-	if (c->wanted < ticket) {
-		c->wanted = ticket;
-		pthread_cond_signal(&c->work);
-	}
-	while (atomic_load(&c->durable) < ticket && !atomic_load(&c->failed))
-		pthread_cond_wait(&c->done, &c->lock);
+	wait_until_done(b, &w);
 	bool good = atomic_load(&c->durable) >= ticket;
 	pthread_mutex_unlock(&c->lock);
 	return good ? 0 : bdb_failed(b, err);
@@ -242,14 +351,9 @@ int bdb_wait_lsn(struct bdb *b, uint64_t lsn)
 
 	if (atomic_load(&c->durable_lsn) > lsn)
 		return 0;
-	if (on_committer)
-		return atomic_load(&c->failed) || !flush(b) ? -1 : 0;
+	struct waiter w = { .lsn = lsn };
 	pthread_mutex_lock(&c->lock);
-	while (atomic_load(&c->durable_lsn) <= lsn && !atomic_load(&c->failed) && c->running) {
-		c->asked = true;
-		pthread_cond_signal(&c->work);
-		pthread_cond_wait(&c->done, &c->lock);
-	}
+	wait_until_done(b, &w);
 	int r = atomic_load(&c->durable_lsn) > lsn ? 0 : -1;
 	pthread_mutex_unlock(&c->lock);
 	return r;
@@ -291,7 +395,7 @@ int bdb_committer_start(struct bdb *b, struct pb_error *err)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->work, &attr);
-	pthread_cond_init(&c->done, NULL);
+	c->last_waiter = &c->waiters;
 	pthread_mutex_init(&c->helper_lock, NULL);
 	pthread_cond_init(&c->helper_work, NULL);
 	pthread_cond_init(&c->helper_done, NULL);
@@ -334,7 +438,6 @@ void bdb_committer_stop(struct bdb *b)
 	free(c->when);
 	pthread_mutex_destroy(&c->lock);
 	pthread_cond_destroy(&c->work);
-	pthread_cond_destroy(&c->done);
 	pthread_mutex_destroy(&c->helper_lock);
 	pthread_cond_destroy(&c->helper_work);
 	pthread_cond_destroy(&c->helper_done);

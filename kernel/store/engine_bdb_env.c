@@ -247,7 +247,8 @@ static void *keeper_main(void *arg)
 
 		clock_gettime(CLOCK_MONOTONIC, &due);
 		due.tv_sec += KEEPER_SECONDS;
-		pthread_cond_timedwait(&b->keeper_work, &b->keeper_lock, &due);
+		if (!atomic_load(&b->segments.layout_wanted) || atomic_load(&b->committer.failed))
+			pthread_cond_timedwait(&b->keeper_work, &b->keeper_lock, &due);
 		if (b->keeper_stop)
 			break;
 		pthread_mutex_unlock(&b->keeper_lock);
@@ -256,6 +257,9 @@ static void *keeper_main(void *arg)
 			bdb_has_room(b);
 			if (!atomic_load(&b->full))
 				segments_prepare(&b->segments, NULL);
+			/* A failed flush that was told here would not be told again. */
+			if (segments_lay_out(&b->segments))
+				bdb_set_failed(b, "flushing blocks that were laid out failed");
 			int r = b->env->txn_checkpoint(b->env, CHECKPOINT_KIB, CHECKPOINT_MINUTES, 0);
 			if (r == DB_RUNRECOVERY)
 				bdb_set_failed(b, db_strerror(r));

@@ -21,6 +21,7 @@ libkernel_la_SOURCES += \
 	%D%/segment.h \
 	%D%/segment.c \
 	%D%/segment_facts.c \
+	%D%/segment_flush.c \
 	%D%/segment_record.c
 
 check_PROGRAMS += test_engine

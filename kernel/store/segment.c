@@ -203,6 +203,7 @@ int segments_open(struct segments *s, const char *dir, uint64_t segment_bytes, s
 {
 	*s = (struct segments) { .dir = pb_str_dup(pb_strz(dir)), .next_number = 1, .segment_bytes = (segment_bytes + 4095) / 4096 * 4096 };
 	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->laid, NULL);
 	pb_random(&s->seed, sizeof(s->seed));
 	s->dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = s->dirfd >= 0 ? opendir(dir) : NULL;
@@ -244,6 +245,7 @@ void segments_close(struct segments *s)
 	if (s->dirfd >= 0)
 		close(s->dirfd);
 	pthread_mutex_destroy(&s->lock);
+	pthread_cond_destroy(&s->laid);
 	free(s->table);
 	free(s->dir);
 	s->dir = NULL;
@@ -380,56 +382,6 @@ int segments_prepare(struct segments *s, struct pb_error *err)
 	return r;
 }
 
-/* ---- flushing ---- */
-
-enum { FLUSH_AT_ONCE = 64 };
-
-int segments_flush(struct segments *s)
-{
-	struct segment *list[FLUSH_AT_ONCE];
-	int errnum = 0;
-	bool more;
-
-	do {
-		size_t n = 0;
-
-		more = false;
-		pthread_mutex_lock(&s->lock);
-		for (struct segment *g = s->writing; g && !more; g = g->next_writing)
-			if (atomic_load(&g->dirty)) {
-				more = n == FLUSH_AT_ONCE;
-				if (more)
-					break;
-				/* Before the flush: a write that ends while it runs counts for the next one. */
-				atomic_store(&g->dirty, false);
-				atomic_fetch_add(&g->pins, 1);
-				list[n++] = g;
-			}
-		pthread_mutex_unlock(&s->lock);
-		for (size_t i = 0; i < n; i++) {
-			if (!errnum && fdatasync(list[i]->fd))
-				errnum = errno;
-			segment_unpin(s, list[i]);
-		}
-	} while (more && !errnum);
-
-	/* Those that nobody writes to any more need no descriptor. */
-	pthread_mutex_lock(&s->lock);
-	for (struct segment **at = &s->writing; *at;) {
-		struct segment *g = *at;
-
-		if (g == s->active || g == s->prepared || atomic_load(&g->pins) != 1 || atomic_load(&g->dirty)) {
-			at = &g->next_writing;
-			continue;
-		}
-		*at = g->next_writing;
-		close(g->fd);
-		g->fd = -1;
-	}
-	pthread_mutex_unlock(&s->lock);
-	return errnum;
-}
-
 uint32_t segments_last(struct segments *s, uint64_t *ret_count)
 {
 	uint32_t last = 0;
@@ -493,6 +445,10 @@ static int segment_for(struct segments *s, uint64_t room, size_t facts_len, stru
 	if (room > s->segment_bytes - SEGMENT_HEADER)
 		return segment_make(s, (SEGMENT_HEADER + room + 4095) / 4096 * 4096, ret, err);
 	struct segment *g = s->active;
+	while (g && g->laying_to && g->used + room > g->laying_from) {
+		pthread_cond_wait(&s->laid, &s->lock);
+		g = s->active;
+	}
 	if (!g || g->size - g->used < room || g->facts_used + FACTS_HEADER + facts_len > UINT32_MAX) {
 		if (s->prepared) {
 			s->active = s->prepared;
@@ -525,6 +481,7 @@ int segment_take(struct segments *s, uint64_t size, size_t facts_len, struct seg
 			g->facts_used += FACTS_HEADER + facts_len;
 		atomic_fetch_add(&g->pins, 1);
 		*ret = g;
+		segments_note_use(s);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return r;
@@ -557,7 +514,7 @@ int segment_write(struct segment *g, const struct body_id *id, uint32_t crc, con
 	} while (!errnum && i < nparts);
 	if (errnum)
 		return pb_fail_errno(err, errnum, "writing a body of %" PRIu64 " bytes to segment %" PRIu32, id->size, g->number);
-	atomic_store(&g->dirty, true);
+	segment_written(g, id->offset, record_room(id->size));
 	return 0;
 }
 

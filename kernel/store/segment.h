@@ -36,7 +36,7 @@ uint64_t record_room(uint64_t size);
 /* Walks records from an offset on for as long as they are whole; gives where the first that is not would begin. each may be NULL. */
 uint64_t segment_walk(const void *bytes, size_t len, uint32_t segment, uint64_t from, void (*each)(void *arg, const struct record *r), void *arg);
 
-/* ---- files: segment.c ---- */
+/* ---- files: segment.c; flushing and laying out: segment_flush.c ---- */
 
 struct segment {
 	uint32_t number;
@@ -48,7 +48,10 @@ struct segment {
 	atomic_bool dirty;		/* written since the last flush began */
 	atomic_bool counted;		/* dead is known since this start */
 	bool damaged;			/* its header cannot be read */
-	bool prewritten;		/* a recycled one: its blocks are written */
+	atomic_bool rough;		/* written since then where blocks were not laid out before: needs a flush of its own */
+	/* Blocks that were written with zeros and flushed: writing to them again changes nothing but their bytes. */
+	_Atomic uint64_t laid_from, laid_to;	/* raised in this order, read in the other */
+	uint64_t laying_from, laying_to;	/* being written with zeros: nobody takes room there; under segments.lock */
 	atomic_int pins;		/* users; the table is one */
 	atomic_bool removed;
 	struct segment *next_writing;	/* those with an fd; under segments.lock */
@@ -75,6 +78,9 @@ struct segments {
 	_Atomic uint64_t counter, bytes_written;
 	_Atomic uint64_t bodies, body_bytes;
 	atomic_int facts_open;
+	bool lays_out;			/* overwriting laid out blocks needs no flush but the device's, and the log is on the same device */
+	atomic_bool layout_wanted;	/* it is time to */
+	pthread_cond_t laid;		/* laying out ended */
 };
 
 /* Reads the directory. PB_EINVALID: a newer format. */
@@ -89,6 +95,17 @@ void segment_unpin(struct segments *s, struct segment *g);
 int segments_prepare(struct segments *s, struct pb_error *err);
 /* Flush all that were written to; 0 or errno. */
 int segments_flush(struct segments *s);
+/* Hand to the device what was written to laid out blocks, so that any flush of the device which begins afterwards makes it durable.
+ * ret_rough: there is more, which only segments_flush makes durable. 0 or errno. */
+int segments_write_back(struct segments *s, bool *ret_rough);
+/* Lay out blocks ahead of the active segment's end, in proportion to what was written. 0 or errno: then they are flushed as before. */
+int segments_lay_out(struct segments *s);
+/* Room was taken in the active segment: is it time to lay out more? Callers hold segments.lock. */
+void segments_note_use(struct segments *s);
+/* Decides whether to: on a file system that overwrites in place, with the log (in that directory) on the same device. */
+void segments_layout_decide(struct segments *s, int log_dir);
+/* What was written to segment g at offset is there; notes which flush it needs. */
+void segment_written(struct segment *g, uint64_t offset, uint64_t room);
 /* No longer in the table; its file goes, or is kept to be used again, once nobody reads it. */
 void segments_remove(struct segments *s, struct segment *g);
 /* The highest number in use, and how many there are. */

@@ -6,6 +6,8 @@
  * The model: a block of 4 KiB that was written since the file's last flush keeps its new bytes, gets its old ones back, or is torn at a sector; where
  * nothing was before it may hold rubbish. Blocks of *.db are written whole or not at all. A size that was not flushed may be cut. Names that were made,
  * changed or removed since the directory's last flush are undone from the newest back to a random one. A flush is only noted, never done.
+ * A range that was written back (sync_file_range) lies in the device, and any later flush keeps it; but only blocks that were part of a flush before have a
+ * place there: of others the file system would forget where they are.
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -29,6 +31,8 @@ enum { BLOCK = 4096, SECTOR = 512, FILES = 4096, NAMES = 4096 };
 struct block {
 	uint64_t number;
 	struct block *next;
+	bool handed;			/* to the device, as it is or as in device */
+	unsigned char *device;		/* what was handed, if it was changed since */
 	unsigned char old[BLOCK];	/* as it was flushed; zeros behind the end */
 };
 
@@ -39,6 +43,8 @@ struct file {
 	off_t flushed_size;
 	bool whole_blocks;		/* a database: its pages are not torn */
 	struct block *blocks[256];
+	unsigned char *placed;		/* a bit for each block that was flushed */
+	size_t placed_room;
 };
 
 struct name {
@@ -138,6 +144,11 @@ static void remember(struct file *f, off_t at, uint64_t len)
 
 		while (b && b->number != n)
 			b = b->next;
+		if (b && b->handed && !b->device) {
+			b->device = calloc(1, BLOCK);
+			if (pread(f->fd, b->device, BLOCK, n * BLOCK) < 0)
+				abort();
+		}
 		if (b)
 			continue;
 		b = calloc(1, sizeof(*b));
@@ -149,6 +160,55 @@ static void remember(struct file *f, off_t at, uint64_t len)
 	}
 }
 
+static void place(struct file *f, uint64_t number)
+{
+	if (number / 8 >= f->placed_room) {
+		size_t room = number / 8 * 2 + 64;
+
+		f->placed = realloc(f->placed, room);
+		memset(f->placed + f->placed_room, 0, room - f->placed_room);
+		f->placed_room = room;
+	}
+	f->placed[number / 8] |= 1u << number % 8;
+}
+
+static bool is_placed(const struct file *f, uint64_t number)
+{
+	return number / 8 < f->placed_room && f->placed[number / 8] >> number % 8 & 1;
+}
+
+static void hand_over(struct file *f, uint64_t first, uint64_t last)
+{
+	for (int i = 0; i < 256; i++)
+		for (struct block *b = f->blocks[i]; b; b = b->next) {
+			if (b->number < first || b->number > last || !is_placed(f, b->number))
+				continue;
+			b->handed = true;
+			free(b->device);
+			b->device = NULL;
+		}
+}
+
+/* The device's flush: what was handed to it stays. */
+static void keep_handed(void)
+{
+	for (size_t k = 0; k < nfiles; k++)
+		for (int i = 0; i < 256; i++)
+			for (struct block **at = &files[k].blocks[i], *b; (b = *at);) {
+				if (b->handed && !b->device) {
+					*at = b->next;
+					free(b);
+					continue;
+				}
+				if (b->handed)
+					memcpy(b->old, b->device, BLOCK);
+				free(b->device);
+				b->device = NULL;
+				b->handed = false;
+				at = &b->next;
+			}
+}
+
 static void forget(struct file *f)
 {
 	struct stat st;
@@ -156,6 +216,8 @@ static void forget(struct file *f)
 	for (int i = 0; i < 256; i++)
 		for (struct block *b = f->blocks[i], *next; b; b = next) {
 			next = b->next;
+			place(f, b->number);
+			free(b->device);
 			free(b);
 			f->blocks[i] = NULL;
 		}
@@ -399,9 +461,23 @@ static int do_flush(int fd)
 		/* Before it is noted: power may go in the middle of a flush. */
 		tick();
 		forget(f);
+		keep_handed();
 	} else if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) && path_of(fd, path)) {
 		tick();
 		forget_names(path);
+	}
+	pthread_mutex_unlock(&lock);
+	return 0;
+}
+
+int sync_file_range(int fd, off64_t at, off64_t len, unsigned flags)
+{
+	(void)flags;
+	pthread_mutex_lock(&lock);
+	struct file *f = dir ? known(fd) : NULL;
+	if (f && len) {
+		tick();
+		hand_over(f, at / BLOCK, (at + len - 1) / BLOCK);
 	}
 	pthread_mutex_unlock(&lock);
 	return 0;
