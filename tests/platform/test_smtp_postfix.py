@@ -30,7 +30,7 @@ smtpd_tls_key_file = {home}/tls/key.pem
 smtpd_tls_security_level = may
 smtp_tls_security_level = {tls}
 smtpd_recipient_restrictions = check_recipient_access inline:{{ refused@remote.example=REJECT }}, permit_mynetworks, reject
-smtputf8_enable = no
+smtputf8_enable = yes
 minimal_backoff_time = 1s
 maximal_backoff_time = 2s
 queue_run_delay = 1s
@@ -106,11 +106,10 @@ def needs_postfix():
 
 def mail_at_postfix(user, what):
     def look():
-        for path in glob.glob(os.path.join(state["dir"], "mail", "all", "**"), recursive=True):
-            if os.path.isfile(path):
-                text = open(path, "rb").read()
-                if what in text:
-                    return text
+        for path in glob.glob(os.path.join(state["dir"], "mail", "all", "new", "*")):     # what is in tmp is not whole yet
+            text = open(path, "rb").read()
+            if what in text:
+                return text
     return wait(look, f"{what!r} at postfix\n{maillog()[-2000:]}", 30)
 
 
@@ -178,6 +177,74 @@ def test_dsn_from_end_to_end(s):
     # Postfix delivered it and reports that to us
     found = wait(lambda: next((m for m in s.messages(ME) if b"through+postfix" in m), None), f"the report\n{maillog()[-2000:]}", 30)
     assert b"Action: delivered" in found and b"Reporting-MTA: dns; postfix.remote.example" in found, found
+
+
+def submit(s, to, text, options=(), rcpt=()):
+    with s.smtp("submission") as c:
+        c.starttls(context=postbus.no_check())
+        c.login(ME, postbus.PASSWORD)
+        c.sendmail(ME, to, text, options, rcpt)
+
+
+def mine(s, what, user=ME):
+    """The one message of a user that has these bytes."""
+    found = wait(lambda: [m for m in s.messages(user) if what in m], f"{what!r} of {user}\n{maillog()[-2000:]}", 30)
+    assert len(found) == 1, found
+    return found[0]
+
+
+def test_eight_bits_reach_postfix_as_they_are(s):
+    needs_postfix()
+    body = "".join(f"Stra\u00dfe {i} \u2603\r\n" for i in range(300))
+    submit(s, ["eight@remote.example"], message("eight bits", body, sender=ME, to="eight@remote.example"), ["BODY=8BITMIME"])
+    text = mail_at_postfix("eight", b"Subject: eight bits")
+    assert text.endswith(body.replace("\r\n", "\n").encode()) and b"Content-Transfer-Encoding" not in text, text[:1000]
+
+
+def test_utf8_addresses_both_ways(s):
+    needs_postfix()
+    there, here = "j\u00f6rg@remote.example", "j\u00f6rg@demo.example"
+    submit(s, [there], message("Gr\u00fc\u00dfe hin", sender=ME, to=there), ["SMTPUTF8", "BODY=8BITMIME"])
+    text = mail_at_postfix("utf8", "Subject: Gr\u00fc\u00dfe hin\n".encode())
+    assert b"with UTF8SMTPS id" in text and f"Delivered-To: {there}\n".encode() in text and f"To: {there}\n".encode() in text, text
+    s.ctl("mailbox", "create", here)
+    s.ctl("mailbox", "password", here, stdin=postbus.PASSWORD + "\n")
+    send_through_postfix([here], message("Gr\u00fc\u00dfe her", sender=there, to=here), sender=there, options=["SMTPUTF8", "BODY=8BITMIME"])
+    wait(lambda: s.ctl("mailbox", "show", here)["used_messages"] == 1, f"the mail of {here}\n{maillog()[-2000:]}", 30)
+    i = s.imap(None)
+    i.authenticate("PLAIN", lambda _: f"\0{here}\0{postbus.PASSWORD}".encode())
+    i.select("INBOX", readonly=True)
+    text = i.fetch("1", "(BODY.PEEK[])")[1][0][1]
+    i.logout()
+    assert b"by mail.demo.example with UTF8SMTPS" in text and f"Return-Path: <{there}>\r\nDelivered-To: {here}\r\n".encode() in text, text
+    assert "Subject: Gr\u00fc\u00dfe her\r\n".encode() in text, text
+
+
+def test_a_big_message_both_ways(s):
+    needs_postfix()
+    body = "".join(f"{i:08} {'x' * 60}\r\n" for i in range(100000))
+    submit(s, ["big@remote.example"], message("big there", body, sender=ME, to="big@remote.example"))
+    assert mail_at_postfix("big", b"Subject: big there").endswith(b"\n\n" + body.replace("\r\n", "\n").encode())
+    send_through_postfix(["bob@demo.example"], message("big here", body, to="bob@demo.example"))
+    assert mine(s, b"Subject: big here", "bob@demo.example").endswith(b"\r\n\r\n" + body.encode())
+
+
+def test_what_is_too_big_for_postfix_is_not_even_sent(s):
+    needs_postfix()
+    body = ("y" * 76 + "\r\n") * 140000     # its message_size_limit is 10240000
+    submit(s, ["big@remote.example"], message("too big there", body, sender=ME, to="big@remote.example"))
+    report = mine(s, b"too big there")
+    assert re.search(rb"Status: 5\.(3\.4|2\.3)", report) and b"Action: failed" in report, report[:3000]
+    assert "message size" not in maillog()
+
+
+def test_a_success_report_of_ours_goes_to_the_sender_at_postfix(s):
+    needs_postfix()
+    with smtplib.SMTP("127.0.0.1", state["port"], local_hostname="client.example", timeout=30) as c:
+        c.sendmail("asks@remote.example", [ME], message("tell me"), ["ENVID=asked+2Bfor"], ["NOTIFY=SUCCESS", "ORCPT=rfc822;Alice+2BX@demo.example"])
+    text = mail_at_postfix("asks", b"Original-Envelope-Id: asked+for")
+    assert b"Action: delivered" in text and b"Reporting-MTA: dns; mail.demo.example" in text, text
+    assert re.search(rb"Original-Recipient: rfc822; ?Alice\+X@demo\.example", text) and text.startswith(b"Return-Path: <>"), text
 
 
 try:
