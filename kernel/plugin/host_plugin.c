@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The small operations of a plugin's host: names, clock, log, counters, background work, rights. */
+/* The small operations of a plugin's host: names, clock, log, counters, background work. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,17 +11,6 @@
 #include "kernel/session/sessions.h"
 
 enum { WORKING_MAX = 200 };
-
-int host_may(struct pb_host *host, enum right right, struct pb_error *err)
-{
-	static const char *const words[] = { "queue.accept", "net.connect", "mail.read", "mail.write", "table", "exec" };
-	const char *word = words[__builtin_ctz(right)];
-
-	if (host->rights & right)
-		return 0;
-	log_line(host->kernel->log, PB_WARNING, NULL, "denied", "plugin=%s right=%s help=\"name it in requires of %s.json\"", host->name, word, host->name);
-	return pb_fail(err, PB_EDENIED, "%s does not name %s in \"requires\" of its manifest", host->name, word);
-}
 
 struct pb_str host_hostname(struct pb_host *host)
 {
