@@ -27,8 +27,14 @@ fuzz_imap_CPPFLAGS = $(CPPFLAGS_PLUGIN) -I$(top_srcdir)
 fuzz_imap_CFLAGS = $(CFLAGS_FUZZ)
 fuzz_imap_LDFLAGS = $(LDFLAGS_FUZZ)
 fuzz_imap_LDADD = $(LIBS_PLUGIN)
+FUZZERS += fuzz_pop3
+fuzz_pop3_SOURCES = %D%/fuzz_pop3.c $(FUZZED_POP3)
+fuzz_pop3_CPPFLAGS = $(CPPFLAGS_PLUGIN) -I$(top_srcdir)
+fuzz_pop3_CFLAGS = $(CFLAGS_FUZZ)
+fuzz_pop3_LDFLAGS = $(LDFLAGS_FUZZ)
+fuzz_pop3_LDADD = $(LIBS_PLUGIN)
 FUZZERS += fuzz_manifest
-fuzz_manifest_SOURCES = %D%/fuzz_manifest.c
+fuzz_manifest_SOURCES = %D%/fuzz_manifest.c %D%/fuzz_pop3.c
 fuzz_manifest_CPPFLAGS = $(CPPFLAGS_KERNEL)
 fuzz_manifest_CFLAGS = $(CFLAGS_FUZZ)
 fuzz_manifest_LDFLAGS = $(LDFLAGS_FUZZ)
@@ -51,6 +57,13 @@ try_fuzz_imap_SOURCES = %D%/fuzz_imap.c %D%/run.c $(FUZZED_IMAP)
 try_fuzz_imap_CPPFLAGS = $(CPPFLAGS_TEST)
 try_fuzz_imap_CFLAGS = $(CFLAGS_TEST)
 try_fuzz_imap_LDADD = libpostbus.la $(JANSSON_LIBS)
+FUZZED_POP3 = plugins/svc_pop3/cmd_login.c plugins/svc_pop3/cmd_mail.c plugins/svc_pop3/plugin.c
+check_PROGRAMS += try_fuzz_pop3
+TESTS += try_fuzz_pop3
+try_fuzz_pop3_SOURCES = %D%/fuzz_pop3.c %D%/run.c $(FUZZED_POP3)
+try_fuzz_pop3_CPPFLAGS = $(CPPFLAGS_TEST)
+try_fuzz_pop3_CFLAGS = $(CFLAGS_TEST)
+try_fuzz_pop3_LDADD = libpostbus.la $(JANSSON_LIBS)
 
 fuzzers: $(FUZZERS)
 # Each target from its seeds: for seconds, or for as long as FUZZ_SECONDS says.
@@ -61,5 +74,5 @@ fuzz-short: fuzzers
 fuzz-long: fuzzers
 	$(FUZZ_RUN) $(FUZZ_SECONDS) $(FUZZERS)
 .PHONY: fuzzers fuzz-short fuzz-long
-EXTRA_DIST += %D%/fuzz.py %D%/corpus %D%/fuzz_manifest.c
+EXTRA_DIST += %D%/fuzz.py %D%/corpus %D%/fuzz_manifest.c %D%/fuzz_pop3.c
 EXTRA_DIST += %D%/fuzz_imap.c %D%/fuzz_smtp.c %D%/fuzz_address.c %D%/fuzz_message.c
