@@ -139,7 +139,7 @@ static void a_delivery_loads_no_rows_and_is_one_batch(void **state)
 	mail_deliver(m, m->inbox, body, "token 1");
 	before = slow_applies(m->engine);
 	for (int i = 0; i < 10; i++) {
-		char token[16];
+		char token[24];
 
 		snprintf(token, sizeof token, "other %d", i);
 		mail_deliver(m, m->inbox, body, token);

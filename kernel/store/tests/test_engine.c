@@ -515,7 +515,7 @@ static void many_threads_lose_nothing_and_see_whole_versions(void **state)
 		assert_null(failed);
 	}
 	for (int i = 0; i < 3; i++) {
-		char entity[16];
+		char entity[24];
 
 		snprintf(entity, sizeof(entity), "shared%d", i);
 		OK(engine_scan(engine, pb_strz(entity), PB_NOSTR, PB_NOSTR, 1000, false, &page, &error));

@@ -28,7 +28,7 @@ static void *deliver(void *arg)
 	struct one *one = arg;
 	struct party *p = one->party;
 	struct pb_error err;
-	char token[32];
+	char token[48];
 
 	for (int i = 0; i < EACH; i++) {
 		struct pb_append how = { 0 };
