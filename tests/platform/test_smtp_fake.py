@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The outbound queue against every mode of the shared fake-smtpd.py; skipped where that is not at hand (test_smtp_out.py has peers of its own)."""
-import json, os, re, socket, subprocess, sys, tempfile
+import atexit, json, os, re, shutil, socket, subprocess, sys, tempfile
 import postbus
 from postbus import Server, Skip, message, wait
 
@@ -12,8 +12,9 @@ state = {}
 
 def make():
     state["port"], state["dir"] = postbus.free_port(MODES), tempfile.mkdtemp(prefix="pb-fake-")
+    atexit.register(shutil.rmtree, state["dir"], True)
     if os.path.exists(FAKE):
-        state["fake"] = subprocess.Popen([sys.executable, FAKE, str(state["port"]), state["dir"]])
+        atexit.register(subprocess.Popen([sys.executable, FAKE, str(state["port"]), state["dir"]]).kill)
         wait(lambda: reachable(state["port"] + MODES - 1), "the fake server")
     routes = {f"m{mode}.example": f"127.0.0.1:{state['port'] + mode}" for mode in range(MODES)}
     return Server(config={"plugins": {"conn_smtp": {"config": {"routes": routes, "retry_ladder": ["2s", "1h"], "greeting_timeout": "5s", "idle_seconds": 0}}}})
@@ -141,8 +142,4 @@ def test_nothing_came_twice(s):
     assert not twice, twice
 
 
-try:
-    postbus.run(sys.modules[__name__], make)
-finally:
-    if "fake" in state:
-        state["fake"].kill()
+postbus.run(sys.modules[__name__], make)

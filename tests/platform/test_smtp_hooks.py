@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The decision points of conn_smtp: a plugin that hooks all of them (hook_probe) decides, and the conversation shows it."""
-import os, shutil, sys, tempfile
+import atexit, os, shutil, sys, tempfile
 import postbus
 from postbus import Server, message, wait
 
@@ -12,6 +12,7 @@ def make():
     if not os.path.exists(made):
         raise SystemExit(f"{made} is not built: make check builds it")
     where = tempfile.mkdtemp(prefix="pb-probe-")
+    atexit.register(shutil.rmtree, where, True)
     shutil.copy(made, where)
     shutil.copy(os.path.join(postbus.TOP, "plugins", "conn_smtp", "tests", "hook_probe.json"), where)
     root = os.environ.get("POSTBUS_BIN")
