@@ -247,6 +247,13 @@ int plugins_config_show(struct plugins *all, const char *name, json_t **ret, str
 	return rc;
 }
 
+/* For a plugin that cannot take values over while it runs. They are installed already: settings and file do not have them yet. */
+static int restart(struct plugins *all, struct plugin *p, struct pb_error *err)
+{
+	plugin_stop(all, p, DRAIN_TIME);
+	return start(all, p, err);
+}
+
 /* New values are tried on the plugin; if it refuses, the old ones are put back and it is told so. */
 static int take_over(struct plugins *all, struct plugin *p, json_t *values, struct pb_error *err)
 {
@@ -259,7 +266,7 @@ static int take_over(struct plugins *all, struct plugin *p, json_t *values, stru
 	json_incref(old);
 	values_install(p, values);
 	if (p->state == PLUGIN_RUNNING) {
-		int rc = p->desc.reconfigure ? p->desc.reconfigure(p->host.self, err) : reload(all, p, err);
+		int rc = p->desc.reconfigure ? p->desc.reconfigure(p->host.self, err) : restart(all, p, err);
 
 		if (rc) {
 			struct pb_error second;
@@ -368,7 +375,7 @@ static int check_values(struct plugins *all, const struct config *fresh, json_t 
 			json_array_append_new(changes, json_sprintf("%s: config", p->manifest->name));
 		if (values_enabled(p, listed, all->settings) != (p->state == PLUGIN_RUNNING))
 			json_array_append_new(changes, json_sprintf("%s: %s", p->manifest->name, p->state == PLUGIN_RUNNING ? "stop" : "start"));
-		if (!(listen && p->listen ? json_equal(listen, p->listen) : listen == p->listen))
+		if ((json_object_size(listen) || json_object_size(p->listen)) && !json_equal(listen, p->listen))
 			json_array_append_new(changes, json_sprintf("%s: listeners change at the next start of the daemon", p->manifest->name));
 		json_object_set_new(ret_values, p->manifest->name, values);
 	}

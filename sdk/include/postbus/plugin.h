@@ -47,7 +47,7 @@ struct pb_plugin {
 	const struct pb_method *methods;		/* what it provides on the bus (bus.h) */
 	const struct pb_hook *hooks;			/* decision points it takes part in (bus.h) */
 	const struct pb_listener *listeners;		/* facts it wants to hear (bus.h) */
-	/* Its running config was changed and checked; take it over or refuse it (then the old one stays). May be NULL: reload instead. */
+	/* Its running config was changed and checked; take it over or refuse it (then the old one stays). May be NULL: it is stopped and started instead. */
 	int (*reconfigure)(void *self, struct pb_error *err);
 };
 

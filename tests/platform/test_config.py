@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Configuration while the server runs: values that are set, forgotten, read again from the file, and refused as a whole."""
+import json, signal, sys
+import postbus
+
+
+def address_of(server, name):
+    code, answer = server.ctl("dns", "address", name, check=False)
+    return answer.get("addresses") if code == 0 else None
+
+
+def shown(server, plugin, key):
+    one = [v for v in server.ctl("config", "show", plugin)["config"] if v["key"] == key][0]
+    return one["value"], one["from"]
+
+
+def write(server, change):
+    doc = json.load(open(server.file))
+    change(doc)
+    json.dump(doc, open(server.file, "w"))
+
+
+def test_a_plugin_that_cannot_reconfigure_has_a_set_value_at_once(server):
+    answer = server.ctl("config", "set", "agent_dns", "local", '["set.example. A 192.0.2.7"]')
+    assert answer["value"] == ["set.example. A 192.0.2.7"] and answer["from"] == "set", answer
+    assert address_of(server, "set.example") == ["192.0.2.7"]
+    server.ctl("config", "set", "agent_dns", "local", '["set.example. A 192.0.2.8"]')
+    assert address_of(server, "set.example") == ["192.0.2.8"]
+    server.ctl("config", "unset", "agent_dns", "local")
+    assert shown(server, "agent_dns", "local") == ([], "default")
+
+
+def test_a_plugin_that_can_reconfigure_has_a_set_value_at_once(server):
+    server.ctl("config", "set", "conn_smtp", "banner", "ESMTP of today")
+    with server.smtp() as s:
+        assert b"ESMTP of today" in server_greeting(s, server), "greeting"
+    assert shown(server, "conn_smtp", "banner") == ("ESMTP of today", "set")
+    server.ctl("config", "unset", "conn_smtp", "banner")
+
+
+def server_greeting(s, server):
+    code, text = s.connect("127.0.0.1", server.ports["smtp"])
+    assert code == 220, (code, text)
+    return text
+
+
+def test_the_file_counts_after_a_reload(server):
+    write(server, lambda d: d["plugins"].setdefault("agent_dns", {}).update(config={"local": ["file.example. A 192.0.2.9"], "zones": ["example. static"]}))
+    changes = server.ctl("config", "check")["changes"]
+    assert changes == ["agent_dns: config"], changes
+    server.ctl("config", "reload")
+    assert address_of(server, "file.example") == ["192.0.2.9"]
+    assert shown(server, "agent_dns", "local") == (["file.example. A 192.0.2.9"], "file")
+
+
+def test_a_wrong_file_leaves_everything_in_force(server):
+    def spoil(doc):
+        doc["plugins"]["agent_dns"]["config"]["local"] = ["other.example. A 192.0.2.10"]
+        doc["plugins"].setdefault("svc_pop3", {}).update(config={"cleartext_logon": True})
+    good = open(server.file).read()
+    write(server, spoil)
+    code, answer = server.ctl("config", "reload", check=False)
+    assert code == 6 and "cleartext_login" in answer["error"]["text"], answer
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_log("event=reload.refused")
+    assert address_of(server, "file.example") == ["192.0.2.9"]
+    open(server.file, "w").write(good)
+
+
+def test_metrics_bear_the_prefix_once(server):
+    names = [l.split()[2] for l in server.ctl("metrics", json_out=False).splitlines() if l.startswith("# TYPE")]
+    assert "postbus_sessions" in names and not [n for n in names if n.startswith("postbus_postbus")], names
+
+
+postbus.run(sys.modules[__name__])
