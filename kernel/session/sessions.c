@@ -93,10 +93,10 @@ int sessions_open(struct kernel *kernel, const struct sessions_options *o, struc
 	slots_open(&ss->slots);
 	sources_open(&ss->sources);
 	sources_open(&ss->users);
-	ss->opened = metric_declare(ss->log, METRIC_COUNTER, "postbus_sessions_total", NULL, "connections accepted");
-	ss->refused = metric_declare(ss->log, METRIC_COUNTER, "postbus_sessions_refused_total", NULL, "connections sent away: limits, hooks");
-	ss->open_now = metric_declare(ss->log, METRIC_GAUGE, "postbus_sessions", NULL, "sessions open now");
-	ss->handshakes_failed = metric_declare(ss->log, METRIC_COUNTER, "postbus_tls_failed_total", NULL, "TLS handshakes that failed");
+	ss->opened = metric_declare(ss->log, METRIC_COUNTER, "sessions_total", NULL, "connections accepted");
+	ss->refused = metric_declare(ss->log, METRIC_COUNTER, "sessions_refused_total", NULL, "connections sent away: limits, hooks");
+	ss->open_now = metric_declare(ss->log, METRIC_GAUGE, "sessions", NULL, "sessions open now");
+	ss->handshakes_failed = metric_declare(ss->log, METRIC_COUNTER, "tls_failed_total", NULL, "TLS handshakes that failed");
 	po = (struct pool_options){ ss->o.workers_min, ss->o.workers_max, event, exhausted, ss };
 	rc = timers_open(&ss->timers, ss->clock, err);
 	if (!rc)
