@@ -16,6 +16,7 @@
 #include "kernel/clock/clock.h"
 #include "kernel/config/config.h"
 #include "kernel/control/control.h"
+#include "kernel/entrance.h"
 #include "kernel/log/log.h"
 #include "kernel/plugin/plugins.h"
 #include "kernel/queue/queue.h"
@@ -25,6 +26,7 @@
 #include "kernel/store/timeline.h"
 
 #define DRAIN_TIME (10 * PB_SECOND)
+#define LOST_TIME 20
 
 enum mode { RUN, CHECK, OFFLINE };
 
@@ -89,37 +91,6 @@ static long long number(const json_t *object, const char *key)
 
 /* ---- up ---- */
 
-static int open_sessions(struct kernel *k, struct pb_error *err)
-{
-	const json_t *limits = json_object_get(k->config->doc, "limits"), *list = json_object_get(k->config->doc, "certificates"), *one;
-	const struct sessions_options options = {
-		.workers_max = (unsigned)number(limits, "workers"),
-		.connections_max = (unsigned)number(limits, "connections"),
-		.per_source_max = (unsigned)number(limits, "per_source"),
-		.deadline = number(limits, "command_time") * PB_SECOND,
-		.rate_min = (unsigned)number(limits, "rate"),
-	};
-	struct certificate_files files[64];
-	size_t n = 0, i;
-	int rc;
-
-	if (sessions_open(k, &options, &k->sessions, err))
-		return err->code;
-	json_array_foreach (list, i, one) {
-		if (n == 64)
-			break;
-		files[n].cert = config_path(k->config, json_string_value(json_object_get(one, "cert")));
-		files[n].key = config_path(k->config, json_string_value(json_object_get(one, "key")));
-		n++;
-	}
-	rc = n ? sessions_certificates(k->sessions, files, n, err) : 0;
-	while (n--) {
-		free((char *)files[n].cert);
-		free((char *)files[n].key);
-	}
-	return rc;
-}
-
 static int open_store(struct kernel *k, struct pb_error *err)
 {
 	const json_t *store = json_object_get(k->config->doc, "store");
@@ -134,6 +105,16 @@ static int open_store(struct kernel *k, struct pb_error *err)
 	free(dir);
 	free(days);
 	return rc;
+}
+
+/* What opening had to mend is said once. */
+static void tell_notice(struct kernel *k)
+{
+	struct engine_stats stats;
+
+	engine_stats(k->engine, &stats);
+	if (stats.notice[0])
+		log_line(k->log, PB_WARNING, NULL, "store.mended", "text=%s", pb_logq(pb_strz(stats.notice)));
 }
 
 static int confine_files(struct kernel *k, struct pb_error *err)
@@ -152,13 +133,16 @@ static int go_up(struct kernel *k, enum mode mode, struct pb_error *err)
 {
 	int root = 0;
 
-	/* Landlock holds for threads made afterwards: it must come before sessions_open, which makes some. Binding needs no file rights. */
-	if (sandbox_lock_home(k->home, err) || confine_files(k, err) || open_sessions(k, err) || (mode == RUN && plugins_bind(k->plugins, err)) ||
+	/* Landlock holds for threads made afterwards: it must come before entrance_open, which makes some. Binding needs no file rights. */
+	if (sandbox_lock_home(k->home, err) || confine_files(k, err) || entrance_open(k, err) || (mode == RUN && plugins_bind(k->plugins, err)) ||
 	    sandbox_drop_privileges(k->config, &root, err))
 		return err->code;
 	if (root && mode == RUN)
 		log_line(k->log, PB_WARNING, NULL, "privileges.kept", "user=root help=\"set user in postbus.json\"");
-	if (open_store(k, err) || bus_open(k, &k->bus, err) || control_open(k, &k->control, err) || plugins_start(k->plugins, mode == OFFLINE, err))
+	if (open_store(k, err))
+		return err->code;
+	tell_notice(k);
+	if (bus_open(k, &k->bus, err) || control_open(k, &k->control, err) || plugins_start(k->plugins, mode == OFFLINE, err))
 		return err->code;
 	if (json_is_true(json_object_get(k->config->doc, "sandbox")) && sandbox_confine_calls(plugins_may_exec(k->plugins), err))
 		return err->code;
@@ -216,19 +200,37 @@ static void reread(struct kernel *k)
 	sandbox_notify("READY=1");
 }
 
-static void serve(struct kernel *k, const sigset_t *signals)
+/* After a failed flush nobody knows what is on the disk: only a new start finds out, and the supervisor makes one. */
+static bool store_is_lost(struct kernel *k)
 {
+	struct engine_stats stats;
+
+	engine_stats(k->engine, &stats);
+	if (!stats.failed)
+		return false;
+	log_line(k->log, PB_ERROR, NULL, "store.failed", "reason=%s help=\"the daemon ends; a new start recovers what was acknowledged\"", pb_logq(pb_strz(stats.why)));
+	alarm(LOST_TIME);	/* what waits for that store must not keep the process */
+	return true;
+}
+
+/* 0: it was told to stop; 1: the store failed. */
+static int serve(struct kernel *k, const sigset_t *signals)
+{
+	const struct timespec look = { .tv_sec = 1 };
+	int code = 0;
+
 	say_ready(k);
 	for (;;) {
-		int got = sigwaitinfo(signals, NULL);
+		int got = sigtimedwait(signals, NULL, &look);
 
 		if (got == SIGHUP)
 			reread(k);
-		else if (got > 0)
+		else if (got > 0 || (code = store_is_lost(k)) != 0)
 			break;
 	}
 	sandbox_notify("STOPPING=1");
 	log_line(k->log, PB_INFO, NULL, "stopping", "pid=%d", (int)getpid());
+	return code;
 }
 
 int main(int argc, char **argv)
@@ -237,6 +239,7 @@ int main(int argc, char **argv)
 	struct kernel k = { .clock = clock_system() };
 	struct pb_error err = { 0 };
 	sigset_t signals;
+	int code = 0;
 
 	umask(077);
 	sigemptyset(&signals);
@@ -263,11 +266,11 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	if (mode == RUN)
-		serve(&k, &signals);
+		code = serve(&k, &signals);
 	else if (mode == OFFLINE)
 		control_pipe(k.control, 0, 1);
 	go_down(&k);
 	config_free(k.config);
 	log_free(k.log);
-	return 0;
+	return code;
 }

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include "kernel/config/config.h"
 #include "kernel/config/schema.h"
+#include "kernel/entrance.h"
 #include "kernel/log/log.h"
 #include "kernel/plugin/plugin.h"
 #include "kernel/plugin/settings.h"
-#include "kernel/session/sessions.h"
 
 #define DRAIN_TIME (10 * PB_SECOND)
 
@@ -335,28 +335,6 @@ int plugins_config_set(struct plugins *all, const char *name, const char *key, c
 
 /* ---- the file again ---- */
 
-static int load_certificates(struct plugins *all, const struct config *c, struct pb_error *err)
-{
-	const json_t *list = json_object_get(c->doc, "certificates"), *one;
-	struct certificate_files files[64];
-	size_t n = 0, i;
-	int rc;
-
-	json_array_foreach (list, i, one) {
-		if (n == 64)
-			break;
-		files[n].cert = config_path(c, json_string_value(json_object_get(one, "cert")));
-		files[n].key = config_path(c, json_string_value(json_object_get(one, "key")));
-		n++;
-	}
-	rc = sessions_certificates(all->kernel->sessions, files, n, err);
-	while (n--) {
-		free((char *)files[n].cert);
-		free((char *)files[n].key);
-	}
-	return rc;
-}
-
 /* Everything that can be refused is refused here, before anything is touched. */
 static int check_values(struct plugins *all, const struct config *fresh, json_t *ret_values, json_t *changes, struct pb_error *err)
 {
@@ -387,7 +365,7 @@ static int apply(struct plugins *all, struct config *fresh, json_t *values, stru
 	struct config *old = all->kernel->config;
 	const char *level = json_string_value(json_object_get(json_object_get(fresh->doc, "log"), "level"));
 	json_t *undo = json_object();
-	int rc = load_certificates(all, fresh, err);
+	int rc = entrance_certificates(all->kernel, fresh, err);
 
 	for (struct plugin *p = all->first; !rc && p; p = p->next) {
 		json_object_set(undo, p->manifest->name, p->config);
@@ -399,7 +377,7 @@ static int apply(struct plugins *all, struct config *fresh, json_t *values, stru
 		for (struct plugin *p = all->first; p; p = p->next)
 			if (json_object_get(undo, p->manifest->name))
 				take_over(all, p, json_incref(json_object_get(undo, p->manifest->name)), &second);
-		load_certificates(all, old, &second);
+		entrance_certificates(all->kernel, old, &second);
 		json_decref(undo);
 		return rc;
 	}
@@ -408,6 +386,7 @@ static int apply(struct plugins *all, struct config *fresh, json_t *values, stru
 	json_decref(old->raw);
 	old->doc = json_incref(fresh->doc);
 	old->raw = json_incref(fresh->raw);
+	entrance_limits(all->kernel, old, err);
 	log_set_level(all->kernel->log, !strcmp(level, "debug") ? PB_DEBUG : !strcmp(level, "info") ? PB_INFO : !strcmp(level, "warning") ? PB_WARNING : PB_ERROR);
 	for (struct plugin *p = all->first; p; p = p->next) {
 		bool wanted = values_enabled(p, file_plugins(all), all->settings);

@@ -78,11 +78,15 @@ static enum step send_away(struct pb_session *s)
 	return STEP_CLOSE;
 }
 
+bool enter_from_loopback(const struct pb_session *s)
+{
+	return s->inward && (IN6_IS_ADDR_LOOPBACK(&s->source) || (IN6_IS_ADDR_V4MAPPED(&s->source) && s->source.s6_addr[12] == 127));
+}
+
 enum step enter_admit(struct pb_session *s)
 {
 	struct sessions *ss = SS(s);
-	bool counts = s->inward && (ss->o.count_loopback || !(IN6_IS_ADDR_LOOPBACK(&s->source) ||
-							     (IN6_IS_ADDR_V4MAPPED(&s->source) && s->source.s6_addr[12] == 127)));
+	bool counts = s->inward && (ss->o.count_loopback || !enter_from_loopback(s));
 	PB_AUTOBUF(where);
 
 	s->desk->doing = "connecting";

@@ -98,7 +98,7 @@ static void count_user(struct pb_session *s, struct pb_str address)
 	if (s->user_counted)
 		source_leave(&ss->users, &s->user_key);
 	s->user_counted = false;
-	if (!ss->o.per_user_max)
+	if (!ss->o.per_user_max || (!ss->o.count_loopback && enter_from_loopback(s)))	/* a webmail on this host logs in for everybody */
 		return;
 	pb_buf_addf(&name, "%s ", s->attachment->host->name);
 	pb_buf_addstr(&name, address);

@@ -246,6 +246,7 @@ enum step enter_proxy(struct pb_session *s);
 enum step enter_admit(struct pb_session *s);
 enum step enter_tls(struct pb_session *s);
 int64_t enter_patience(const struct pb_session *s);	/* microseconds a phase before the greeting may take */
+bool enter_from_loopback(const struct pb_session *s);
 
 /* ---- input.c, output.c ---- */
 

@@ -123,6 +123,8 @@ struct engine_stats {
 	uint64_t flushes, tickets, bytes_written, bodies, body_bytes;	/* since the engine was opened */
 	uint64_t dead_bytes, segments, log_bytes;	/* dead: as far as it is known yet */
 	bool readonly;			/* a flush failed or there is no room */
+	bool failed;			/* a flush failed: only opening it again helps */
+	char why[240];			/* of failed */
 	char notice[200];		/* what opening had to mend, in words, or empty: whoever opened logs it */
 };
 void engine_stats(struct engine *e, struct engine_stats *ret);

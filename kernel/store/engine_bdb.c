@@ -182,6 +182,7 @@ static void bdb_stats(struct engine *e, struct engine_stats *ret)
 
 	pthread_mutex_lock(&c->lock);
 	ret->flushes = c->flushes;
+	snprintf(ret->why, sizeof(ret->why), "%s", c->why);
 	pthread_mutex_unlock(&c->lock);
 	ret->tickets = atomic_load(&c->issued);
 	ret->bodies = atomic_load(&b->segments.bodies);
@@ -194,7 +195,8 @@ static void bdb_stats(struct engine *e, struct engine_stats *ret)
 		ret->bytes_written += ret->log_bytes;
 		free(stat);
 	}
-	ret->readonly = atomic_load(&c->failed) || atomic_load(&b->full);
+	ret->failed = atomic_load(&c->failed);
+	ret->readonly = ret->failed || atomic_load(&b->full);
 	snprintf(ret->notice, sizeof(ret->notice), "%s", b->notice);
 }
 

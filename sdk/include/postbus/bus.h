@@ -77,6 +77,11 @@ struct pb_hook {
 	int (*ask)(void *self, const struct pb_question *q, struct pb_verdict *v, struct pb_error *err);
 };
 
+/*
+ * Points are named by the plugins that ask at them ("points" in their manifests). One is the kernel's own: session.connect, for every connection of every
+ * protocol, before TLS and before the greeting. Facts: client, port, listener, plugin (whose listener it is). Reject, defer and discard send the client
+ * away with the protocol's goodbye (PB_BYE_REFUSED); the verdict's text goes to the log.
+ */
 /* Asks all; *v (from PB_VERDICT) gathers headers and notes of all and the decision of the decisive one. Never fails: failures follow the policy.
  * Every single verdict goes into the timeline of q->id. Points nobody hooked cost nothing: PB_CONTINUE at once. */
 void pb_ask(struct pb_host *host, const struct pb_question *q, struct pb_verdict *v);
