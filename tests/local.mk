@@ -19,6 +19,7 @@ PLATFORM_TESTS += %D%/platform/test_pop3.py
 PLATFORM_TESTS += %D%/platform/test_mail_clients.py
 PLATFORM_TESTS += %D%/platform/test_config.py
 PLATFORM_TESTS += %D%/docs/test_docs.py
+PLATFORM_TESTS += %D%/platform/test_admin.py
 TESTS += $(PLATFORM_TESTS)
 EXTRA_DIST += %D%/platform/postbus.py %D%/platform/smtp_peer.py $(PLATFORM_TESTS)
 EXTRA_DIST += %D%/run %D%/tsan.supp

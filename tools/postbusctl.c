@@ -132,17 +132,42 @@ static int run_method(struct client *c, const json_t *methods, int argc, char **
 }
 
 /* config check must speak about a file that no daemon can start with. */
-static int check_file(const char *config_file)
+static int check_file(const char *config_file, bool json)
 {
-	pid_t child = fork();
-	int status = 1;
+	struct pb_error err = { 0 };
+	int status = 1, ends[2];
+	PB_AUTOBUF(said);
+	pid_t child;
+	ssize_t n;
 
+	if (pipe(ends))
+		return report(&(struct pb_error){ PB_EINTERNAL, "no pipe" }, json);
+	child = fork();
 	if (child == 0) {
+		dup2(ends[1], 2);
 		execl(client_daemon(), "postbusd", "-c", config_file, "--check", (char *)NULL);
 		_exit(127);
 	}
+	close(ends[1]);
+	do {
+		pb_buf_reserve(&said, 4096);
+		n = read(ends[0], said.ptr + said.len, 4095);
+		if (n > 0)
+			said.len += (size_t)n;
+	} while (n > 0);
+	close(ends[0]);
 	waitpid(child, &status, 0);
-	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : 6;
+	if (!json)
+		fwrite(said.ptr, 1, said.len, stderr);
+	if (WIFEXITED(status) && !WEXITSTATUS(status)) {
+		if (json)
+			puts("{\"changes\":[]}");
+		return 0;
+	}
+	while (said.len && said.ptr[said.len - 1] == '\n')
+		said.len--;
+	pb_fail(&err, PB_EINVALID, "%.*s", PB_FMT(pb_buf_str(&said)));
+	return json ? report(&err, true) : 6;
 }
 
 int main(int argc, char **argv)
@@ -207,7 +232,7 @@ int main(int argc, char **argv)
 		return restore_command(config_file, argc, argv, json);
 	if (client_open(config_file, !needs_daemon(argv[0]) && strcmp(argv[0], "config"), &client, &err)) {
 		if (argc > 1 && !strcmp(argv[0], "config") && !strcmp(argv[1], "check") && err.code == PB_EUNAVAILABLE)
-			return check_file(config_file);
+			return check_file(config_file, json);
 		if (strcmp(argv[0], "config") || err.code != PB_EUNAVAILABLE || client_open(config_file, true, &client, &err))
 			return report(&err, json);
 	}

@@ -221,6 +221,30 @@ int plugins_reload(struct plugins *all, const char *name, json_t **ret, struct p
 
 /* ---- config ---- */
 
+/* The server's own values, under the name of the file; objects key by key. */
+static void show_fields(const json_t *fields, const json_t *values, const json_t *raw, const char *before, json_t *list)
+{
+	const char *key;
+	json_t *field;
+
+	json_object_foreach ((json_t *)fields, key, field) {
+		const json_t *inner = json_object_get(field, "properties");
+		json_t *value = json_object_get(values, key), *doc = json_object_get(field, "doc");
+		char name[200];
+
+		snprintf(name, sizeof name, "%s%s", before, key);
+		if (!*before && !strcmp(key, "plugins"))	/* each plugin shows its own */
+			continue;
+		if (inner) {
+			snprintf(name, sizeof name, "%s%s.", before, key);
+			show_fields(inner, value, json_object_get(raw, key), name, list);
+			continue;
+		}
+		json_array_append_new(list, json_pack("{s:s s:s s:O? s:s s:O?}", "plugin", "postbus.json", "key", name, "value", value, "from",
+						      json_object_get(raw, key) ? "file" : "default", "doc", doc));
+	}
+}
+
 int plugins_config_show(struct plugins *all, const char *name, json_t **ret, struct pb_error *err)
 {
 	json_t *list = json_array();
@@ -230,6 +254,8 @@ int plugins_config_show(struct plugins *all, const char *name, json_t **ret, str
 	pthread_mutex_lock(&all->lock);
 	if (name && *name)
 		rc = find(all, name, &only, err);
+	else
+		show_fields(config_fields(), all->kernel->config->doc, all->kernel->config->raw, "", list);
 	for (struct plugin *p = all->first; !rc && p; p = p->next) {
 		json_t *values;
 

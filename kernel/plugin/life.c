@@ -251,7 +251,7 @@ void plugin_stop(struct plugins *all, struct plugin *p, int64_t timeout)
 {
 	bool busy = false;
 
-	if (p->state != PLUGIN_READY && p->state != PLUGIN_RUNNING)
+	if ((p->state != PLUGIN_READY && p->state != PLUGIN_RUNNING) || !p->object)	/* ready, but its turn to start never came */
 		return;
 	atomic_store(&p->host.links_until, link_ticks() + timeout / 2);
 	if (p->state == PLUGIN_RUNNING && p->desc.drain)

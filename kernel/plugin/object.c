@@ -10,20 +10,6 @@
 static pthread_mutex_t ltdl_lock = PTHREAD_MUTEX_INITIALIZER;
 static int ltdl_users;
 
-/* libltdl may say "file not found" for an object that is there; the loader itself knows the true reason. */
-static int explain(const char *path, const char *ltdl_reason, struct pb_error *err)
-{
-	void *plain;
-
-	dlerror();
-	plain = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	if (plain) {
-		dlclose(plain);
-		return pb_fail(err, PB_EUNAVAILABLE, "%s: %s", path, ltdl_reason ? ltdl_reason : "cannot be opened");
-	}
-	return pb_fail(err, PB_EUNAVAILABLE, "%s", dlerror());
-}
-
 static int check_descriptor(struct plugin *p, const struct pb_plugin *d, const char *path, struct pb_error *err)
 {
 	if (!d)
@@ -41,6 +27,7 @@ int object_open(struct plugin *p, struct pb_error *err)
 {
 	char path[4096], symbol[120];
 	lt_dladvise advise;
+	void *bound;
 	int rc;
 
 	snprintf(path, sizeof path, "%s/%s.so", p->manifest->dir, p->manifest->name);
@@ -53,11 +40,17 @@ int object_open(struct plugin *p, struct pb_error *err)
 #ifdef PB_SANITIZED
 	lt_dladvise_resident(&advise);	/* leak reports keep their symbols */
 #endif
-	p->object = lt_dlopenadvise(path, advise);
-	if (!p->object)
-		rc = explain(path, lt_dlerror(), err);
+	/* libltdl binds lazily, so that a missing symbol would end the process at its first use, and its reasons are poor: the loader itself goes first. */
+	dlerror();
+	bound = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	if (!bound)
+		rc = pb_fail(err, PB_EUNAVAILABLE, "%s", dlerror());
+	else if ((p->object = lt_dlopenadvise(path, advise)) == NULL)
+		rc = pb_fail(err, PB_EUNAVAILABLE, "%s: %s", path, lt_dlerror());
 	else
 		rc = check_descriptor(p, lt_dlsym(p->object, symbol), path, err);
+	if (bound)
+		dlclose(bound);
 	lt_dladvise_destroy(&advise);
 	pthread_mutex_unlock(&ltdl_lock);
 	if (rc)

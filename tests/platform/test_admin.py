@@ -1,0 +1,462 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an administrator does while the server runs: plugins, configuration, queue, traces, reload; and what he is told when something is wrong."""
+import imaplib, json, os, re, shutil, signal, socket, ssl, stat, subprocess, sys, tempfile, time
+import postbus
+from postbus import PASSWORD, Server, message, wait
+
+ALICE = "alice@demo.example"
+
+
+def fails(s, want, *words, code=6, stdin=None):
+    """The command fails with this exit code, and says all of want."""
+    got, answer = s.ctl(*words, check=False, stdin=stdin)
+    text = answer["error"]["text"] if isinstance(answer, dict) and "error" in answer else str(answer)
+    assert got == code, (got, text)
+    for one in want if isinstance(want, (list, tuple)) else [want]:
+        assert one in text, (one, text)
+    return text
+
+
+def edit(s, change):
+    """Changes postbus.json; gives what was there."""
+    old = open(s.file).read()
+    doc = json.loads(old)
+    change(doc)
+    with open(s.file, "w") as f:
+        json.dump(doc, f)
+    return old
+
+
+def states(s):
+    return {p["name"]: p["state"] for p in s.ctl("plugin", "list")["plugins"]}
+
+
+def value(s, plugin, key):
+    return next((v["value"], v["from"]) for v in s.ctl("config", "show", plugin)["config"] if v["key"] == key)
+
+
+# ---- plugins ----
+
+def test_plugins_are_listed_and_shown(s):
+    assert set(states(s).values()) == {"running"}
+    one = s.ctl("plugin", "show", "svc_imap")
+    assert one["state"] == "running" and one["manifest"]["name"] == "svc_imap"
+    assert {l["name"]: l["port"] for l in one["listeners"]} == {n: s.ports[n] for n in ("imap", "imaps")}
+    fails(s, ["svc_imapp", "did you mean 'svc_imap'?"], "plugin", "show", "svc_imapp", code=3)
+
+
+def test_mail_waits_for_a_disabled_connector(s):
+    s.ctl("plugin", "disable", "conn_postoffice")
+    assert states(s)["conn_postoffice"] == "disabled"
+    before = len(s.messages())
+    for k in range(3):
+        s.send(message(f"waits {k}"))
+    wait(lambda: [i for i in s.ctl("queue", "list", "--lane", "conn_postoffice.outgoing")["items"] if i["state"] == "ready"][2:], "three that wait")
+    assert len(s.messages()) == before
+    s.ctl("plugin", "enable", "conn_postoffice")
+    got = s.wait_messages(before + 3)
+    assert len(got) == before + 3
+    assert sorted(m.count(b"Subject: waits") for m in got)[-3:] == [1, 1, 1]
+
+
+def test_a_disabled_service_says_bye_and_others_go_on(s):
+    i, p = s.imap(), s.pop3()
+    ports = dict(s.ports)
+    s.ctl("plugin", "disable", "svc_imap")
+    assert b"* BYE" in i.readline()
+    assert p.stat()[0] >= 0
+    try:
+        socket.create_connection(("127.0.0.1", ports["imaps"]), 5).close()
+        raise AssertionError("the port of a disabled plugin is open")
+    except ConnectionRefusedError:
+        pass
+    p.quit()
+    s.ctl("plugin", "enable", "svc_imap")
+    s.ports.update({l["name"]: l["port"] for l in s.ctl("plugin", "show", "svc_imap")["listeners"]})
+    assert isinstance(s.messages(), list)
+
+
+def test_a_reload_keeps_the_port(s):
+    p = s.pop3()
+    port = s.ports["pop3s"]
+    s.ctl("plugin", "reload", "svc_imap")
+    assert p.noop()
+    s.ctl("plugin", "reload", "svc_pop3")
+    assert s.ctl("plugin", "show", "svc_pop3")["listeners"][1]["port"] == port
+    s.pop3().quit()
+
+
+def test_disabled_survives_a_restart():
+    with Server() as s:
+        s.ctl("plugin", "disable", "svc_pop3")
+        s.ctl("config", "set", "conn_smtp", "recipients_max", "700")
+        assert s.stop() == 0
+        s.start()
+        assert states(s)["svc_pop3"] == "disabled" and "pop3" not in s.ports
+        assert value(s, "conn_smtp", "recipients_max") == (700, "set")
+        s.ctl("config", "unset", "conn_smtp", "recipients_max")
+        assert value(s, "conn_smtp", "recipients_max")[1] == "default"
+
+
+PROBE = r"""
+#include <stdlib.h>
+#include <postbus/plugin.h>
+#include <postbus/bus.h>
+#include <postbus/table.h>
+#if ABI_NEWER
+#undef PB_ABI_MINOR
+#define PB_ABI_MINOR 99
+#endif
+#if UNDEFINED
+void nobody_has_this(void);
+#endif
+static struct pb_host *door;
+static int load(struct pb_host *host, void **ret_self, struct pb_error *err)
+{
+	(void)err;
+	door = host;
+	*ret_self = &door;
+#if UNDEFINED
+	nobody_has_this();
+#endif
+#if LOAD_FAILS
+	return pb_fail(err, PB_EUNAVAILABLE, "the moon is in the wrong house");
+#endif
+	return 0;
+}
+static int call(void *self, const struct pb_caller *who, const json_t *params, json_t **ret, struct pb_error *err)
+{
+	struct pb_table *t;
+	(void)self, (void)who;
+	*ret = NULL;
+	if (!strcmp(json_string_value(json_object_get(params, "what")), "table"))
+		return pb_table_open(door, "t", &t, err);
+	return pb_call(door, json_string_value(json_object_get(params, "what")), NULL, ret, err);
+}
+static const struct pb_method methods[] = { { METHOD, call }, { 0 } };
+const struct pb_plugin SYMBOL __attribute__((visibility("default"))) = { PB_PLUGIN_HEAD(NAME), .load = load, .methods = methods };
+"""
+
+
+def build(where, name, flags=(), symbol=None, **manifest):
+    """A small plugin, compiled here; manifest: what differs from one that works."""
+    doc = {"name": name, "kind": "agent", "version": "1.0.0", "sdk": "1.0", "summary": "Probes",
+           "provides": {"methods": {name + ".call": {"summary": "Call", "role": "admin", "params": {"what": {"type": "string", "required": True, "position": 1, "doc": "What."}}}}}}
+    doc.update(manifest)
+    with open(os.path.join(where, name + ".json"), "w") as f:
+        json.dump(doc, f)
+    if flags is None:
+        return
+    root = os.environ.get("POSTBUS_BIN")
+    include = os.path.join(os.path.dirname(root), "include") if root else os.path.join(postbus.TOP, "sdk", "include")
+    lib = os.path.join(os.path.dirname(root), "lib") if root else os.path.join(postbus.BUILD, ".libs")
+    source = os.path.join(where, name + ".c")
+    with open(source, "w") as f:
+        f.write(PROBE)
+    subprocess.run(["cc", "-std=gnu11", "-w", "-fPIC", "-shared", "-I", include, f"-DNAME=\"{name}\"", f"-DMETHOD=\"{name}.call\"", f"-DSYMBOL={symbol or name + '_LTX_pb_plugin'}",
+                    *flags, "-o", os.path.join(where, name + ".so"), source, "-L", lib, "-lpostbus", "-ljansson"], check=True)
+
+
+def others():
+    root = os.environ.get("POSTBUS_BIN")
+    return os.path.join(os.path.dirname(root), "lib", "postbus", "plugins") if root else postbus.plugin_dir()
+
+
+def test_a_broken_plugin_is_left_out():
+    if not shutil.which("cc"):
+        raise postbus.Skip("no C compiler")
+    where = tempfile.mkdtemp(prefix="pb-broken-")
+    build(where, "fine")
+    build(where, "wrong_manifest", None, kindd="agent")
+    build(where, "no_object", None)
+    build(where, "undefined", ["-DUNDEFINED"])
+    build(where, "newer", ["-DABI_NEWER"])
+    build(where, "newer_sdk", sdk="1.99")
+    build(where, "moon", ["-DLOAD_FAILS"])
+    build(where, "needs_more", requires=["nobody.provides"])
+    build(where, "no_symbol", symbol="something")
+    build(where, "unnamed", provides={"methods": {}})
+    with open(os.path.join(where, "no_json.json"), "w") as f:
+        f.write("{ \"name\": ")
+    try:
+        with Server(config={"plugin_path": [where, others()]}) as s:
+            s.send(message("still serves"))
+            s.wait_messages(1)
+            state = states(s)
+            assert state["fine"] == "running" and state["svc_imap"] == "running"
+            log = s.log()
+            for name, want in (("wrong_manifest", r'unknown key \\?"kindd\\?"; did you mean \\?"kind\\?"'), ("no_object", "no_object.so"), ("undefined", "nobody_has_this"),
+                               ("newer", r"built for plugin ABI 1.99"), ("newer_sdk", r"written for SDK 1.99"), ("moon", "the moon is in the wrong house"),
+                               ("needs_more", "requires nobody.provides"), ("no_symbol", "no_symbol_LTX_pb_plugin"), ("unnamed", "offers the method unnamed.call"),
+                               ("no_json", r"line 1")):
+                lines = [l for l in log.splitlines() if "event=plugin.left_out" in l and re.search(rf"(plugin={name} |/{name}\.json )", l)]
+                assert len(lines) == 1 and re.search(want, lines[0]), (name, lines)
+                assert state.get(name, "failed") == "failed", (name, state)
+            # rights: what the manifest does not name is refused, and the log says what to do
+            fails(s, "does not name directory.resolve in \"requires\"", "fine", "call", "directory.resolve", code=4)
+            fails(s, "does not name table in \"requires\"", "fine", "call", "table", code=4)
+            assert re.search(r"event=denied plugin=fine method=directory.resolve help=.*fine.json", s.log())
+            assert re.search(r"event=denied plugin=fine right=table", s.log())
+    finally:
+        shutil.rmtree(where)
+
+
+def test_a_required_plugin_that_fails_stops_the_server():
+    if not shutil.which("cc"):
+        raise postbus.Skip("no C compiler")
+    where = tempfile.mkdtemp(prefix="pb-broken-")
+    build(where, "moon", ["-DLOAD_FAILS"], required=True)
+    try:
+        with Server(config={"plugin_path": [where, others()]}, start=False) as s:
+            s.start(wait=False)
+            assert s.process.wait(40) == 1
+            assert re.search(r"postbusd: the plugin moon is required: .*wrong house", s.log()), s.log()
+    finally:
+        shutil.rmtree(where)
+
+
+# ---- configuration ----
+
+def test_config_show_says_where_values_come_from(s):
+    assert value(s, "conn_smtp", "recipients_max")[1] == "default"
+    s.ctl("config", "set", "conn_smtp", "recipients_max", "500")
+    assert value(s, "conn_smtp", "recipients_max") == (500, "set")
+    s.ctl("config", "unset", "conn_smtp", "recipients_max")
+    own = {v["key"]: (v["value"], v["from"]) for v in s.ctl("config", "show")["config"] if v["plugin"] == "postbus.json"}
+    assert own["hostname"] == ("mail.demo.example", "file"), own
+    assert own["limits.per_source"] == (100, "default"), own
+
+
+def test_wrong_values_are_refused(s):
+    fails(s, ["conn_smtp", "recipients_max", 'found "many"', "allowed is an integer"], "config", "set", "conn_smtp", "recipients_max", "many")
+    fails(s, ["recipients_max", "found 0", "allowed"], "config", "set", "conn_smtp", "recipients_max", "0")
+    fails(s, ["no key 'recipient_max'", "did you mean 'recipients_max'?"], "config", "set", "conn_smtp", "recipient_max", "5")
+    fails(s, "did you mean 'conn_smtp'?", "config", "set", "con_smtp", "recipients_max", "5", code=3)
+    assert value(s, "conn_smtp", "recipients_max")[1] == "default"
+
+
+def test_a_wrong_file_does_not_start():
+    with Server(start=False) as s:
+        for change, want in ((lambda d: d.update(hostnam="x"), ['unknown key "hostnam"', 'did you mean "hostname"?']),
+                             (lambda d: d.update(limits={"per_source": "many"}), ["limits.per_source", 'found "many"', "allowed is an integer"]),
+                             (lambda d: d.update(version=2), ["version", "found 2", "reads version 1"]),
+                             (lambda d: d["plugins"].setdefault("conn_smtp", {}).update(config={"recipients_max": -1}), ["plugins.conn_smtp.config", "recipients_max", "found -1"]),
+                             (lambda d: d["plugins"].update(svc_imaq={}), ["plugins.svc_imaq", 'did you mean "svc_imap"?']),
+                             (lambda d: d.update(certificates=[{"cert": "tls/none.pem", "key": "tls/key.pem"}]), ["none.pem"])):
+            old = edit(s, change)
+            begin = os.path.getsize(s.log_path) if os.path.exists(s.log_path) else 0
+            s.start(wait=False)
+            assert s.process.wait(40) == 1
+            said = s.log()[begin:]
+            assert all(w in said for w in want), (want, said)
+            if "none.pem" not in want:
+                assert s.file in said, said
+                done = subprocess.run([postbus.program("postbusctl"), "-c", s.file, "config", "check"], env=s.env, capture_output=True, text=True)
+                assert done.returncode and all(w in done.stderr + done.stdout for w in want), done
+            with open(s.file, "w") as f:
+                f.write(old)
+        with open(s.file, "w") as f:
+            f.write("{ \"version\": 1,\n oops }")
+        s.start(wait=False)
+        assert s.process.wait(40) == 1 and "line 2" in s.log()
+        with open(s.file, "w") as f:
+            f.write(old)
+        assert s.ctl("config", "check")
+
+
+def hup(s, event):
+    begin = len(s.log())
+    s.process.send_signal(signal.SIGHUP)
+    return wait(lambda: re.search(rf"event={event} .*", s.log()[begin:]), f"event={event}").group(0)
+
+
+def fingerprint(s):
+    with socket.create_connection(("127.0.0.1", s.ports["imaps"]), 20) as raw, postbus.no_check().wrap_socket(raw) as c:
+        return c.getpeercert(True)
+
+
+def test_a_reload_is_all_or_nothing(s):
+    i = s.imap()
+    good = edit(s, lambda d: (d["plugins"]["conn_smtp"].update(config={"recipients_max": 300}), d.update(hostnam="x")))
+    try:
+        assert "did you mean" in hup(s, "reload.refused")
+        assert value(s, "conn_smtp", "recipients_max")[1] == "default"
+        fails(s, "hostnam", "config", "reload")
+        fails(s, "hostnam", "config", "check")
+        with open(s.file, "w") as f:
+            f.write(good)
+        # a certificate that cannot be read refuses everything beside it too
+        edit(s, lambda d: (d["plugins"]["conn_smtp"].update(config={"recipients_max": 300}), d.update(certificates=[{"cert": "tls/none.pem", "key": "tls/key.pem"}])))
+        assert "none.pem" in hup(s, "reload.refused")
+        assert value(s, "conn_smtp", "recipients_max")[1] == "default"
+        with open(s.file, "w") as f:
+            f.write(good)
+        edit(s, lambda d: (d["plugins"]["conn_smtp"].update(config={"recipients_max": 300}), d.update(log={"level": "debug"})))
+        old = fingerprint(s)
+        other = Server(start=False, demo=False)
+        for name in ("cert.pem", "key.pem"):
+            shutil.copy(os.path.join(other.home, "tls", name), os.path.join(s.home, "tls", name))
+        other.remove()
+        hup(s, "reload.done")
+        assert fingerprint(s) != old
+        assert value(s, "conn_smtp", "recipients_max") == (300, "file")
+        assert "level=debug" in s.log()
+        assert i.noop()[0] == "OK"      # who was here goes on
+    finally:
+        with open(s.file, "w") as f:
+            f.write(good)
+        hup(s, "reload.done")
+    assert value(s, "conn_smtp", "recipients_max")[1] == "default"
+
+
+# ---- the tool ----
+
+def test_exit_codes(s):
+    assert s.ctl("frob", check=False)[0] == 2
+    assert s.ctl("queue", "list", "--frob", check=False)[0] == 2
+    fails(s, "nosuch", "mailbox", "show", "nosuch@demo.example", code=3)
+    fails(s, "", "mailbox", "create", ALICE, code=5)
+    fails(s, "", "mailbox", "create", "no address", code=6)
+    with Server(start=False) as down:
+        assert down.ctl("status", check=False)[0] == 7
+        assert down.ctl("mailbox", "list", check=False)[0] == 0     # offline
+
+
+def test_passwords_never_come_from_the_command_line(s):
+    assert s.ctl("mailbox", "password", ALICE, "hunter2", check=False)[0] == 2
+    fails(s, "never taken from the command line", "mailbox", "password", ALICE, "--password", "hunter2", code=2)
+    fails(s, "never taken from the command line", "mailbox", "password", ALICE, "--password=hunter2", code=2)
+    s.ctl("mailbox", "password", ALICE, stdin=PASSWORD + "\n")
+    s.imap().logout()
+    assert PASSWORD not in s.log() and "hunter2" not in s.log()
+
+
+def test_modes_of_the_home(s):
+    assert stat.S_IMODE(os.stat(os.path.join(s.home, "control.sock")).st_mode) == 0o600
+    for folder, folders, files in os.walk(s.home):
+        assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700, folder
+        for name in files:
+            path = os.path.join(folder, name)
+            if path not in (s.log_path, s.file) and not os.path.islink(path):
+                assert stat.S_IMODE(os.lstat(path).st_mode) == 0o600, path
+
+
+def test_a_link_in_the_home_is_refused():
+    for name in ("store", "timeline", "spool", "postbusd.lock"):
+        with Server(start=False) as s:
+            place, away = os.path.join(s.home, name), os.path.join(s.home, "away")
+            if os.path.exists(place):
+                os.rename(place, away)
+            elif name != "postbusd.lock":
+                os.mkdir(away)
+            os.symlink(away, place)
+            s.start(wait=False)
+            assert s.process.wait(40) == 1, name
+            assert place in s.log(), s.log()
+
+
+def test_one_daemon_for_a_home(s):
+    second = subprocess.run([postbus.program("postbusd"), "-c", s.file], env=s.env, capture_output=True, text=True, timeout=40)
+    assert second.returncode == 1 and "another postbusd runs on this home" in second.stderr, second
+    assert s.ctl("status")["pid"] == s.process.pid
+
+
+# ---- queue, traces, figures ----
+
+def test_the_queue_is_managed(s):
+    s.ctl("plugin", "disable", "conn_postoffice")
+    try:
+        one, two = s.send(message("keep")), s.send(message("drop"), sender="other@remote.example")
+        items = wait(lambda: (lambda l: l if len([i for i in l if i["lane"] == "conn_postoffice.outgoing"]) == 2 else None)(s.ctl("queue", "list")["items"]), "two items")
+        assert {i["id"] for i in items} == {one, two}
+        assert [i["id"] for i in s.ctl("queue", "list", "--sender", "other@remote.example")["items"]] == [two]
+        assert s.ctl("queue", "show", one)["items"][0]["sender"] == "someone@remote.example"
+        s.ctl("queue", "hold", one)
+        assert s.ctl("queue", "show", one)["items"][0]["state"] == "held"
+        assert [i["id"] for i in s.ctl("queue", "list", "--state", "held")["items"]] == [one]
+        s.ctl("queue", "delete", two)
+        fails(s, two, "queue", "show", two, code=3)
+    finally:
+        s.ctl("plugin", "enable", "conn_postoffice")
+    before = len(s.messages())
+    s.send(message("passes the held one"))
+    s.wait_messages(before + 1)
+    assert s.ctl("queue", "show", one)["items"][0]["state"] == "held"
+    s.ctl("queue", "release", one)
+    s.wait_messages(before + 2)
+    assert not any(b"Subject: drop" in m for m in s.messages())
+
+
+def test_deferred_mail_is_tried_again():
+    dead = postbus.free_port()
+    with Server(config={"plugins": {"conn_smtp": {"config": {"smart_host": f"127.0.0.1:{dead}"}}}}) as s:
+        id = s.submit(message("out", to="x@remote.example", sender=ALICE), to=["x@remote.example"])
+        wait(lambda: s.ctl("queue", "show", id)["items"][0]["state"] == "deferred", "deferred")
+        tries = s.ctl("queue", "show", id)["items"][0]["attempts"]
+        s.ctl("queue", "retry", id)
+        wait(lambda: s.ctl("queue", "show", id)["items"][0]["attempts"] > tries, "another attempt")
+
+
+def test_traces(s):
+    id = s.send(message("traced"), sender="tracer@remote.example")
+    wait(lambda: "delivered" in [e["what"] for e in s.ctl("trace", id)["messages"][0]["events"]], "its delivery")
+    events = s.ctl("trace", id)["messages"][0]["events"]
+    assert [e["who"] for e in events][:2] == ["conn_smtp", "agent_mta"] and events == sorted(events, key=lambda e: e["time"])
+    assert [m["id"] for m in s.ctl("trace", "--from", "tracer@remote.example")["messages"]] == [id]
+    assert id in [m["id"] for m in s.ctl("trace", "--to", ALICE, "--since", "1h")["messages"]]
+    assert id not in [m["id"] for m in s.ctl("trace", "--from", "nobody@remote.example", "--since", "1h")["messages"]]
+    assert s.ctl("trace", "--since", "yesterday", check=False)[0] == 6
+    fails(s, "nothing is known", "trace", "nosuchid", code=3)
+    text = s.ctl("trace", id, json_out=False)
+    assert id in text and "conn_postoffice" in text
+
+
+def test_metrics_are_prometheus_text(s):
+    types, seen = {}, {}
+    for line in s.ctl("metrics", json_out=False).splitlines():
+        if line.startswith("# TYPE "):
+            _, _, name, kind = line.split(" ")
+            assert name not in types, line
+            types[name] = kind
+        elif line.startswith("# HELP ") or not line:
+            continue
+        else:
+            m = re.fullmatch(r'([a-zA-Z_:][\w:]*)(\{(?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\.)*",?)*\})? (-?[\d.]+(?:e[+-]?\d+)?|\+Inf|NaN)', line)
+            assert m, line
+            base = re.sub(r"_(bucket|sum|count)$", "", m.group(1))
+            assert m.group(1) in types or types.get(base) == "histogram", line
+            assert (m.group(1), m.group(2)) not in seen, line
+            seen[m.group(1), m.group(2)] = float(m.group(3).replace("+Inf", "inf"))
+    assert seen["postbus_sessions_total", None] > 0
+    assert any(name == "postbus_queue_accepted_total" for name, _ in seen)
+
+
+def test_status(s):
+    status = s.ctl("status")
+    assert status["pid"] == s.process.pid and status["home"] == os.path.realpath(s.home)
+    assert {l["name"] for l in status["listeners"]} == set(s.ports)
+    assert "running" in s.ctl("status", json_out=False)
+
+
+# ---- the end ----
+
+def test_notify_and_end():
+    where = tempfile.mkdtemp(prefix="pb-notify-")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(os.path.join(where, "n"))
+        manager.settimeout(60)
+        s = Server(start=False)
+        s.env["NOTIFY_SOCKET"] = os.path.join(where, "n")
+        with s:
+            s.start()
+            assert manager.recv(100) == b"READY=1"
+            imap, smtp = s.imap(), s.smtp()
+            smtp.ehlo()
+            assert s.stop() == 0
+            assert manager.recv(100).startswith(b"STOPPING=1")
+            assert imap.readline().startswith(b"* BYE")
+            assert smtp.getreply()[0] == 421
+    shutil.rmtree(where)
+
+
+postbus.run(sys.modules[__name__])
