@@ -20,6 +20,8 @@ PLATFORM_TESTS += %D%/platform/test_mail_clients.py
 PLATFORM_TESTS += %D%/platform/test_config.py
 PLATFORM_TESTS += %D%/docs/test_docs.py
 PLATFORM_TESTS += %D%/platform/test_admin.py
+PLATFORM_TESTS += %D%/platform/test_store.py
+PLATFORM_TESTS += %D%/platform/test_faults.py
 TESTS += $(PLATFORM_TESTS)
 EXTRA_DIST += %D%/platform/postbus.py %D%/platform/smtp_peer.py $(PLATFORM_TESTS)
 EXTRA_DIST += %D%/run %D%/tsan.supp
@@ -30,6 +32,25 @@ EXTRA_DIST += %D%/source/check_source.py
 
 include tests/fuzz/local.mk
 include tests/bench/local.mk
+
+# A plugin built with the headers of each released ABI must load into today's kernel.
+TESTS += %D%/abi/test_abi.py
+ABI_1_0 = %D%/abi/1.0/conn_hello.c %D%/abi/1.0/conn_hello.json \
+	%D%/abi/1.0/postbus/address.h \
+	%D%/abi/1.0/postbus/bus.h \
+	%D%/abi/1.0/postbus/date.h \
+	%D%/abi/1.0/postbus/error.h \
+	%D%/abi/1.0/postbus/link.h \
+	%D%/abi/1.0/postbus/mailbox.h \
+	%D%/abi/1.0/postbus/message.h \
+	%D%/abi/1.0/postbus/plugin.h \
+	%D%/abi/1.0/postbus/queue.h \
+	%D%/abi/1.0/postbus/sasl.h \
+	%D%/abi/1.0/postbus/secret.h \
+	%D%/abi/1.0/postbus/session.h \
+	%D%/abi/1.0/postbus/str.h \
+	%D%/abi/1.0/postbus/table.h
+EXTRA_DIST += %D%/abi/test_abi.py $(ABI_1_0)
 
 # kill -9 under load: 200 times in make check; make soak goes on for SOAK seconds.
 TESTS += %D%/crash/crash.py

@@ -207,14 +207,15 @@ static int verify(const char *config_file, bool *ret_ok, struct pb_error *err)
 {
 	json_t *result = NULL;
 	struct client *c;
+	int rc;
 
 	if (client_open(config_file, true, &c, err))
 		return err->code;
-	if (!client_call(c, "store.verify", NULL, &result, err))
-		*ret_ok = json_is_true(json_object_get(result, "ok"));
+	rc = client_call(c, "store.verify", NULL, &result, err);
+	*ret_ok = !rc && json_is_true(json_object_get(result, "ok"));
 	json_decref(result);
 	client_close(c);
-	return err->code;
+	return rc;
 }
 
 int restore_command(const char *config_file, int argc, char **argv, bool json)
@@ -246,11 +247,11 @@ int restore_command(const char *config_file, int argc, char **argv, bool json)
 	} else if (!is_empty(store) && rename(store, aside)) {
 		pb_fail_errno(&err, errno, "%s cannot be put aside as %s", store, aside);
 	} else {
-		err.code = 0;
-		if (!copy_tree(from, store, &t, &err) && !verify(config_file, &ok, &err) && !ok)
-			pb_fail(&err, PB_ECORRUPT, "the restored store does not verify; run postbusctl store verify");
+		rc = copy_tree(from, store, &t, &err) || verify(config_file, &ok, &err);
+		if (!rc && !ok)
+			rc = pb_fail(&err, PB_ECORRUPT, "the restored store does not verify; run postbusctl store verify");
 	}
 	free(home);
-	rc = err.code ? report(&err, json) : show(&t, "restore", argv[argc - 1], json);
+	rc = rc ? report(&err, json) : show(&t, "restore", argv[argc - 1], json);
 	return rc;
 }

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Backup while mail comes in, restore, verify; and a store that was damaged from outside: what is said, and what still works."""
+import glob, hashlib, json, os, re, shutil, sys, tempfile, threading
+import postbus
+from postbus import Server, message, wait
+
+ALICE = "alice@demo.example"
+
+
+def subjects(messages):
+    return sorted(re.search(rb"Subject: (.*)\r\n", m).group(1).decode() for m in messages)
+
+
+def test_backup_under_load_and_restore():
+    where = tempfile.mkdtemp(prefix="pb-backup-")
+    copy = os.path.join(where, "copy")
+    try:
+        with Server() as s:
+            sent, stop, troubles = [], threading.Event(), []
+
+            def load(n):
+                k = 0
+                try:
+                    while not stop.is_set() and k < 400:
+                        name = f"m{n}-{k}"
+                        s.send(message(name, "x" * 3000))
+                        sent.append(name)
+                        k += 1
+                except Exception as e:
+                    troubles.append(e)
+            threads = [threading.Thread(target=load, args=(n,)) for n in range(2)]
+            for t in threads:
+                t.start()
+            wait(lambda: len(sent) > 20, "some mail")
+            before = list(sent)
+            s.ctl("backup", copy)
+            wait(lambda: len(sent) > len(before) + 5, "mail after the backup")
+            again = s.ctl("backup", copy)       # what is there is not copied again
+            assert again["unchanged"] > 0, again
+            stop.set()
+            for t in threads:
+                t.join()
+            assert not troubles, troubles
+            assert s.ctl("store", "verify")["ok"]
+            s.wait_messages(len(sent))
+            assert s.ctl("restore", copy, check=False)[0] == 8      # not under a running daemon
+        with Server(start=False, demo=False) as new:
+            shutil.rmtree(os.path.join(new.home, "store"))
+            new.ctl("restore", copy)
+            assert new.ctl("store", "verify")["ok"]
+            new.start()
+            have = wait(lambda: (lambda l: l if set(before) <= set(l) else None)(subjects(new.messages())), "what was acknowledged before the backup")
+            assert len(have) == len(set(have)) and set(have) <= set(sent)
+            assert new.ctl("restore", copy, check=False)[0] == 8
+            new.stop()
+            assert new.ctl("restore", copy, check=False)[0] == 5    # its store is not empty
+    finally:
+        shutil.rmtree(where, ignore_errors=True)
+
+
+def filled(n=5):
+    s = Server()
+    for k in range(n):
+        s.send(message(f"m{k}", f"BODY-OF-{k} " + "y" * 2000 + "\r\n"))
+    s.wait_messages(n)
+    assert s.stop() == 0
+    return s
+
+
+def test_a_flipped_byte():
+    with filled() as s:
+        segment = glob.glob(os.path.join(s.home, "store", "seg", "*.seg"))[0]
+        with open(segment, "r+b") as f:
+            at = f.read().index(b"BODY-OF-2") + 30
+            f.seek(at)
+            f.write(b"Y")
+        code, answer = s.ctl("store", "verify", check=False)
+        assert code == 1 and not answer["ok"] and answer["findings"], answer
+        s.start()
+        code, answer = s.ctl("store", "verify", check=False)
+        assert code == 1 and answer["findings"], answer
+        i = s.imap()
+        i.select("INBOX")
+        for k in range(1, 6):
+            kind, rows = i.fetch(str(k), "(BODY.PEEK[])")
+            whole = kind == "OK" and any(isinstance(row, tuple) and f"BODY-OF-{k - 1} ".encode() in row[1] for row in rows)
+            assert whole == (k != 3), (k, kind, rows)
+        i.logout()
+        s.send(message("after the damage"))
+        wait(lambda: b"6" in s_status(s), "new mail")
+        assert s.stop() == 0
+
+
+def s_status(s):
+    i = s.imap()
+    try:
+        return i.status("INBOX", "(MESSAGES)")[1][0]
+    finally:
+        i.logout()
+
+
+def test_a_missing_segment():
+    with filled() as s:
+        for segment in glob.glob(os.path.join(s.home, "store", "seg", "*.seg")):
+            os.remove(segment)
+        s.start()
+        code, answer = s.ctl("store", "verify", check=False)
+        assert code == 1 and any("segment" in f for f in answer["findings"]), answer
+        assert ALICE in json.dumps(s.ctl("mailbox", "list"))
+        i = s.imap()
+        assert i.select("INBOX") == ("OK", [b"5"])
+        kind, rows = i.fetch("1", "(BODY.PEEK[])")
+        assert kind == "NO" or not isinstance(rows[0], tuple), (kind, rows)
+        i.logout()
+        s.send(message("after the loss", "NEW BODY\r\n"))
+        wait(lambda: b"6" in s_status(s), "new mail")
+        i = s.imap()
+        i.select("INBOX")
+        assert b"NEW BODY" in i.fetch("6", "(BODY.PEEK[])")[1][0][1]
+        i.logout()
+        assert s.stop() == 0
+
+
+def digest(home):
+    found = {}
+    for folder, _, files in os.walk(os.path.join(home, "store")):
+        for name in files:
+            path = os.path.join(folder, name)
+            found[path] = hashlib.sha256(open(path, "rb").read()).hexdigest()
+    return found
+
+
+def test_a_newer_store_is_refused_and_left_alone():
+    with filled(2) as s:
+        path = os.path.join(s.home, "store", "FORMAT")
+        text = open(path).read()
+        with open(path, "w") as f:
+            f.write(re.sub(r"store \d+", "store 99", text))
+        before = digest(s.home)
+        s.start(wait=False)
+        assert s.process.wait(40) == 1
+        assert "has format 99" in s.log() and "nothing was changed" in s.log()
+        assert digest(s.home) == before
+        with open(path, "w") as f:
+            f.write(text)
+        s.start()
+        assert len(s.messages()) == 2
+        assert s.stop() == 0
+
+
+postbus.run(sys.modules[__name__])
