@@ -64,7 +64,10 @@ void object_close(struct plugin *p)
 	if (p->object)
 		lt_dlclose(p->object);
 	p->object = NULL;
-	if (--ltdl_users == 0)
+	ltdl_users--;
+#ifndef PB_SANITIZED	/* what is resident stays in its list */
+	if (ltdl_users == 0)
 		lt_dlexit();
+#endif
 	pthread_mutex_unlock(&ltdl_lock);
 }
