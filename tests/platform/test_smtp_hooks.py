@@ -38,6 +38,15 @@ def test_connect(s):
     assert got == b"550 5.7.1 not on smtp.connect\r\n", got
 
 
+def test_the_kernel_asks_before_any_protocol(s):
+    import socket
+    with socket.create_connection(("127.0.0.1", s.ports["pop3"]), 20) as c, c.makefile("rb") as f:
+        assert f.readline().startswith(b"-ERR"), "a guest who is refused"
+        assert f.readline() == b""
+    s.wait_log(r'event=session.refused client=127.0.0.1 listener=pop3 by=hook_probe text="no guests"')
+    s.imap().logout()
+
+
 def test_helo(s):
     with s.smtp() as c:
         ends(*c.docmd("EHLO reject.example"), "554 5.7.9 rejected")

@@ -122,7 +122,7 @@ def rule_the_licence_comes_first(tree):
     for path, text in sorted(tree.files.items()):
         if not path.endswith((".c", ".h", ".py", ".sh", ".def")):
             continue
-        want = "Apache-2.0" if path.startswith("sdk/") else "(Apache-2.0|GPL-3.0-or-later)" if path.startswith("testkit/") else "GPL-3.0-or-later"
+        want = "Apache-2.0" if path.startswith(("sdk/", "tests/abi/1.")) else "(Apache-2.0|GPL-3.0-or-later)" if path.startswith("testkit/") else "GPL-3.0-or-later"
         lines = text.split("\n")
         first = lines[1] if lines[0].startswith("#!") and len(lines) > 1 else lines[0]
         if path.startswith("testkit/skeleton/"):

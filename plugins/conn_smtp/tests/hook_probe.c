@@ -30,6 +30,14 @@ static int at_connect(void *self, const struct pb_question *q, struct pb_verdict
 	return 0;
 }
 
+static int at_any_connect(void *self, const struct pb_question *q, struct pb_verdict *v, struct pb_error *err)
+{
+	(void)self, (void)err;
+	if (says(q, "plugin", "svc_pop3") && says(q, "client", "127."))
+		pb_verdict_set(v, PB_REJECT, 0, "", "no guests");
+	return 0;
+}
+
 static int at_helo(void *self, const struct pb_question *q, struct pb_verdict *v, struct pb_error *err)
 {
 	(void)self, (void)err;
@@ -62,7 +70,7 @@ static int at_data(void *self, const struct pb_question *q, struct pb_verdict *v
 }
 
 static const struct pb_hook hooks[] = {
-	{ "smtp.connect", at_connect }, { "smtp.helo", at_helo }, { "smtp.mail", at_mail }, { "smtp.rcpt", at_rcpt }, { "smtp.data", at_data }, { 0 }
+	{ "session.connect", at_any_connect }, { "smtp.connect", at_connect }, { "smtp.helo", at_helo }, { "smtp.mail", at_mail }, { "smtp.rcpt", at_rcpt }, { "smtp.data", at_data }, { 0 }
 };
 
 PB_PLUGIN(hook_probe) = { PB_PLUGIN_HEAD("hook_probe"), .hooks = hooks };
