@@ -1,14 +1,29 @@
 # Benchmarks: side by side with Debian's own, as ratios; never part of make check.
-BENCHES += %D%/smtp_load
+BENCHES += %D%/smtp_load %D%/imap_load
 EXTRA_PROGRAMS += $(BENCHES)
 %C%_smtp_load_SOURCES = %D%/smtp_load.c
 %C%_smtp_load_LDADD = -lpthread
-EXTRA_DIST += %D%/peers.py %D%/bench_delivery.py %D%/callgrind.py
+%C%_imap_load_SOURCES = %D%/imap_load.c
+%C%_imap_load_LDADD = -lpthread
+EXTRA_DIST += %D%/peers.py %D%/bench_delivery.py %D%/bench_imap.py %D%/bench_idle.py %D%/callgrind.py
 BENCH_RUN = srcdir='$(abs_top_srcdir)' builddir='$(abs_top_builddir)' $(PYTHON3)
 
 bench-delivery: all %D%/smtp_load
 	$(BENCH_RUN) $(srcdir)/%D%/bench_delivery.py
+
 bench-callgrind: all %D%/smtp_load
 	$(BENCH_RUN) $(srcdir)/%D%/callgrind.py
-bench: bench-delivery bench-callgrind
-.PHONY: bench bench-delivery bench-callgrind
+
+bench-imap: all %D%/imap_load
+	$(BENCH_RUN) $(srcdir)/%D%/bench_imap.py
+
+bench-idle: all
+	$(BENCH_RUN) $(srcdir)/%D%/bench_idle.py
+
+# A queue of so many items in a process that is then gone; another starts on it.
+COLDSTART_ITEMS = 1000000
+bench-coldstart: queue_bench
+	dir=`mktemp -d` && ./queue_bench fill $$dir $(COLDSTART_ITEMS) && ./queue_bench start $$dir 1000; code=$$?; rm -rf "$$dir"; exit $$code
+
+bench: bench-delivery bench-callgrind bench-imap bench-idle bench-coldstart
+.PHONY: bench bench-delivery bench-callgrind bench-imap bench-idle bench-coldstart

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""IMAP and POP3 side by side: Debian's Dovecot (Maildir and mdbox) and Postbus, in the same run, turn by turn, as ratios.
+Run as root through `make bench-imap`; words of items given as arguments run these alone (cold, logins, append, store, fetch...).
+Times are the best of several turns: other work on the machine lengthens a turn, nothing shortens one. Both have TLS left out: it costs both the same."""
+import os, subprocess, sys, time
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "platform"))
+import peers, postbus
+
+LOAD = os.path.join(postbus.BUILD, "tests", "bench", "imap_load")
+MESSAGES = int(os.environ.get("MESSAGES", 10000))
+USERS = 10
+CLEARTEXT = {"plugins": {"svc_imap": {"config": {"cleartext_login": True}}, "svc_pop3": {"config": {"cleartext_login": True}}}, "log": {"level": "warning"}}
+
+# name, command, turns
+READS = (
+    ("FETCH FLAGS", "run FETCH 1:* FLAGS", 30),
+    ("FETCH ENVELOPE", "run FETCH 1:* ENVELOPE", 15),
+    ("FETCH 4 header fields", "run FETCH 1:* BODY.PEEK[HEADER.FIELDS (FROM TO SUBJECT DATE)]", 15),
+    ("FETCH all bodies", "run FETCH 1:* BODY.PEEK[]", 5),
+    ("FETCH bodies one by one", f"each 1 {min(MESSAGES, 2000)} FETCH %u BODY.PEEK[]", 5),
+    ("SEARCH flag", "run UID SEARCH FLAGGED", 30),
+    ("SEARCH header", "run UID SEARCH SUBJECT ledger", 10),
+    ("SEARCH text", "run UID SEARCH TEXT quicksilver", 3),
+)
+WRITES = (
+    ("STORE one by one", (f"each 1 {min(MESSAGES, 500)} STORE %u +FLAGS (\\Answered)", f"each 1 {min(MESSAGES, 500)} STORE %u -FLAGS (\\Answered)"), 3),
+    ("STORE in bulk", ("run STORE 1:* +FLAGS (\\Answered)", "run STORE 1:* -FLAGS (\\Answered)"), 4),
+    ("STORE in bulk, silent", ("run STORE 1:* +FLAGS.SILENT (\\Answered)", "run STORE 1:* -FLAGS.SILENT (\\Answered)"), 4),
+)
+
+
+class Client:
+    def __init__(self, server, user="u0@demo.example"):
+        self.process = subprocess.Popen([LOAD, "session", str(server.imap), user, server.password], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+
+    def begin(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def end(self):
+        line = self.process.stdout.readline()
+        assert line, "the client ended"
+        return float(line.split()[0])
+
+    def do(self, line):
+        self.begin(line)
+        return self.end()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+class Dovecot:
+    def __init__(self, format):
+        self.name = format
+        self.server = peers.Dovecot(format=format)
+        self.password = "secret"
+        self.take_ports()
+
+    def take_ports(self):
+        self.imap, self.pop3 = self.server.ports["imap"], self.server.ports["pop3"]
+
+    def filling(self, on):
+        """Without flushes while it is filled, or that alone takes minutes."""
+        path = f"{self.server.dir}/dovecot.conf"
+
+        def change():
+            text = open(path).read()
+            with open(path, "w") as f:
+                f.write(text.replace("mail_fsync = always", "mail_fsync = never") if on else text.replace("mail_fsync = never", "mail_fsync = always"))
+        self.restart(change)
+
+    def restart(self, between):
+        self.server.process.terminate()
+        self.server.process.wait(20)
+        between()
+        self.server.process = subprocess.Popen(["dovecot", "-F", "-c", f"{self.server.dir}/dovecot.conf"], stderr=subprocess.DEVNULL)
+        peers.wait_port(self.imap)
+
+    def close(self):
+        self.server.stop()
+
+
+class Postbus:
+    name = "postbus"
+
+    def __init__(self):
+        self.server = postbus.Server(config=CLEARTEXT)
+        self.password = postbus.PASSWORD
+        for i in range(USERS):
+            self.server.ctl("mailbox", "create", f"u{i}@demo.example")
+            self.server.ctl("mailbox", "password", f"u{i}@demo.example", stdin=self.password + "\n")
+        self.take_ports()
+
+    def take_ports(self):
+        self.imap, self.pop3 = self.server.ports["imap"], self.server.ports["pop3"]
+
+    def filling(self, on):
+        pass
+
+    def restart(self, between):
+        self.server.stop()
+        between()
+        self.server.start()
+        self.take_ports()
+
+    def close(self):
+        self.server.stop()
+        self.server.remove()
+
+
+def fill(server):
+    server.filling(True)
+    clients = [Client(server) for _ in range(8)]
+    share = (MESSAGES + 7) // 8
+    for k, c in enumerate(clients):
+        c.begin(f"append {k * share + 1} {min((k + 1) * share, MESSAGES)} INBOX")
+    for c in clients:
+        c.end()
+        c.close()
+    c = Client(server)
+    c.do("run SELECT INBOX")
+    c.do(f"run STORE 1:{MESSAGES // 20} +FLAGS.SILENT (\\Flagged)")
+    c.close()
+    for i in range(1, USERS):
+        c = Client(server, f"u{i}@demo.example")
+        c.do("append 1 1 INBOX")
+        c.close()
+    server.filling(False)
+
+
+def show(name, times, target=2.0):
+    """One row: milliseconds of each, then how many times faster Postbus is."""
+    ours = times[-1]
+    ratios = [t / ours for t in times[:-1]]
+    print(f"{name:34}" + "".join(f"{t * 1e3:12.2f}" for t in times) + "   " + "".join(f"{r:9.1f}" for r in ratios) + ("" if min(ratios) >= target else f"   under {target:g}"), flush=True)
+
+
+def turns(servers, clients, lines, count):
+    """Best time of each server; lines go round, so that each turn of a STORE has something to change."""
+    best = [float("inf")] * len(servers)
+    for line in lines:
+        for c in clients:
+            c.do(line)
+    for turn in range(count):
+        for line in lines:
+            for k, c in enumerate(clients):
+                best[k] = min(best[k], c.do(line))
+    return best
+
+
+def warm(servers, items):
+    clients = [Client(s) for s in servers]
+    for c in clients:
+        c.do("run SELECT INBOX")
+    for name, lines, count in items:
+        lines = (lines,) if isinstance(lines, str) else lines
+        show(name, turns(servers, clients, lines, count))
+    for c in clients:
+        c.close()
+
+
+def drop_caches():
+    os.sync()
+    try:
+        with open("/proc/sys/vm/drop_caches", "w") as f:
+            f.write("3\n")
+    except OSError:
+        pass    # not allowed here: cold is then the server alone
+
+
+def cold(servers):
+    """The first command after a start with nothing in memory, SELECT included."""
+    for name, line, _ in READS:
+        times = []
+        for s in servers:
+            best = float("inf")
+            for _ in range(3):
+                s.restart(drop_caches)
+                c = Client(s)
+                best = min(best, c.do("run SELECT INBOX") + c.do(line))
+                c.close()
+            times.append(best)
+        show("cold " + name, times)
+
+
+def append(servers):
+    for sessions, each in ((1, 300), (8, 100)):
+        best = [float("inf")] * len(servers)
+        clients = [[Client(s, f"u1@demo.example") for k in range(sessions)] for s in servers]
+        for turn in range(4):
+            for k in range(len(servers)):
+                begin = time.monotonic()
+                for n, c in enumerate(clients[k]):
+                    c.begin(f"append {1 + n * each} {(n + 1) * each} INBOX")
+                for c in clients[k]:
+                    c.end()
+                best[k] = min(best[k], (time.monotonic() - begin) / (sessions * each))
+        show(f"APPEND, {sessions} session{'s' * (sessions > 1)}, each message", best)
+        for c in sum(clients, []):
+            c.close()
+
+
+def logins(servers):
+    for kind, label in (("imap", "IMAP login"), ("pop3", "POP3 login, STAT, RETR")):
+        for threads in (1, 8):
+            best = [float("inf")] * len(servers)
+            for turn in range(4):
+                for k, s in enumerate(servers):
+                    count = 400 if k == len(servers) - 1 else 100
+                    done = subprocess.run([LOAD, kind, str(getattr(s, kind)), s.password, str(count), str(USERS), str(threads)], check=True, stdout=subprocess.PIPE, text=True)
+                    if turn:
+                        best[k] = min(best[k], float(done.stdout) / count)
+            show(f"{label}, {threads} client{'s' * (threads > 1)}", best, 10.0)
+
+
+def main():
+    only = sys.argv[1:]
+    servers = []
+    try:
+        for make in (lambda: Dovecot("maildir"), lambda: Dovecot("mdbox"), Postbus):
+            servers.append(make())
+        for s in servers:
+            fill(s)
+        print(f"{MESSAGES} messages of 4 KiB, ms{'':18}" + "".join(f"{s.name:>12}" for s in servers) + "   postbus is so many times as fast as each")
+
+        def wanted(name):
+            return not only or any(word.lower() in name.lower() for word in only)
+        warm(servers, [i for i in READS + WRITES if wanted(i[0])])
+        for name, run in (("logins", logins), ("append", append), ("cold", cold)):
+            if wanted(name):
+                run(servers)
+    finally:
+        for s in servers:
+            s.close()
+
+
+main()
