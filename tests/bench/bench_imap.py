@@ -10,6 +10,7 @@ import peers, postbus
 LOAD = os.path.join(postbus.BUILD, "tests", "bench", "imap_load")
 MESSAGES = int(os.environ.get("MESSAGES", 10000))
 USERS = 10
+FORMATS = os.environ.get("FORMATS", "maildir mdbox").split()
 CLEARTEXT = {"plugins": {"svc_imap": {"config": {"cleartext_login": True}}, "svc_pop3": {"config": {"cleartext_login": True}}}, "log": {"level": "warning"}}
 
 # name, command, turns
@@ -53,24 +54,16 @@ class Client:
 
 
 class Dovecot:
-    def __init__(self, format):
-        self.name = format
-        self.server = peers.Dovecot(format=format)
+    filler = "multiappend"
+
+    def __init__(self, format, stock=False):
+        self.name = "stock" if stock else format
+        self.server = peers.Dovecot(format=format, stock=stock)
         self.password = "secret"
         self.take_ports()
 
     def take_ports(self):
         self.imap, self.pop3 = self.server.ports["imap"], self.server.ports["pop3"]
-
-    def filling(self, on):
-        """Without flushes while it is filled, or that alone takes minutes."""
-        path = f"{self.server.dir}/dovecot.conf"
-
-        def change():
-            text = open(path).read()
-            with open(path, "w") as f:
-                f.write(text.replace("mail_fsync = always", "mail_fsync = never") if on else text.replace("mail_fsync = never", "mail_fsync = always"))
-        self.restart(change)
 
     def restart(self, between):
         self.server.process.terminate()
@@ -85,6 +78,7 @@ class Dovecot:
 
 class Postbus:
     name = "postbus"
+    filler = "append"
 
     def __init__(self):
         self.server = postbus.Server(config=CLEARTEXT)
@@ -96,9 +90,6 @@ class Postbus:
 
     def take_ports(self):
         self.imap, self.pop3 = self.server.ports["imap"], self.server.ports["pop3"]
-
-    def filling(self, on):
-        pass
 
     def restart(self, between):
         self.server.stop()
@@ -112,14 +103,10 @@ class Postbus:
 
 
 def fill(server):
-    server.filling(True)
-    clients = [Client(server) for _ in range(8)]
-    share = (MESSAGES + 7) // 8
-    for k, c in enumerate(clients):
-        c.begin(f"append {k * share + 1} {min((k + 1) * share, MESSAGES)} INBOX")
-    for c in clients:
-        c.end()
-        c.close()
+    c = Client(server)
+    for first in range(1, MESSAGES + 1, 1000):
+        c.do(f"{server.filler} {first} {min(first + 999, MESSAGES)} INBOX")
+    c.close()
     c = Client(server)
     c.do("run SELECT INBOX")
     c.do(f"run STORE 1:{MESSAGES // 20} +FLAGS.SILENT (\\Flagged)")
@@ -128,7 +115,6 @@ def fill(server):
         c = Client(server, f"u{i}@demo.example")
         c.do("append 1 1 INBOX")
         c.close()
-    server.filling(False)
 
 
 def show(name, times, target=2.0):
@@ -204,6 +190,20 @@ def append(servers):
 
 
 def logins(servers):
+    """Beside the two that are tuned for logins stands one as Debian installs it: a process for each login, no cache of passwords."""
+    stock = Dovecot("maildir", stock=True)
+    try:
+        for i in range(USERS):
+            c = Client(stock, f"u{i}@demo.example")
+            c.do("append 1 1 INBOX")
+            c.close()
+        print(f"{'':34}" + "".join(f"{s.name:>12}" for s in [stock] + servers))
+        logins_of([stock] + servers)
+    finally:
+        stock.close()
+
+
+def logins_of(servers):
     for kind, label in (("imap", "IMAP login"), ("pop3", "POP3 login, STAT, RETR")):
         for threads in (1, 8):
             best = [float("inf")] * len(servers)
@@ -220,8 +220,9 @@ def main():
     only = sys.argv[1:]
     servers = []
     try:
-        for make in (lambda: Dovecot("maildir"), lambda: Dovecot("mdbox"), Postbus):
-            servers.append(make())
+        for format in FORMATS:
+            servers.append(Dovecot(format))
+        servers.append(Postbus())
         for s in servers:
             fill(s)
         print(f"{MESSAGES} messages of 4 KiB, ms{'':18}" + "".join(f"{s.name:>12}" for s in servers) + "   postbus is so many times as fast as each")

@@ -152,7 +152,34 @@ static void message(char *buf, unsigned n)
 	memcpy(buf + len, end, strlen(end));
 }
 
-/* run COMMAND | each FIRST LAST COMMAND with %u | append FIRST LAST FOLDER: answers "seconds bytes". */
+/* All in one command (RFC 3502), to fill a mailbox of those who have it. */
+static double multiappend(struct client *c, unsigned first, unsigned last, const char *folder)
+{
+	char *room = malloc((size_t)(last - first + 1) * (MESSAGE + 20) + 300), good[20], bad[20];
+	double begin = now();
+	struct iovec part = { room, 0 };
+
+	c->tags++;
+	part.iov_len = (size_t)snprintf(room, 300, "Zt%u APPEND %.100s", c->tags, folder);
+	for (unsigned n = first; n <= last; n++) {
+		char body[MESSAGE + 200];
+
+		message(body, n);
+		part.iov_len += (size_t)snprintf(room + part.iov_len, 20, " {%d+}\r\n", MESSAGE);
+		memcpy(room + part.iov_len, body, MESSAGE);
+		part.iov_len += MESSAGE;
+	}
+	memcpy(room + part.iov_len, "\r\n", 2);
+	part.iov_len += 2;
+	send_all(c, &part, 1);
+	snprintf(good, sizeof good, "Zt%u OK", c->tags);
+	snprintf(bad, sizeof bad, "Zt%u ", c->tags);
+	answer(c, good, bad);
+	free(room);
+	return now() - begin;
+}
+
+/* multiappend FIRST LAST FOLDER | run COMMAND | each FIRST LAST COMMAND with %u | append FIRST LAST FOLDER: answers "seconds bytes". */
 static void serve(struct client *c)
 {
 	char line[1500], text[1600], body[MESSAGE + 200];
@@ -189,6 +216,8 @@ static void serve(struct client *c)
 				command(c, text, body);
 			}
 			spent = now() - begin;
+		} else if (sscanf(line, "multiappend %u %u %n", &first, &last, &at) == 2) {
+			spent = multiappend(c, first, last, line + at);
 		} else {
 			die("what is", line);
 		}

@@ -21,9 +21,10 @@ def wait_port(port, seconds=20):
 
 
 class Dovecot:
-    """IMAP, POP3 and LMTP over Maildir or mdbox; every user of any name has the password."""
+    """IMAP, POP3 and LMTP over Maildir or mdbox; every user of any name has the password.
+    stock: processes and the cache of passwords as Debian installs them (a process for each login), else as a busy site would set them."""
 
-    def __init__(self, password="secret", format="maildir", cert=None):
+    def __init__(self, password="secret", format="maildir", cert=None, stock=False):
         self.dir = tempfile.mkdtemp(prefix="pb-dovecot-")
         os.chmod(self.dir, 0o755)
         self.ports = {name: free_port() for name in ("imap", "pop3", "lmtp")}
@@ -39,6 +40,8 @@ class Dovecot:
         shutil.chown(self.mail, user, user)
         ssl = f"ssl = yes\nssl_cert = <{cert[0]}\nssl_key = <{cert[1]}\n" if cert else "ssl = no\n"
 
+        busy = "  service_count = 0\n  process_min_avail = 2\n"
+
         def listen(name, tls):
             return "\n".join(f"  inet_listener {n} {{\n    address = 127.0.0.1\n    port = {self.ports.get(n, 0)}\n    {'ssl = yes' if n.endswith('s') else ''}\n  }}" for n in ([name, name + "s"]))
         open(os.path.join(self.dir, "dovecot.conf"), "w").write(f"""
@@ -50,7 +53,7 @@ listen = 127.0.0.1
 {ssl}
 disable_plaintext_auth = no
 auth_mechanisms = plain login
-auth_cache_size = 10M
+auth_cache_size = {0 if stock else '10M'}
 mail_location = {format}:{self.mail}/%n
 mail_uid = {user}
 mail_gid = {user}
@@ -70,18 +73,15 @@ namespace inbox {{
 }}
 service imap-login {{
 {listen('imap', cert)}
-  service_count = 0
-  client_limit = 20000
-  process_min_avail = 2
+{'' if stock else busy + '  client_limit = 20000'}
 }}
 service pop3-login {{
 {listen('pop3', cert)}
-  service_count = 0
-  process_min_avail = 2
+{'' if stock else busy}
 }}
 service imap {{
   process_limit = 12000
-  service_count = 100
+  service_count = {1 if stock else 100}
 }}
 service anvil {{
   client_limit = 40000
