@@ -15,6 +15,7 @@ PLATFORM_TESTS += %D%/platform/test_smtp_fake.py
 PLATFORM_TESTS += %D%/platform/test_smtp_postfix.py
 PLATFORM_TESTS += %D%/platform/test_talks.py
 PLATFORM_TESTS += %D%/platform/test_imap.py
+PLATFORM_TESTS += %D%/platform/test_hostile.py
 PLATFORM_TESTS += %D%/platform/test_pop3.py
 PLATFORM_TESTS += %D%/platform/test_mail_clients.py
 PLATFORM_TESTS += %D%/platform/test_config.py

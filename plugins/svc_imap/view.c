@@ -212,17 +212,62 @@ bool parse_flag_list(struct parse *p, struct pb_str **ret, size_t *ret_n)
 	return true;
 }
 
+static bool named_before(const struct pb_str *names, size_t at)
+{
+	for (size_t i = 0; i < at; i++)
+		if (pb_str_ieq(names[i], names[at]))
+			return true;
+	return false;
+}
+
+static int keywords_room(struct pb_folder *folder, unsigned *ret, struct pb_error *err)
+{
+	struct pb_view *v;
+	int rc = pb_folder_view(folder, &v, err);
+
+	if (rc != 0)
+		return rc;
+	*ret = 0;
+	for (unsigned bit = PB_KEYWORD_FIRST; bit < PB_KEYWORD_FIRST + PB_KEYWORDS_MAX; bit++)
+		*ret += !pb_view_keyword(v, bit).len;
+	pb_view_release(v);
+	return 0;
+}
+
+/* Keywords stay for ever, so a command that is going to be refused must not make any. */
+static int flags_check(struct pb_folder *folder, const struct pb_str *names, size_t n, struct pb_error *err)
+{
+	unsigned wanted = 0, room, at;
+	int rc;
+
+	for (size_t i = 0; i < n; i++) {
+		if (flag_bit(names[i]))
+			continue;
+		if (names[i].ptr[0] == '\\')
+			return pb_fail(err, PB_EINVALID, "no such system flag");
+		rc = pb_folder_keyword(folder, names[i], false, &at, err);
+		if (rc == PB_ENOTFOUND && !named_before(names, i) && ++wanted > PB_KEYWORDS_MAX)
+			return pb_fail(err, PB_EQUOTA, "more keywords than a folder can have");
+		if (rc != 0 && rc != PB_ENOTFOUND)
+			return rc;
+	}
+	if (!wanted)
+		return 0;
+	rc = keywords_room(folder, &room, err);
+	if (rc == 0 && wanted > room)
+		rc = pb_fail(err, PB_EQUOTA, "the folder has no room for %u more keywords", wanted);
+	return rc;
+}
+
 int flags_resolve(struct pb_folder *folder, const struct pb_str *names, size_t n, uint64_t *ret, struct pb_error *err)
 {
 	uint64_t flags = 0, bit;
 	unsigned at;
-	int rc;
+	int rc = flags_check(folder, names, n, err);
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; rc == 0 && i < n; i++) {
 		bit = flag_bit(names[i]);
 		if (!bit) {
-			if (names[i].ptr[0] == '\\')
-				return pb_fail(err, PB_EINVALID, "no such system flag");
 			rc = pb_folder_keyword(folder, names[i], true, &at, err);
 			if (rc != 0)
 				return rc;
@@ -231,7 +276,7 @@ int flags_resolve(struct pb_folder *folder, const struct pb_str *names, size_t n
 		flags |= bit;
 	}
 	*ret = flags & ~(uint64_t)IMAP_RECENT;
-	return 0;
+	return rc;
 }
 
 void view_put_keywords(struct pb_session *s, const struct pb_view *v, bool always)
