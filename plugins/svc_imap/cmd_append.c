@@ -67,20 +67,37 @@ static int receive(struct pb_session *s, const struct literal *lit, struct pb_sp
 	return pb_str_trim(rest).len ? PB_EINVALID : 0;
 }
 
+/* A NUL could never be sent back: no literal may have one (RFC 3501 9, CHAR8). */
+static int check(struct pb_spool *spool, struct pb_error *err)
+{
+	struct pb_str bytes;
+	int rc = pb_spool_check(spool, err);
+
+	if (rc == 0)
+		rc = pb_spool_view(spool, &bytes, err);
+	if (rc == 0 && memchr(bytes.ptr, '\0', bytes.len))
+		rc = pb_fail(err, PB_EINVALID, "the message has a NUL");
+	return rc;
+}
+
 static int store(struct pb_session *s, struct pb_folder *folder, struct pb_spool *spool, const struct appending *a)
 {
 	struct pb_append how = { .date = a->date };
 	uint32_t uid, uidvalidity;
 	struct pb_error err;
-	int rc = flags_resolve(folder, a->flags, a->nflags, &how.flags, &err);
+	int rc = check(spool, &err);
+	bool full;
 
 	if (rc == 0)
-		rc = pb_spool_check(spool, &err);
+		rc = flags_resolve(folder, a->flags, a->nflags, &how.flags, &err);
+	full = rc == PB_EQUOTA;
 	if (rc != 0)
 		pb_spool_discard(spool);
 	else
 		rc = pb_folder_append(folder, spool, &how, &uid, &uidvalidity, &err);
 	pb_folder_close(folder);
+	if (full)
+		return imap_no(s, "[LIMIT] Too many keywords in this mailbox");
 	if (rc != 0)
 		return imap_failed(s, "APPEND", &err);
 	return imap_done(s, true, pb_arena_printf(pb_session_arena(s), "[APPENDUID %u %u] APPEND completed", uidvalidity, uid));

@@ -33,5 +33,13 @@ def test_refused_keywords_are_not_made(server):
     assert "[LIMIT]" in client.run("STORE 1 +FLAGS (onemore)").tagged
 
 
+def test_no_nul_by_append(server):
+    client = Raw(server)
+    assert append(client, "Drafts", b"Subject: x\r\n\r\na\0b\r\n").tagged.startswith("NO ")
+    assert append(client, "Drafts", MESSAGE).ok, "the connection serves on"
+    done = client.run("STATUS Drafts (MESSAGES)")
+    assert b"MESSAGES 1)" in b"".join(done.untagged), done.untagged
+
+
 if __name__ == "__main__":
     postbus.run(sys.modules["__main__"], make)
