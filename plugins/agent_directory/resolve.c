@@ -112,6 +112,15 @@ static int arrive(struct directory *d, struct found *f, struct pb_str address, s
 	return rc;
 }
 
+/* RFC 5321 4.5.1: this host has a postmaster too, even where its name is not a domain with mailboxes. */
+static bool is_own_postmaster(struct directory *d, const struct found *f)
+{
+	struct pb_str postmaster = pb_config_str(d->host, "postmaster");
+
+	return postmaster.len && pb_str_ieq(f->name.local, PB_STR("postmaster")) && pb_str_ieq(f->name.domain, pb_hostname(d->host)) &&
+		!pb_str_ieq(postmaster, f->name.key);
+}
+
 int find_address(struct directory *d, struct pb_str address, struct found *f, struct pb_error *err)
 {
 	char here[400], next[700];
@@ -130,6 +139,10 @@ int find_address(struct directory *d, struct pb_str address, struct found *f, st
 			rc = row_read(d, 'd', f->name.domain, PB_NOSTR, &f->domain, err);
 		if (rc)
 			return rc;
+		if (!f->domain->value && is_own_postmaster(d, f)) {
+			address = pb_config_str(d->host, "postmaster");
+			continue;
+		}
 		if (!f->domain->value) {
 			f->kind = local ? FOUND_REDIRECT : FOUND_REMOTE;
 			snprintf(f->target, sizeof f->target, "%.*s", PB_FMT(address));

@@ -41,5 +41,17 @@ def test_no_nul_by_append(server):
     assert b"MESSAGES 1)" in b"".join(done.untagged), done.untagged
 
 
+def test_postmaster_without_domain(server):
+    for to in ("<postmaster>", "<PostMaster>", "<postmaster@mail.demo.example>", "<postmaster@demo.example>"):
+        with server.smtp() as s:
+            s.ehlo()
+            assert s.mail("someone@remote.example")[0] == 250
+            code, text = s.docmd("RCPT TO:" + to)
+            assert code == 250, (to, code, text)
+            assert s.rcpt("somebody@mail.demo.example")[0] == 554, "only the postmaster of the host's name is ours"
+            assert s.data(postbus.message(subject="to " + to))[0] == 250
+    server.wait_messages(4, "bob@demo.example")
+
+
 if __name__ == "__main__":
     postbus.run(sys.modules["__main__"], make)
