@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Idle IMAP sessions: what each costs the daemon in memory, in the clear and under TLS, and what Dovecot pays (of fewer of them).
 Run through `make bench-idle`. Counted is the growth of the proportional set size (PSS) of all of a server's processes; the kernel's own sockets are no part of it."""
-import glob, os, resource, socket, sys, time
+import glob, os, resource, shutil, socket, subprocess, sys, tempfile, time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "platform"))
 import peers, postbus
@@ -96,7 +96,8 @@ def main():
         print(f"Postbus, {SESSIONS} sessions in IDLE, in the clear: {clear:8.2f} KiB each (target 1)", flush=True)
         tls = measure(server.process.pid, server.ports["imaps"], users, postbus.PASSWORD, context, SESSIONS)
         print(f"Postbus, {SESSIONS} sessions in IDLE, under TLS:    {tls:8.2f} KiB each (target 24)", flush=True)
-    dovecot = peers.Dovecot(cert=certificate())
+    pair = certificate()
+    dovecot = peers.Dovecot(cert=pair)
     try:
         pid = dovecot.process.pid
         theirs = measure(pid, dovecot.ports["imap"], users, "secret", None, DOVECOT_SESSIONS)
@@ -105,10 +106,10 @@ def main():
         print(f"Dovecot, {DOVECOT_SESSIONS} sessions in IDLE, under TLS:    {theirs:8.2f} KiB each: {theirs / max(tls, 0.01):.0f} times Postbus", flush=True)
     finally:
         dovecot.stop()
+        shutil.rmtree(os.path.dirname(pair[0]), ignore_errors=True)
 
 
 def certificate():
-    import subprocess, tempfile
     where = tempfile.mkdtemp(prefix="pb-cert-")
     pair = os.path.join(where, "cert.pem"), os.path.join(where, "key.pem")
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=peer.example", "-days", "2", "-keyout", pair[1], "-out", pair[0]],
