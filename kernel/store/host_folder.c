@@ -53,6 +53,7 @@ int host_folder_status(struct pb_folder *handle, struct pb_folder_status *ret, s
 	struct folder *f = handle->f;
 	const struct folder_head *h;
 	engine_ticket ticket;
+	bool claimed;
 	int rc = folder_lock(f, err);
 
 	if (rc)
@@ -60,8 +61,10 @@ int host_folder_status(struct pb_folder *handle, struct pb_folder_status *ret, s
 	folder_promote(f);
 	h = &f->durable->head;
 	ticket = f->durable->ticket;
+	/* A claim takes all messages that there are, and nobody waits until it is durable. */
+	claimed = f->newest->head.first_recent > h->first_recent;
 	*ret = (struct pb_folder_status){ .uidvalidity = h->uidvalidity, .uidnext = h->uidnext, .messages = h->messages, .unseen = h->unseen,
-					  .recent = h->recent, .deleted = h->deleted, .modseq = h->modseq, .bytes = h->bytes };
+					  .recent = claimed ? 0 : h->recent, .deleted = h->deleted, .modseq = h->modseq, .bytes = h->bytes };
 	pthread_mutex_unlock(&f->lock);
 	/* Only the first picture of a folder can be ahead: that of a folder which was made a moment ago. */
 	return folder_wait(f, ticket, err);

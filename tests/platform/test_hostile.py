@@ -41,6 +41,16 @@ def test_no_nul_by_append(server):
     assert b"MESSAGES 1)" in b"".join(done.untagged), done.untagged
 
 
+def test_recent_once_claimed_is_claimed_for_all(server):
+    one, two = Raw(server), Raw(server)
+    assert one.run("CREATE Claimed").ok
+    for round in range(5):
+        assert append(one, "Claimed", MESSAGE, "($Fwd) ").ok
+        assert two.run("SELECT Claimed").ok
+        assert b"(RECENT 0)" in b"".join(one.run("STATUS Claimed (RECENT)").untagged)
+        assert two.run("UNSELECT").ok
+
+
 def test_postmaster_without_domain(server):
     for to in ("<postmaster>", "<PostMaster>", "<postmaster@mail.demo.example>", "<postmaster@demo.example>"):
         with server.smtp() as s:
