@@ -18,6 +18,25 @@ static json_t *file_plugins(struct plugins *all)
 	return json_object_get(all->kernel->config->doc, "plugins");
 }
 
+/* One that was installed since the start: known from now on, disabled until it is enabled. */
+static struct plugin *discover(struct plugins *all, const char *name, struct pb_error *err)
+{
+	struct plugin *p;
+	json_t *values;
+
+	plugins_search(all);
+	for (p = all->first; p; p = p->next) {
+		if (p->config)
+			continue;
+		p->listen = json_incref(json_object_get(json_object_get(file_plugins(all), p->manifest->name), "listen"));
+		if (values_compute(p, file_plugins(all), all->settings, all->kernel->config->path, &values, err) &&
+		    values_compute(p, NULL, NULL, "defaults", &values, err))
+			values = json_object();
+		values_install(p, values);
+	}
+	return plugin_find(all, name);
+}
+
 static int find(struct plugins *all, const char *name, struct plugin **ret, struct pb_error *err)
 {
 	struct plugin *p = plugin_find(all, name);
@@ -25,6 +44,8 @@ static int find(struct plugins *all, const char *name, struct plugin **ret, stru
 	const char *near;
 	int rc;
 
+	if (!p)
+		p = discover(all, name, err);
 	if (p) {
 		*ret = p;
 		return 0;

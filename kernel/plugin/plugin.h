@@ -45,6 +45,8 @@ struct plugins {
 };
 
 struct plugin *plugin_find(struct plugins *all, const char *name);
+/* Reads the manifests of the plugin directories that are not known yet. */
+void plugins_search(struct plugins *all);
 
 /* object.c: the shared object. */
 int object_open(struct plugin *p, struct pb_error *err);

@@ -59,7 +59,7 @@ static void found(struct plugins *all, const char *path)
 	p = pb_alloc(sizeof *p);
 	p->manifest = m;
 	p->host = (struct pb_host){ .handle = { &host_ops }, .kernel = all->kernel, .name = m->name, .rights = m->rights, .calls = m->calls, .plugin = p };
-	while (*end && strcmp((*end)->manifest->name, m->name) < 0)
+	while (*end && (all->running || strcmp((*end)->manifest->name, m->name) < 0))	/* who comes later may need those before him */
 		end = &(*end)->next;
 	p->next = *end;
 	*end = p;
@@ -84,7 +84,7 @@ static void search(struct plugins *all, const char *dir)
 	closedir(d);
 }
 
-static void search_all(struct plugins *all)
+void plugins_search(struct plugins *all)
 {
 	const json_t *path = json_object_get(all->kernel->config->doc, "plugin_path"), *dir;
 	const char *build_tree = secure_getenv("POSTBUS_PLUGIN_PATH");	/* tests run before anything is installed */
@@ -222,7 +222,7 @@ int plugins_open(struct kernel *kernel, struct plugins **ret, struct pb_error *e
 	pthread_mutex_init(&all->lock, &recursive);
 	pthread_mutexattr_destroy(&recursive);
 	all->settings = json_object();
-	search_all(all);
+	plugins_search(all);
 	if (check_file(all, err))
 		goto fail;
 	for (struct plugin *p = all->first; p; p = p->next) {

@@ -10,17 +10,22 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ALICE = "alice@demo.example"
 
 
-def check(version):
+def build(version, where):
+    """conn_hello as it was built then, into a directory. Gives the directory of the other plugins."""
     if not shutil.which("cc"):
         raise postbus.Skip("no C compiler")
-    source, where = os.path.join(HERE, version), tempfile.mkdtemp(prefix="pb-abi-")
-    root = os.environ.get("POSTBUS_BIN")
+    source, root = os.path.join(HERE, version), os.environ.get("POSTBUS_BIN")
     lib = os.path.join(os.path.dirname(root), "lib") if root else os.path.join(postbus.BUILD, ".libs")
-    others = os.path.join(lib, "postbus", "plugins") if root else postbus.plugin_dir()
+    subprocess.run(["cc", "-std=gnu11", "-Wall", "-Werror", "-fPIC", "-fvisibility=hidden", "-shared", "-I", source, "-o", os.path.join(where, "conn_hello.so"),
+                    os.path.join(source, "conn_hello.c"), "-L", lib, "-lpostbus", "-ljansson"], check=True)
+    shutil.copy(os.path.join(source, "conn_hello.json"), where)
+    return os.path.join(lib, "postbus", "plugins") if root else postbus.plugin_dir()
+
+
+def check(version):
+    where = tempfile.mkdtemp(prefix="pb-abi-")
     try:
-        subprocess.run(["cc", "-std=gnu11", "-Wall", "-Werror", "-fPIC", "-fvisibility=hidden", "-shared", "-I", source, "-o", os.path.join(where, "conn_hello.so"),
-                        os.path.join(source, "conn_hello.c"), "-L", lib, "-lpostbus", "-ljansson"], check=True)
-        shutil.copy(os.path.join(source, "conn_hello.json"), where)
+        others = build(version, where)
         config = {"plugin_path": [where, others], "plugins": {"conn_hello": {"listen": {"hello": {"port": 0}}, "config": {"greeting": "Hello from the past"}}}}
         with Server(config=config) as s:
             plugin = s.ctl("plugin", "show", "conn_hello")
@@ -47,6 +52,28 @@ def check(version):
 
 def test_1_0():
     check("1.0")
+
+
+def test_a_plugin_is_installed_while_the_server_runs():
+    made, where = tempfile.mkdtemp(prefix="pb-abi-"), tempfile.mkdtemp(prefix="pb-abi-")
+    try:
+        others = build("1.0", made)
+        config = {"plugin_path": [where, others], "plugins": {"conn_hello": {"enabled": False, "listen": {"hello": {"port": 0}}}}}
+        with Server(config=config) as s:
+            assert s.ctl("plugin", "show", "conn_hello", check=False)[0] == 3
+            for name in ("conn_hello.so", "conn_hello.json"):
+                shutil.copy(os.path.join(made, name), where)
+            assert s.ctl("plugin", "show", "conn_hello")["state"] == "disabled"
+            assert s.ctl("plugin", "enable", "conn_hello")["state"] == "running"
+            port = s.ctl("plugin", "show", "conn_hello")["listeners"][0]["port"]
+            with socket.create_connection(("127.0.0.1", port), 20) as c, c.makefile("rb") as f:
+                assert f.readline() == b"+ who are you?\r\n"
+            assert s.ctl("hello", "greet", ALICE)["id"]
+            s.wait_messages(1)
+            assert s.stop() == 0
+    finally:
+        shutil.rmtree(made)
+        shutil.rmtree(where)
 
 
 postbus.run(sys.modules[__name__])
