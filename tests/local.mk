@@ -75,3 +75,7 @@ check-asan:
 check-tsan:
 	$(SANITIZERS) $(MAKE) check TESTS='$(filter-out $(NOT_SANITIZED) $(ONE_THREAD),$(TESTS))'
 .PHONY: check-asan check-tsan
+
+# What the tests made: plugins with their manifests beside them, what fuzzing found.
+distclean-local:
+	rm -rf plugin-dir fuzz-corpus fuzz-failures
