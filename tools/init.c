@@ -125,14 +125,14 @@ static int call(struct client *c, const char *method, json_t *params, struct pb_
 
 static int fill_demo(struct client *c, const struct wish *w, struct pb_error *err)
 {
-	static const char *const names[] = { "alice@demo.example", "bob@demo.example" };
+	static const struct { const char *address, *role; } people[] = { { "alice@demo.example", "admin" }, { "bob@demo.example", "user" } };
 	int rc;
 
 	(void)((rc = call(c, "postoffice.create", json_pack("{s:s}", "name", "demo"), err)) ||
 	       (rc = call(c, "domain.create", json_pack("{s:s s:s}", "domain", "demo.example", "postoffice", "demo"), err)));
 	for (size_t i = 0; !rc && i < 2; i++)
-		(void)((rc = call(c, "mailbox.create", json_pack("{s:s}", "address", names[i]), err)) ||
-		       (rc = call(c, "mailbox.password", json_pack("{s:s s:s}", "mailbox", names[i], "password", w->password), err)));
+		(void)((rc = call(c, "mailbox.create", json_pack("{s:s s:s}", "address", people[i].address, "role", people[i].role), err)) ||
+		       (rc = call(c, "mailbox.password", json_pack("{s:s s:s}", "mailbox", people[i].address, "password", w->password), err)));
 	return rc;
 }
 

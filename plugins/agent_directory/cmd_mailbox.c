@@ -106,6 +106,8 @@ static int step_create(struct command *c, struct tx *tx, struct pb_error *err)
 		rc = mailbox_take_fields(c, row, err);
 	if (!rc)
 		rc = claim_aliases(c, tx, row, err);
+	if (!rc)
+		stand_in_move(tx, PB_NOSTR, stand_in_key(tx, row));
 	c->result = mailbox_fields(row);
 	return rc;
 }
@@ -204,13 +206,16 @@ static int step_set(struct command *c, struct tx *tx, struct pb_error *err)
 {
 	struct pb_buf *settle = c->extra;
 	bool quota = json_object_get(c->params, "quota_bytes") || json_object_get(c->params, "quota_messages");
+	struct pb_str place;
 	json_t *row;
 	int rc = command_mailbox(c, tx, text_of(c->params, "mailbox"), &row, err);
 
 	if (!rc)
 		rc = guard_role(c, row, err);
-	if (!rc)
-		rc = mailbox_take_fields(c, row, err);
+	if (rc)
+		return rc;
+	place = stand_in_key(tx, row);
+	rc = mailbox_take_fields(c, row, err);
 	if (!rc)
 		rc = change_address(c, tx, row, err);
 	if (!rc)
@@ -222,6 +227,7 @@ static int step_set(struct command *c, struct tx *tx, struct pb_error *err)
 		pb_buf_addstr(settle, text_of(row, "id"));
 		tx_put(tx, tx_key(tx, "i", text_of(row, "id"), PB_NOSTR, PB_NOSTR), json_object());
 	}
+	stand_in_move(tx, place, stand_in_key(tx, row));
 	tx_put(tx, tx_key(tx, "m", text_of(row, "id"), PB_NOSTR, PB_NOSTR), row);
 	c->result = mailbox_fields(row);
 	return 0;
@@ -260,6 +266,7 @@ static int step_delete(struct command *c, struct tx *tx, struct pb_error *err)
 	if (rc)
 		return rc;
 	tx_delete(tx, list_key(tx, text_of(row, "postoffice"), &n));
+	stand_in_move(tx, stand_in_key(tx, row), PB_NOSTR);
 	json_array_foreach(json_object_get(row, "aliases"), i, v) {
 		rc = name_parse(&n, pb_strz(json_string_value(v)), err);
 		if (!rc)

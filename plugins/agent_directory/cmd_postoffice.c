@@ -74,6 +74,7 @@ static int step_create(struct command *c, struct tx *tx, struct pb_error *err)
 	set_number(row, "rev", 1);
 	set_number(row, "created", pb_now(c->d->host));
 	tx_put(tx, key, row);
+	tx_put(tx, office_age_key(tx, pb_str_skip(key, 2), row), json_object());
 	rc = take_settings(c, row, err);
 	c->result = show_office(row);
 	return rc;
@@ -126,6 +127,7 @@ static int step_delete(struct command *c, struct tx *tx, struct pb_error *err)
 	if (one.len)
 		return pb_fail(err, PB_EBUSY, "the post office '%.*s' still has the domain '%.*s'", PB_FMT(text_of(row, "name")),
 			       PB_FMT(pb_str_skip(pb_buf_str(&one), prefix.len)));
+	tx_delete(tx, office_age_key(tx, pb_str_skip(key, 2), row));
 	tx_delete(tx, key);
 	return 0;
 }

@@ -14,7 +14,9 @@
  *	i/<mailbox id>			a step in the mail store is due: done and removed by the command, or at the next start
  *	l/d/<post office>/<domain>	lists: domains of a post office,
  *	l/a/<domain>/<alias domain>	alias domains of a domain,
- *	l/m|g|x/<post office>/<domain>/<local part>	mailboxes, groups and maps by their main address
+ *	l/m|g|x/<post office>/<domain>/<local part>	mailboxes, groups and maps by their main address,
+ *	l/p/<time it was made>/<post office>	post offices by age,
+ *	l/o/<post office>/<rank><time it was made>/<mailbox id>	enabled mailboxes as they stand in for the postmaster: rank a admin, b system, c user
  *
  * Every change is one batch whose guards are the rows that it was decided on, so commands at the same moment never collide: the loser starts again.
  */
@@ -206,7 +208,19 @@ void found_release(struct found *f);
 /* The row of the mailbox that an id or an address of its own names (no maps, no subaddress). */
 int find_mailbox(struct directory *d, struct pb_str which, struct row **ret, struct pb_error *err);
 
-/* ---- credentials (password.c, hash.c, login.c) ---- */
+/* ---- who is postmaster where nobody was named (postmaster.c) ---- */
+
+/* Where a mailbox's row stands in the list of its post office; empty: nowhere, it is disabled. */
+struct pb_str stand_in_key(struct tx *tx, const json_t *mailbox);
+/* From one place to another, as stand_in_key gave them before and after a change. */
+void stand_in_move(struct tx *tx, struct pb_str old, struct pb_str now);
+struct pb_str office_age_key(struct tx *tx, struct pb_str office, const json_t *row);
+/* The address to go on with: the post office's own setting, the configured one, the first that stands in; never asked itself. PB_ENOTFOUND. */
+int postmaster_of_office(struct directory *d, struct pb_str office, struct pb_str asked, struct pb_buf *out, struct pb_error *err);
+/* Of this host, "postmaster" without a domain: the configured one, that of the domain which the host's name lies in, of the oldest post office that has one. */
+int postmaster_of_host(struct directory *d, struct pb_str asked, struct pb_buf *out, struct pb_error *err);
+
+/* ---- credentials (auth.c, hash.c, login.c) ---- */
 
 /* Rows "c/": crypt, and the SCRAM-SHA-256 keys of the same password. */
 int password_prepare(struct directory *d, struct pb_str password, json_t **ret_credential, struct pb_error *err);

@@ -21,17 +21,22 @@ agent_directory_sources = \
 	%D%/mailbox_store.c \
 	%D%/name.c \
 	%D%/plugin.c \
+	%D%/postmaster.c \
 	%D%/resolve.c \
 	%D%/rows.c
 agent_directory_la_SOURCES = $(agent_directory_sources)
 dist_plugin_DATA += %D%/agent_directory.json
 
-check_PROGRAMS += test_directory test_credentials
-TESTS += test_directory test_credentials
+check_PROGRAMS += test_directory test_postmaster test_credentials
+TESTS += test_directory test_postmaster test_credentials
 test_directory_CPPFLAGS = $(CPPFLAGS_TEST)
 test_directory_CFLAGS = $(CFLAGS_TEST) $(CRYPT_CFLAGS)
 test_directory_LDADD = libpostbus.la $(CMOCKA_LIBS) $(JANSSON_LIBS) $(GNUTLS_LIBS) $(CRYPT_LIBS) $(UNISTRING_LIBS) -lpthread
-test_directory_SOURCES = %D%/tests/test_directory.c %D%/tests/fake.c %D%/tests/fake.h $(agent_directory_sources)
+test_directory_SOURCES = %D%/tests/test_directory.c %D%/tests/calls.h %D%/tests/fake.c %D%/tests/fake.h $(agent_directory_sources)
+test_postmaster_CPPFLAGS = $(CPPFLAGS_TEST)
+test_postmaster_CFLAGS = $(CFLAGS_TEST) $(CRYPT_CFLAGS)
+test_postmaster_LDADD = $(test_directory_LDADD)
+test_postmaster_SOURCES = %D%/tests/test_postmaster.c %D%/tests/calls.h %D%/tests/fake.c %D%/tests/fake.h $(agent_directory_sources)
 test_credentials_CPPFLAGS = $(CPPFLAGS_TEST)
 test_credentials_CFLAGS = $(CFLAGS_TEST) $(CRYPT_CFLAGS)
 test_credentials_LDADD = $(test_directory_LDADD)

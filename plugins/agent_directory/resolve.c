@@ -42,31 +42,44 @@ static int read_subaddress(struct directory *d, struct pb_str domain, struct pb_
 	return 0;
 }
 
-/* RFC 5321 4.5.1: every domain has a postmaster. Where no address says who it is, the post office or the configuration does. */
-static struct pb_str postmaster_of(struct directory *d, struct pb_str office, struct row **hold)
+static bool is_postmaster(struct pb_str local)
 {
-	if (office.len && row_read(d, 'p', office, PB_NOSTR, hold, NULL) == 0 && (*hold)->value && text_of((*hold)->value, "postmaster").len)
-		return text_of((*hold)->value, "postmaster");
-	return pb_config_str(d->host, "postmaster");
+	return pb_str_ieq(local, PB_STR("postmaster"));
+}
+
+/* RFC 2142 4: where no address says who it is, abuse goes to the postmaster. */
+static bool is_abuse(struct directory *d, struct pb_str local)
+{
+	return pb_str_ieq(local, PB_STR("abuse")) && pb_config_bool(d->host, "abuse_to_postmaster");
+}
+
+/* RFC 5321 4.5.1: every domain has a postmaster. Where no address says who it is, its post office does. */
+static int find_role(struct directory *d, struct found *f, struct pb_str domain, char *next, size_t room, struct pb_error *err)
+{
+	PB_AUTOBUF(to);
+	int rc = 0;
+
+	if (is_abuse(d, f->name.local))
+		pb_buf_addf(&to, "postmaster@%.*s", PB_FMT(domain));
+	else if (is_postmaster(f->name.local))
+		rc = postmaster_of_office(d, text_of(f->domain->value, "postoffice"), f->name.key, &to, err);
+	else
+		rc = PB_ENOTFOUND;
+	if (!rc)
+		snprintf(next, room, "%s", pb_buf_z(&to));
+	return rc;
 }
 
 /* One step: which row stands for this name. PB_ENOTFOUND; *ret_next is set where it leads to another address. */
 static int find_row(struct directory *d, struct found *f, char *next, size_t room, struct pb_error *err)
 {
 	struct pb_str alias = text_of(f->domain->value, "alias_of"), domain = alias.len ? alias : f->name.domain, local = f->name.local;
-	ROW(office);
 	int rc = read_address(d, domain, local, &f->address, err);
 
 	if (rc == PB_ENOTFOUND)
 		rc = read_subaddress(d, domain, local, f, err);
-	if (rc == PB_ENOTFOUND && pb_str_eq(local, PB_STR("postmaster"))) {
-		struct pb_str postmaster = postmaster_of(d, text_of(f->domain->value, "postoffice"), &office);
-
-		if (postmaster.len && !pb_str_ieq(postmaster, f->name.key)) {
-			snprintf(next, room, "%.*s", PB_FMT(postmaster));
-			return 0;
-		}
-	}
+	if (rc == PB_ENOTFOUND)
+		rc = find_role(d, f, domain, next, room, err);
 	if (rc == PB_ENOTFOUND) {
 		rc = read_address(d, domain, PB_STR("*"), &f->address, err);
 		f->caught = true;
@@ -113,12 +126,20 @@ static int arrive(struct directory *d, struct found *f, struct pb_str address, s
 }
 
 /* RFC 5321 4.5.1: this host has a postmaster too, even where its name is not a domain with mailboxes. */
-static bool is_own_postmaster(struct directory *d, const struct found *f)
+static bool is_role_of_host(struct directory *d, const struct found *f)
 {
-	struct pb_str postmaster = pb_config_str(d->host, "postmaster");
+	return (is_postmaster(f->name.local) || is_abuse(d, f->name.local)) && pb_str_ieq(f->name.domain, pb_hostname(d->host));
+}
 
-	return postmaster.len && pb_str_ieq(f->name.local, PB_STR("postmaster")) && pb_str_ieq(f->name.domain, pb_hostname(d->host)) &&
-		!pb_str_ieq(postmaster, f->name.key);
+static int ask_host(struct directory *d, struct pb_str asked, char *next, size_t room, struct pb_error *err)
+{
+	PB_AUTOBUF(to);
+	int rc = postmaster_of_host(d, asked, &to, err);
+
+	if (rc)
+		return rc == PB_ENOTFOUND ? pb_fail(err, rc, "there is no postmaster yet: no post office has a mailbox") : rc;
+	snprintf(next, room, "%s", pb_buf_z(&to));
+	return 0;
 }
 
 int find_address(struct directory *d, struct pb_str address, struct found *f, struct pb_error *err)
@@ -129,8 +150,13 @@ int find_address(struct directory *d, struct pb_str address, struct found *f, st
 
 	memset(f, 0, offsetof(struct found, name));
 	f->subaddress[0] = f->target[0] = 0;
-	if (pb_str_ieq(address, PB_STR("postmaster")) && pb_config_str(d->host, "postmaster").len)
-		address = pb_config_str(d->host, "postmaster");
+	if (is_postmaster(address)) {
+		rc = ask_host(d, address, here, sizeof here, err);
+		if (rc)
+			return rc;
+		address = pb_strz(here);
+		local = true;
+	}
 	for (int depth = 0; depth < MAP_DEPTH; depth++) {
 		row_release(f->domain);
 		f->domain = NULL;
@@ -139,8 +165,12 @@ int find_address(struct directory *d, struct pb_str address, struct found *f, st
 			rc = row_read(d, 'd', f->name.domain, PB_NOSTR, &f->domain, err);
 		if (rc)
 			return rc;
-		if (!f->domain->value && is_own_postmaster(d, f)) {
-			address = pb_config_str(d->host, "postmaster");
+		if (!f->domain->value && is_role_of_host(d, f)) {
+			rc = ask_host(d, f->name.key, here, sizeof here, err);
+			if (rc)
+				return rc;
+			address = pb_strz(here);
+			local = true;
 			continue;
 		}
 		if (!f->domain->value) {

@@ -45,6 +45,8 @@ struct fake {
 	void (*interfere)(struct fake *f), (*interfere_get)(struct fake *f);
 	int gets_left;
 	unsigned reads;
+	const char *hostname;
+	int64_t now;
 	struct pb_error err;
 };
 
@@ -83,6 +85,16 @@ static int64_t config_int(struct pb_host *host, const char *key)
 	return json_integer_value(value_of(host, key));
 }
 
+static bool config_bool(struct pb_host *host, const char *key)
+{
+	return json_is_true(value_of(host, key));
+}
+
+static struct pb_str hostname(struct pb_host *host)
+{
+	return pb_strz(host->fake->hostname);
+}
+
 static void log_text(struct pb_host *host, enum pb_level level, const char *event, const char *text)
 {
 	(void)host;
@@ -100,8 +112,7 @@ static void count(struct pb_host *host, const char *metric, int64_t n)
 
 static int64_t now(struct pb_host *host)
 {
-	(void)host;
-	return INT64_C(1795000000000000);
+	return host->fake->now++;
 }
 
 /* ---- table ---- */
@@ -305,7 +316,7 @@ static int mailbox_usage(struct pb_mailbox *mb, uint64_t *ret_messages, uint64_t
 }
 
 static const struct pb_host_ops ops = {
-	.config_str = config_str, .config_int = config_int, .log_text = log_text, .count = count, .now = now, .table_open = table_open, .table_close = table_close,
+	.hostname = hostname, .config_str = config_str, .config_int = config_int, .config_bool = config_bool, .log_text = log_text, .count = count, .now = now, .table_open = table_open, .table_close = table_close,
 	.table_get = table_get, .table_scan = table_scan, .table_apply = table_apply, .mailbox_create = mailbox_create, .mailbox_destroy = mailbox_destroy,
 	.mailbox_open = mailbox_open, .mailbox_close = mailbox_close, .mailbox_set_quota = mailbox_set_quota, .mailbox_usage = mailbox_usage,
 };
@@ -340,6 +351,8 @@ struct fake *fake_start(json_t *config)
 	pthread_mutexattr_destroy(&recursive);
 	f->host.handle.ops = &ops;
 	f->host.fake = f;
+	f->hostname = "mail.demo.example";
+	f->now = INT64_C(1795000000000000);
 	f->config = json_object();
 	json_object_foreach (json_object_get(manifest, "config"), key, spec)
 		json_object_set(f->config, key, json_object_get(spec, "default"));
@@ -351,6 +364,16 @@ struct fake *fake_start(json_t *config)
 	f->mailboxes = json_object();
 	begin(f);
 	return f;
+}
+
+void fake_set_hostname(struct fake *f, const char *hostname)
+{
+	f->hostname = hostname;
+}
+
+void fake_set_config(struct fake *f, const char *key, json_t *value)
+{
+	json_object_set_new(f->config, key, value);
 }
 
 void fake_restart(struct fake *f)

@@ -16,6 +16,9 @@ struct fake *fake_start(json_t *config);
 /* Unload and start again over the same store, as after a crash. */
 void fake_restart(struct fake *f);
 void fake_stop(struct fake *f);
+/* The host's name, "mail.demo.example" at first, and the value of a config key; both count at once. */
+void fake_set_hostname(struct fake *f, const char *hostname);
+void fake_set_config(struct fake *f, const char *key, json_t *value);
 
 /* Calls a method; the result is owned by the fake and lives until the next call. Gives the code; error() the text. */
 int fake_call(struct fake *f, const struct pb_caller *who, const char *method, json_t *params);

@@ -8,62 +8,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <postbus/str.h>
-#include "fake.h"
+#include "calls.h"
 
 static const struct pb_caller demo_admin = { .role = PB_ROLE_ADMIN, .plugin = { "control", 7 }, .postoffice = { "demo", 4 } };
-
-#define DO(f, method, ...) assert_int_equal(do_call(f, NULL, method, json_pack(__VA_ARGS__)), 0)
-#define REFUSED(f, code, method, ...) assert_int_equal(fake_call(f, NULL, method, json_pack(__VA_ARGS__)), code)
-#define REFUSED_FOR(f, who, code, method, ...) assert_int_equal(fake_call(f, who, method, json_pack(__VA_ARGS__)), code)
-
-static int do_call(struct fake *f, const struct pb_caller *who, const char *method, json_t *params)
-{
-	int rc = fake_call(f, who, method, params);
-
-	if (rc)
-		print_message("%s: %s\n", method, fake_error(f));
-	return rc;
-}
-
-static const char *got(struct fake *f, const char *key)
-{
-	const char *text = json_string_value(json_object_get(fake_result(f), key));
-
-	return text ? text : "(none)";
-}
-
-static int begin(void **state)
-{
-	struct fake *f = fake_start(NULL);
-
-	DO(f, "postoffice.create", "{s:s}", "name", "demo");
-	DO(f, "domain.create", "{s:s s:s}", "domain", "demo.example", "postoffice", "demo");
-	DO(f, "mailbox.create", "{s:s s:s}", "address", "alice@demo.example", "name", "Alice");
-	DO(f, "mailbox.create", "{s:s}", "address", "bob@demo.example");
-	*state = f;
-	return 0;
-}
-
-static int end(void **state)
-{
-	fake_stop(*state);
-	return 0;
-}
-
-static const char *target_of(struct fake *f, const char *address)
-{
-	return fake_call(f, NULL, "directory.resolve", json_pack("{s:s}", "address", address)) ? fake_error(f) : got(f, "target");
-}
-
-/* "mailbox/<id of alice>" */
-static void leads_to(struct fake *f, const char *address, const char *mailbox)
-{
-	char want[100];
-
-	DO(f, "mailbox.show", "{s:s}", "mailbox", mailbox);
-	snprintf(want, sizeof want, "mailbox/%s", got(f, "mailbox"));
-	assert_string_equal(target_of(f, address), want);
-}
 
 static void addresses_are_compared_as_the_rfcs_say(void **state)
 {
@@ -147,17 +94,6 @@ static void alias_domains_share_every_address(void **state)
 	DO(f, "domain.set", "{s:s s:s}", "domain", "alias.example", "alias_of", "");
 	REFUSED(f, PB_ENOTFOUND, "directory.resolve", "{s:s}", "address", "alice@alias.example");
 	DO(f, "domain.delete", "{s:s}", "domain", "alias.example");
-}
-
-static void every_domain_can_have_a_postmaster(void **state)
-{
-	struct fake *f = *state;
-
-	REFUSED(f, PB_ENOTFOUND, "directory.resolve", "{s:s}", "address", "postmaster@demo.example");
-	DO(f, "postoffice.set", "{s:s s:s}", "name", "demo", "postmaster", "alice@demo.example");
-	leads_to(f, "Postmaster@demo.example", "alice@demo.example");
-	DO(f, "mailbox.set", "{s:s s:[s]}", "mailbox", "bob@demo.example", "aliases", "postmaster@demo.example");
-	leads_to(f, "postmaster@demo.example", "bob@demo.example");
 }
 
 static void an_address_belongs_to_one_thing_at_a_time(void **state)
@@ -522,7 +458,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(subaddresses_and_catch_alls_come_after_exact_ones, begin, end),
 		cmocka_unit_test_setup_teardown(maps_lead_on_and_circles_end, begin, end),
 		cmocka_unit_test_setup_teardown(alias_domains_share_every_address, begin, end),
-		cmocka_unit_test_setup_teardown(every_domain_can_have_a_postmaster, begin, end),
 		cmocka_unit_test_setup_teardown(an_address_belongs_to_one_thing_at_a_time, begin, end),
 		cmocka_unit_test_setup_teardown(bad_names_are_refused_with_a_sentence, begin, end),
 		cmocka_unit_test_setup_teardown(post_offices_and_domains_go_only_when_empty, begin, end),
