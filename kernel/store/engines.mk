@@ -22,7 +22,8 @@ libkernel_la_SOURCES += \
 	%D%/segment.c \
 	%D%/segment_facts.c \
 	%D%/segment_flush.c \
-	%D%/segment_record.c
+	%D%/segment_record.c \
+	%D%/segment_write.c
 
 check_PROGRAMS += test_engine
 TESTS += test_engine

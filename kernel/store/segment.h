@@ -36,7 +36,7 @@ uint64_t record_room(uint64_t size);
 /* Walks records from an offset on for as long as they are whole; gives where the first that is not would begin. each may be NULL. */
 uint64_t segment_walk(const void *bytes, size_t len, uint32_t segment, uint64_t from, void (*each)(void *arg, const struct record *r), void *arg);
 
-/* ---- files: segment.c; flushing and laying out: segment_flush.c ---- */
+/* ---- files: segment.c; making and writing: segment_write.c; flushing: segment_flush.c ---- */
 
 struct segment {
 	uint32_t number;
@@ -120,6 +120,13 @@ int segments_sync_from(struct segments *s, uint32_t number, struct pb_error *err
 bool segments_is_writing(struct segments *s, const struct segment *g);
 /* The lowest number that may hold what is not flushed. */
 uint32_t segments_lowest_writing(struct segments *s);
+/* Relative to segments.dirfd, so that nobody needs long paths. */
+void segment_name(uint32_t number, const char *suffix, char ret[32]);
+/* Without a file yet; in the table under its number, for those who hold s->lock. */
+struct segment *segment_new(uint32_t number, uint64_t size);
+void segments_put(struct segments *s, uint32_t number, struct segment *g);
+/* The file of a segment that was removed. */
+void segment_file_away(struct segments *s, struct segment *g);
 void segment_path(const struct segments *s, uint32_t number, const char *suffix, char *ret, size_t room);
 
 /* Take room for a body and its facts; gives the pinned segment and fills all of id. PB_EFULL. */

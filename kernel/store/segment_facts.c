@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Reading the facts that lie beside a segment, through a mapping that grows with the file: listing a folder reads thousands of them, and a system call for
- * each would cost more than all else. Writing them is segment.c's.
+ * each would cost more than all else. Writing them is segment_write.c's.
  */
 #include "kernel/store/segment.h"
 
