@@ -86,39 +86,65 @@ static bool needs_daemon(const char *word)
 	return !strcmp(word, "status") || !strcmp(word, "metrics") || !strcmp(word, "session");
 }
 
-static int run_method(struct client *c, const json_t *methods, int argc, char **argv, bool json)
+static int no_such_command(const json_t *methods, int argc, char **argv, bool json)
+{
+	const char *second = argc > 1 ? argv[1] : "", *blank = argc > 1 ? " " : "";
+	struct pb_error err;
+
+	if (json) {
+		pb_fail(&err, PB_EINVALID, "there is no command '%s%s%s'", argv[0], blank, second);
+		report(&err, true);
+		return 2;
+	}
+	fprintf(stderr, "postbusctl: there is no command '%s%s%s'; this is near:\n", argv[0], blank, second);
+	fflush(stderr);
+	if (!command_list(methods, argv[0]))
+		fputs("  (nothing; see postbusctl help)\n", stdout);
+	return 2;
+}
+
+static bool is_secret_key(struct client *c, const char *plugin, const char *key)
+{
+	json_t *params = json_pack("{s:s}", "plugin", plugin), *result = NULL, *one;
+	struct pb_error ignored;	/* setting the value says what is wrong */
+	bool secret = false;
+	size_t i;
+
+	if (!client_call(c, "config.show", params, &result, &ignored))
+		json_array_foreach (json_object_get(result, "config"), i, one)
+			if (!strcmp(json_string_value(json_object_get(one, "key")), key))
+				secret = json_is_true(json_object_get(one, "secret"));
+	json_decref(result);
+	json_decref(params);
+	return secret;
+}
+
+/* A new reference to the method's description. Whether the value of config set is asked for, depends on the key that is set. */
+static json_t *describe(struct client *c, const char *method, const json_t *spec, int argc, char **argv)
+{
+	json_t *own;
+
+	if (strcmp(method, "config.set") || argc < 2 || !is_secret_key(c, argv[0], argv[1]))
+		return json_incref((json_t *)spec);
+	own = json_deep_copy(spec);
+	json_object_set_new(json_object_get(json_object_get(own, "params"), "value"), "secret", json_true());
+	return own;
+}
+
+static bool wants_help(int argc, char **argv)
+{
+	for (int i = 0; i < argc; i++)
+		if (!strcmp(argv[i], "--help"))
+			return true;
+	return false;
+}
+
+static int call_method(struct client *c, const char *method, const json_t *spec, json_t *params, bool json)
 {
 	struct pb_error err = { 0 };
-	json_t *params = NULL, *result = NULL, *spec;
-	const char *method;
-	int used = 0, rc;
+	json_t *result = NULL;
+	int rc = client_call(c, method, params, &result, &err) ? report(&err, json) : 0;
 
-	method = command_find(methods, argc, argv, &used);
-	if (!method) {
-		if (json) {
-			pb_fail(&err, PB_EINVALID, "there is no command '%s%s%s'", argv[0], argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
-			report(&err, true);
-			return 2;
-		}
-		fprintf(stderr, "postbusctl: there is no command '%s%s%s'; this is near:\n", argv[0], argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
-		fflush(stderr);
-		if (!command_list(methods, argv[0]))
-			fputs("  (nothing; see postbusctl help)\n", stdout);
-		return 2;
-	}
-	spec = json_object_get(methods, method);
-	for (int i = used; i < argc; i++) {
-		if (!strcmp(argv[i], "--help")) {
-			command_help(method, spec);
-			return 0;
-		}
-	}
-	if (command_params(spec, argc - used, argv + used, &params, &err)) {
-		report(&err, json);
-		return 2;
-	}
-	rc = client_call(c, method, params, &result, &err) ? report(&err, json) : 0;
-	json_decref(params);
 	if (!rc && json) {
 		json_dumpf(result, stdout, JSON_COMPACT);
 		putchar('\n');
@@ -128,6 +154,31 @@ static int run_method(struct client *c, const json_t *methods, int argc, char **
 	if (!rc && json_is_false(json_object_get(result, "ok")))
 		rc = 1;		/* a check that found something */
 	json_decref(result);
+	return rc;
+}
+
+static int run_method(struct client *c, const json_t *methods, int argc, char **argv, bool json)
+{
+	struct pb_error err = { 0 };
+	json_t *params = NULL, *spec;
+	int used = 0, rc;
+	const char *method = command_find(methods, argc, argv, &used);
+
+	if (!method)
+		return no_such_command(methods, argc, argv, json);
+	if (wants_help(argc - used, argv + used)) {
+		command_help(method, json_object_get(methods, method));
+		return 0;
+	}
+	spec = describe(c, method, json_object_get(methods, method), argc - used, argv + used);
+	if (command_params(spec, argc - used, argv + used, &params, &err)) {
+		report(&err, json);
+		rc = 2;
+	} else {
+		rc = call_method(c, method, spec, params, json);
+	}
+	json_decref(params);
+	json_decref(spec);
 	return rc;
 }
 
@@ -170,79 +221,109 @@ static int check_file(const char *config_file, bool json)
 	return json ? report(&err, true) : 6;
 }
 
-int main(int argc, char **argv)
+struct line {
+	const char *config_file;
+	int argc;			/* the words behind the options */
+	char **argv;
+	bool json;
+};
+
+/* False: *ret is the exit status. */
+static bool parse(int argc, char **argv, struct line *l, int *ret)
 {
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' }, { "json", no_argument, NULL, 'j' }, { "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },	    { NULL, 0, NULL, 0 },
 	};
-	const char *config_file = getenv("POSTBUS_CONFIG");
-	struct pb_error err = { 0 };
-	struct client *client;
-	json_t *all = NULL;
-	bool json = false, want_help;
-	int c, rc;
+	int c;
 
+	*ret = 0;
 	while ((c = getopt_long(argc, argv, "+c:Vh", options, NULL)) != -1) {
 		switch (c) {
 		case 'c':
-			config_file = optarg;
+			l->config_file = optarg;
 			break;
 		case 'j':
-			json = true;
+			l->json = true;
 			break;
 		case 'V':
 			puts("postbusctl " PACKAGE_VERSION);
-			return 0;
+			return false;
 		case 'h':
 			fputs(usage, stdout);
-			return 0;
+			return false;
 		default:
 			fputs(usage, stderr);
-			return 2;
+			*ret = 2;
+			return false;
 		}
 	}
-	argc -= optind;
-	argv += optind;
-	for (int i = 0; i < argc; i++) {	/* --json is welcome anywhere */
-		if (strcmp(argv[i], "--json"))
+	l->argc = argc - optind;
+	l->argv = argv + optind;
+	for (int i = 0; i < l->argc; i++) {	/* --json is welcome anywhere */
+		if (strcmp(l->argv[i], "--json"))
 			continue;
-		json = true;
-		memmove(argv + i, argv + i + 1, (size_t)(argc - i) * sizeof *argv);
-		argc--;
+		l->json = true;
+		memmove(l->argv + i, l->argv + i + 1, (size_t)(l->argc - i) * sizeof *l->argv);
+		l->argc--;
 	}
-	want_help = argc && !strcmp(argv[0], "help");
-	if (!argc) {
-		fputs(usage, stderr);
-		return 2;
-	}
-	if (!strcmp(argv[0], "init"))
-		return init_command(argc, argv, json);
-	if (!config_file) {
-		if (want_help) {
-			fputs(usage, stdout);
-			return 0;
-		}
-		fputs("postbusctl: name the home's postbus.json with -c FILE or POSTBUS_CONFIG\n", stderr);
-		return 2;
-	}
-	if (!strcmp(argv[0], "backup"))
-		return backup_command(config_file, argc, argv, json);
-	if (!strcmp(argv[0], "restore"))
-		return restore_command(config_file, argc, argv, json);
-	if (client_open(config_file, !needs_daemon(argv[0]) && strcmp(argv[0], "config"), &client, &err)) {
-		if (argc > 1 && !strcmp(argv[0], "config") && !strcmp(argv[1], "check") && err.code == PB_EUNAVAILABLE)
-			return check_file(config_file, json);
-		if (strcmp(argv[0], "config") || err.code != PB_EUNAVAILABLE || client_open(config_file, true, &client, &err))
-			return report(&err, json);
+	if (l->argc)
+		return true;
+	fputs(usage, stderr);
+	*ret = 2;
+	return false;
+}
+
+static bool is_word(const struct line *l, int at, const char *word)
+{
+	return at < l->argc && !strcmp(l->argv[at], word);
+}
+
+/* The methods, from the daemon or, where it does not run, from one that serves this question alone. */
+static int run(const struct line *l)
+{
+	struct pb_error err = { 0 };
+	struct client *client;
+	json_t *all = NULL;
+	int rc;
+
+	if (client_open(l->config_file, !needs_daemon(l->argv[0]) && !is_word(l, 0, "config"), &client, &err)) {
+		if (is_word(l, 0, "config") && is_word(l, 1, "check") && err.code == PB_EUNAVAILABLE)
+			return check_file(l->config_file, l->json);
+		if (!is_word(l, 0, "config") || err.code != PB_EUNAVAILABLE || client_open(l->config_file, true, &client, &err))
+			return report(&err, l->json);
 	}
 	if (client_call(client, "control.describe", NULL, &all, &err))
-		rc = report(&err, json);
-	else if (want_help)
-		rc = help(json_object_get(all, "methods"), argc - 1, argv + 1);
+		rc = report(&err, l->json);
+	else if (is_word(l, 0, "help"))
+		rc = help(json_object_get(all, "methods"), l->argc - 1, l->argv + 1);
 	else
-		rc = run_method(client, json_object_get(all, "methods"), argc, argv, json);
+		rc = run_method(client, json_object_get(all, "methods"), l->argc, l->argv, l->json);
 	json_decref(all);
 	client_close(client);
 	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	struct line l = { .config_file = getenv("POSTBUS_CONFIG") };
+	int rc;
+
+	if (!parse(argc, argv, &l, &rc))
+		return rc;
+	if (is_word(&l, 0, "init"))
+		return init_command(l.argc, l.argv, l.json);
+	if (!l.config_file && is_word(&l, 0, "help")) {
+		fputs(usage, stdout);
+		return 0;
+	}
+	if (!l.config_file) {
+		fputs("postbusctl: name the home's postbus.json with -c FILE or POSTBUS_CONFIG\n", stderr);
+		return 2;
+	}
+	if (is_word(&l, 0, "backup"))
+		return backup_command(l.config_file, l.argc, l.argv, l.json);
+	if (is_word(&l, 0, "restore"))
+		return restore_command(l.config_file, l.argc, l.argv, l.json);
+	return run(&l);
 }

@@ -246,10 +246,8 @@ static int check_object(const json_t *field, const json_t *value, const char *wh
 	return 0;
 }
 
-int schema_check_value(const json_t *field, const json_t *value, const char *where, json_t **ret, struct pb_error *err)
+static int check_type(const json_t *field, const char *type, const json_t *value, const char *where, json_t **ret, struct pb_error *err)
 {
-	const char *type = json_string_value(json_object_get(field, "type"));
-
 	if (!type || !strcmp(type, "any")) {
 		*ret = json_incref((json_t *)value);
 		return 0;
@@ -269,6 +267,24 @@ int schema_check_value(const json_t *field, const json_t *value, const char *whe
 	if (!strcmp(type, "object"))
 		return check_object(field, value, where, ret, err);
 	return check_string(field, type, value, where, ret, err);
+}
+
+/* What is secret stands in no message, and so in no log. */
+static int refuse_secret(const json_t *field, const char *type, const char *where, struct pb_error *err)
+{
+	const json_t *max = json_object_get(field, "max_length");
+
+	if (max)
+		return pb_fail(err, PB_EINVALID, "%s: found a secret that does not fit, allowed is a %s of at most %lld bytes", where, type, (long long)json_integer_value(max));
+	return pb_fail(err, PB_EINVALID, "%s: found a secret that does not fit, allowed is a %s", where, type);
+}
+
+int schema_check_value(const json_t *field, const json_t *value, const char *where, json_t **ret, struct pb_error *err)
+{
+	const char *type = json_string_value(json_object_get(field, "type"));
+	int rc = check_type(field, type, value, where, ret, err);
+
+	return rc && json_is_true(json_object_get(field, "secret")) ? refuse_secret(field, type, where, err) : rc;
 }
 
 /* ---- whole objects ---- */

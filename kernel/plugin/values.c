@@ -71,6 +71,11 @@ bool values_enabled(const struct plugin *p, const json_t *file_plugins, const js
 	return set ? json_is_true(set) : in_file ? json_is_true(in_file) : true;
 }
 
+static bool is_given(const json_t *value)
+{
+	return value && !json_is_null(value) && !(json_is_string(value) && !json_string_length(value));
+}
+
 json_t *values_show(const struct plugin *p, const json_t *file_plugins, const json_t *settings)
 {
 	json_t *list = json_array(), *field, *values = p->config;
@@ -83,9 +88,11 @@ json_t *values_show(const struct plugin *p, const json_t *file_plugins, const js
 
 		json_object_set_new(one, "plugin", json_string(p->manifest->name));
 		json_object_set_new(one, "key", json_string(key));
-		json_object_set_new(one, "value", secret && value ? json_string("(secret)") : value ? json_incref(value) : json_null());
+		json_object_set_new(one, "value", secret ? json_string(is_given(value) ? "(set)" : "(unset)") : value ? json_incref(value) : json_null());
 		json_object_set_new(one, "from", json_string(from));
 		json_object_set_new(one, "doc", json_incref(json_object_get(field, "doc") ? json_object_get(field, "doc") : json_null()));
+		if (secret)
+			json_object_set_new(one, "secret", json_true());
 		json_array_append_new(list, one);
 	}
 	return list;

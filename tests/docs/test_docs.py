@@ -78,6 +78,11 @@ def count_words(words, options, positions):
     return None
 
 
+def is_secret_key(plugin, key):
+    path = os.path.join(TOP, "plugins", plugin, plugin + ".json")
+    return os.path.exists(path) and bool(json.load(open(path)).get("config", {}).get(key, {}).get("secret"))
+
+
 def fault(words, methods):
     """What is wrong with the words of a postbusctl command, or None."""
     if not words:
@@ -85,6 +90,8 @@ def fault(words, methods):
     if words[0] in OWN:
         options, least, most = OWN[words[0]]
         return count_words(words[1:], options, (least, most))
+    if words[:2] == ["config", "set"] and len(words) > 3 and is_secret_key(*words[2:4]):
+        return "a secret on the command line" if len(words) > 4 else None
     name = ".".join(words[:2])
     used = 2 if name in methods else 1
     name = name if used == 2 else words[0]
@@ -157,7 +164,8 @@ class Tally:
 
 def check_commands(t, methods):
     for wrong in ("nothing at-all", "mailbox create", "mailbox create a@b.example --colour red", "queue list surplus", "init", "mailbox set a@b.example --no-name", "restore --hard x",
-                  "address-map create a@b.example", "mailbox password a@b.example --password x"):
+                  "address-map create a@b.example", "mailbox password a@b.example --password x",
+                  "config set conn_smtp smart_host_password x", "config set conn_smtp banner"):
         t.say(None if fault(wrong.split(), methods) else "is taken for right", f"broken example '{wrong}'")
     found = 0
     for path in pages():

@@ -67,6 +67,54 @@ def test_a_wrong_file_leaves_everything_in_force(server):
     open(server.file, "w").write(good)
 
 
+def test_a_secret_comes_from_standard_input_and_is_never_shown(server):
+    key = ("config", "set", "conn_smtp", "smart_host_password")
+    secret = "rather 'private' \u00e4"
+    assert shown(server, "conn_smtp", "smart_host_password") == ("(unset)", "default")
+    code, answer = server.ctl(*key, secret, stdin=secret + "\n", check=False)
+    assert code == 2 and "never taken from the command line" in answer["error"]["text"], answer
+    code, answer = server.ctl(*key, stdin="", check=False)
+    assert code == 2 and "nothing was given" in answer["error"]["text"], answer
+    assert shown(server, "conn_smtp", "smart_host_password") == ("(unset)", "default")
+    server.ctl("config", "set", "agent_dns", "timeout", "10")
+    answer = server.ctl(*key, stdin=secret + "\n")
+    assert (answer["value"], answer["from"]) == ("(set)", "set"), answer
+    code, answer = server.ctl(*key, stdin="x" * 300 + "\n", check=False)
+    assert code == 6 and "xxx" not in str(answer) and "255 bytes" in str(answer), answer
+    for words in (("config", "show"), ("config", "show", "conn_smtp"), ("plugin", "show", "conn_smtp")):
+        assert "private" not in server.ctl(*words, json_out=False) + json.dumps(server.ctl(*words)), words
+    assert "private" not in server.log() and "xxx" not in server.log()
+    server.stop()
+    code, answer = server.ctl(*key, stdin="another\n", check=False)
+    assert code == 0 and answer["value"] == "(set)", (code, answer)
+    server.start()
+    assert shown(server, "conn_smtp", "smart_host_password") == ("(set)", "set")
+    server.ctl("config", "unset", "conn_smtp", "smart_host_password")
+    assert shown(server, "conn_smtp", "smart_host_password") == ("(unset)", "default")
+
+
+def test_a_secret_is_asked_for_twice_at_a_terminal_and_not_echoed(server):
+    import os, pty, subprocess
+    ours, theirs = pty.openpty()
+    command = [postbus.program("postbusctl"), "-c", server.file, "config", "set", "conn_smtp", "smart_host_password"]
+    process = subprocess.Popen(command, env=server.env, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    said = b""
+
+    def until(word):
+        nonlocal said
+        while word not in said:
+            said += os.read(ours, 1000)
+    until(b"value: ")
+    os.write(ours, b"hush hush\n")
+    until(b"value again: ")
+    os.write(ours, b"hush hush\n")
+    until(b"(set)")
+    assert process.wait(20) == 0 and b"hush" not in said, said
+    os.close(ours)
+    server.ctl("config", "unset", "conn_smtp", "smart_host_password")
+
+
 def test_metrics_bear_the_prefix_once(server):
     names = [l.split()[2] for l in server.ctl("metrics", json_out=False).splitlines() if l.startswith("# TYPE")]
     assert "postbus_sessions" in names and not [n for n in names if n.startswith("postbus_postbus")], names
