@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,15 +140,29 @@ static int show(const struct tally *t, const char *what, const char *dir, bool j
 	return 0;
 }
 
+static bool is_dir(const char *home, const char *name)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	snprintf(path, sizeof path, "%.3000s/%.255s", home, name);
+	return !lstat(path, &st) && S_ISDIR(st.st_mode);
+}
+
+/* What lies beside the store. The timeline comes after the store, so that it knows of every message in it; days that it forgot leave the copy. */
 static int copy_home_files(const char *home, const char *dir, struct tally *t, struct pb_error *err)
 {
-	struct stat st;
-	char tls[PATH_MAX];
+	char from[PATH_MAX], to[PATH_MAX];
 	int rc = copy_entry(home, dir, "postbus.json", t, err);
 
-	snprintf(tls, sizeof tls, "%.3000s/tls", home);
-	if (!rc && !lstat(tls, &st) && S_ISDIR(st.st_mode))
+	if (!rc && is_dir(home, "tls"))
 		rc = copy_entry(home, dir, "tls", t, err);
+	if (!rc && is_dir(home, "timeline"))
+		rc = copy_entry(home, dir, "timeline", t, err);
+	snprintf(from, sizeof from, "%.3000s/timeline", home);
+	snprintf(to, sizeof to, "%.3000s/timeline", dir);
+	if (!rc)
+		prune(from, to);
 	return rc;
 }
 
@@ -218,12 +233,63 @@ static int verify(const char *config_file, bool *ret_ok, struct pb_error *err)
 	return rc;
 }
 
+/* ---- restore ---- */
+
+/* Files belong to whom the daemon runs as: where root restores, to the "user" of postbus.json. */
+static int find_owner(const char *config_file, const struct passwd **ret, struct pb_error *err)
+{
+	json_t *doc = json_load_file(config_file, 0, NULL);
+	const char *name = json_string_value(json_object_get(doc, "user"));
+	int rc = 0;
+
+	*ret = geteuid() == 0 && name ? getpwnam(name) : NULL;
+	if (geteuid() == 0 && name && !*ret)
+		rc = pb_fail(err, PB_EINVALID, "%s: user: there is no user \"%s\"", config_file, name);
+	json_decref(doc);
+	return rc;
+}
+
+static int give_tree(const char *path, const struct passwd *user, struct pb_error *err)
+{
+	DIR *d = opendir(path);
+	struct dirent *e;
+	int rc = lchown(path, user->pw_uid, user->pw_gid) ? pb_fail_errno(err, errno, "giving %s to user %s", path, user->pw_name) : 0;
+
+	while (!rc && d && (e = readdir(d)) != NULL) {
+		char one[PATH_MAX];
+
+		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+			continue;
+		snprintf(one, sizeof one, "%.3000s/%.255s", path, e->d_name);
+		rc = give_tree(one, user, err);
+	}
+	if (d)
+		closedir(d);
+	return rc;
+}
+
+/* One directory of the backup into the home; what is there is set aside first. A backup of an earlier release has no timeline: then the home's stays. */
+static int restore_part(const char *dir, const char *home, const char *name, const struct passwd *owner, struct tally *t, struct pb_error *err)
+{
+	char from[PATH_MAX], to[PATH_MAX], aside[PATH_MAX];
+
+	snprintf(from, sizeof from, "%.3000s/%s", dir, name);
+	snprintf(to, sizeof to, "%.3000s/%s", home, name);
+	snprintf(aside, sizeof aside, "%.3000s/%s.before-restore", home, name);
+	if (!is_dir(dir, name))
+		return 0;
+	if (!is_empty(to) && rename(to, aside))
+		return pb_fail_errno(err, errno, "%s cannot be put aside as %s", to, aside);
+	return copy_tree(from, to, t, err) || (owner && give_tree(to, owner, err)) ? err->code : 0;
+}
+
 int restore_command(const char *config_file, int argc, char **argv, bool json)
 {
 	struct pb_error err = { 0 };
 	struct client *c = NULL;
 	struct tally t = { 0 };
-	char *home = NULL, store[PATH_MAX], from[PATH_MAX], aside[PATH_MAX];
+	const struct passwd *owner = NULL;
+	char *home = NULL, store[PATH_MAX], from[PATH_MAX];
 	bool force = argc == 3 && !strcmp(argv[1], "--force"), ok = false;
 	int rc = 1;
 
@@ -236,18 +302,16 @@ int restore_command(const char *config_file, int argc, char **argv, bool json)
 	if (client_home(config_file, &home, &err))
 		return report(&err, json);
 	snprintf(store, sizeof store, "%.3000s/store", home);
-	snprintf(aside, sizeof aside, "%.3000s/store.before-restore", home);
 	if (!client_open(config_file, false, &c, &err)) {
 		client_close(c);
 		pb_fail(&err, PB_EBUSY, "postbusd runs on %s: stop it first", home);
 	} else if (access(from, R_OK)) {
 		pb_fail_errno(&err, errno, "%s is no backup: %s", argv[argc - 1], from);
 	} else if (!is_empty(store) && !force) {
-		pb_fail(&err, PB_EEXISTS, "%s is not empty; with --force it is kept as %s", store, aside);
-	} else if (!is_empty(store) && rename(store, aside)) {
-		pb_fail_errno(&err, errno, "%s cannot be put aside as %s", store, aside);
-	} else {
-		rc = copy_tree(from, store, &t, &err) || verify(config_file, &ok, &err);
+		pb_fail(&err, PB_EEXISTS, "%s is not empty; with --force it is kept as store.before-restore", store);
+	} else if (!find_owner(config_file, &owner, &err)) {
+		rc = restore_part(argv[argc - 1], home, "store", owner, &t, &err) || restore_part(argv[argc - 1], home, "timeline", owner, &t, &err) ||
+		     verify(config_file, &ok, &err);
 		if (!rc && !ok)
 			rc = pb_fail(&err, PB_ECORRUPT, "the restored store does not verify; run postbusctl store verify");
 	}

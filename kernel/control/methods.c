@@ -250,6 +250,7 @@ METHOD(backup_prepare)
 	snprintf(dir, sizeof dir, "%s/backup", k->home);
 	if (engine_backup(k->engine, dir, err))
 		return pb_because(err, "backup");
+	timeline_flush(k->timeline);
 	*ret = json_pack("{s:s}", "dir", dir);
 	return 0;
 }

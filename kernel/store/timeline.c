@@ -14,6 +14,18 @@
 
 enum { FLUSH_BYTES = 64 * 1024, PENDING_MAX = 16 * 1024 * 1024, FLUSH_MS = 100 };
 
+/* A line that a crash or a full disk cut off must not swallow the next one. */
+static void end_line(int fd)
+{
+	struct stat st;
+	char last = '\n';
+
+	if (fd < 0 || fstat(fd, &st) || st.st_size == 0 || pread(fd, &last, 1, st.st_size - 1) != 1 || last == '\n')
+		return;
+	while (write(fd, "\n", 1) < 0 && errno == EINTR)
+		;
+}
+
 static void write_all(struct timeline *t, int64_t day, const char *ptr, size_t len)
 {
 	if (t->fd < 0 || day != t->day) {
@@ -22,15 +34,19 @@ static void write_all(struct timeline *t, int64_t day, const char *ptr, size_t l
 		if (t->fd >= 0)
 			close(t->fd);
 		timeline_path(t, day, path);
-		t->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+		t->fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 		t->day = day;
+		end_line(t->fd);
 		timeline_expire(t, day);
 	}
 	while (t->fd >= 0 && len > 0) {
 		ssize_t n = write(t->fd, ptr, len);
 
-		if (n <= 0 && errno != EINTR)
-			return;		/* no room: an explanation is lost, nothing else */
+		if (n <= 0 && errno != EINTR) {		/* no room: an explanation is lost, nothing else */
+			close(t->fd);
+			t->fd = -1;
+			return;
+		}
 		if (n > 0) {
 			ptr += n;
 			len -= (size_t)n;

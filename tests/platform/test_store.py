@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Backup while mail comes in, restore, verify; and a store that was damaged from outside: what is said, and what still works."""
-import glob, hashlib, json, os, re, shutil, sys, tempfile, threading
+import glob, hashlib, json, os, pwd, re, shutil, sys, tempfile, threading
 import postbus
 from postbus import Server, message, wait
 
@@ -54,6 +54,53 @@ def test_backup_under_load_and_restore():
             assert new.ctl("restore", copy, check=False)[0] == 8
             new.stop()
             assert new.ctl("restore", copy, check=False)[0] == 5    # its store is not empty
+    finally:
+        shutil.rmtree(where, ignore_errors=True)
+
+
+def owners(*paths):
+    found = set()
+    for top in paths:
+        for where, folders, files in os.walk(top):
+            found |= {os.lstat(os.path.join(where, name)).st_uid for name in [".", *folders, *files]}
+    return found
+
+
+def test_a_restore_brings_the_timeline_and_belongs_to_the_daemons_user():
+    where = tempfile.mkdtemp(prefix="pb-backup-")
+    copy = os.path.join(where, "copy")
+    root = os.geteuid() == 0
+    owner = pwd.getpwnam("nobody") if root else pwd.getpwuid(os.geteuid())
+    try:
+        with Server() as s:
+            id = s.send(message("traced"))
+            s.wait_messages(1)
+            events = wait(lambda: (lambda t: t if "delivered" in [e["what"] for e in t] else None)(s.ctl("trace", id)["messages"][0]["events"]), "a delivery")
+            s.ctl("backup", copy)
+            gone = s.send(message("after the backup"))
+        with Server(start=False, config={"user": "nobody"} if root else {}) as new:
+            for part in ("store", "timeline"):
+                shutil.rmtree(os.path.join(new.home, part), ignore_errors=True)
+            with open(os.path.join(new.home, "log"), "w"):
+                pass
+            for folder, _, files in os.walk(new.home):
+                for name in [".", *files]:
+                    os.chown(os.path.join(folder, name), owner.pw_uid, owner.pw_gid)
+            new.ctl("restore", copy)
+            assert owners(os.path.join(new.home, "store"), os.path.join(new.home, "timeline")) == {owner.pw_uid}
+            new.start()
+            assert os.stat(f"/proc/{new.process.pid}").st_uid == owner.pw_uid
+            assert new.ctl("trace", id)["messages"][0]["events"][:len(events)] == events
+            assert new.ctl("trace", gone, check=False)[1].get("messages", []) == []
+            assert any(b"traced" in m for m in new.messages())
+            new.send(message("it goes on"))
+            new.wait_messages(2)
+            new.stop()
+            new.ctl("restore", "--force", copy)         # again: what is there is kept
+            assert os.listdir(os.path.join(new.home, "timeline.before-restore")) and os.path.isdir(os.path.join(new.home, "store.before-restore"))
+            assert new.ctl("trace", id)["messages"][0]["events"][:len(events)] == events
+            code, said = new.ctl("restore", "--force", copy, check=False)
+            assert code != 0 and "before-restore" in json.dumps(said), said
     finally:
         shutil.rmtree(where, ignore_errors=True)
 

@@ -158,6 +158,7 @@ static void old_days_go(void **state)
 static void a_torn_line_and_a_strange_file_do_no_harm(void **state)
 {
 	char id[PB_ID_MAX], path[128];
+	struct pb_error err = { 0 };
 	struct fixture f;
 	json_t *found;
 	FILE *out;
@@ -179,6 +180,13 @@ static void a_torn_line_and_a_strange_file_do_no_harm(void **state)
 	json_decref(found);
 	found = find(&f, NULL, "a@b", NULL, 1, 0);
 	assert_int_equal(json_array_size(found), 1);
+	json_decref(found);
+	/* The next writer ends the torn line before it begins its own. */
+	timeline_close(f.t);
+	assert_int_equal(timeline_open(f.dir, f.clock, 3, &f.t, &err), 0);
+	timeline_text(f.t, id, "a", "delivered", "to=<c@d>");
+	found = find(&f, id, NULL, NULL, 0, 0);
+	assert_int_equal(json_array_size(json_object_get(json_array_get(found, 0), "events")), 2);
 	json_decref(found);
 	close_it(&f);
 }
