@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -16,6 +15,7 @@
 #include "kernel/control/control.h"
 #include "kernel/control/methods.h"
 #include "kernel/log/log.h"
+#include "kernel/session/running.h"
 #include <postbus/secret.h>
 
 enum { LINE_MAX_BYTES = 8 << 20, DEPTH_MAX = 32, CLIENTS_MAX = 32 };
@@ -26,7 +26,7 @@ struct control {
 	int listening, stop;
 	pthread_t thread;
 	bool serving;
-	atomic_int clients;
+	struct running clients;
 	char path[108];
 };
 
@@ -145,7 +145,7 @@ static void *serve_client(void *arg)
 	serve_lines(c, client->fd, client->fd);
 	close(client->fd);
 	free(client);
-	atomic_fetch_sub(&c->clients, 1);
+	running_leave(&c->clients);
 	return NULL;
 }
 
@@ -169,19 +169,18 @@ static void welcome(struct control *c, int fd)
 	pthread_t thread;
 	int rc;
 
-	if (!may_enter(c, fd) || atomic_load(&c->clients) >= CLIENTS_MAX) {
+	if (!may_enter(c, fd) || !running_enter(&c->clients, CLIENTS_MAX)) {
 		close(fd);
 		return;
 	}
 	client = pb_alloc(sizeof *client);
 	*client = (struct client){ c, fd };
-	atomic_fetch_add(&c->clients, 1);
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	rc = pthread_create(&thread, &attr, serve_client, client);
 	pthread_attr_destroy(&attr);
 	if (rc) {
-		atomic_fetch_sub(&c->clients, 1);
+		running_leave(&c->clients);
 		close(fd);
 		free(client);
 	}
@@ -235,6 +234,7 @@ int control_open(struct kernel *kernel, struct control **ret, struct pb_error *e
 {
 	struct control *c = pb_alloc(sizeof *c);
 
+	running_init(&c->clients);
 	c->kernel = kernel;
 	c->listening = -1;
 	c->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -255,8 +255,7 @@ void control_close(struct control *c)
 	eventfd_write(c->stop, 1);
 	if (c->serving)
 		pthread_join(c->thread, NULL);
-	while (atomic_load(&c->clients))
-		usleep(1000);
+	running_wait_none(&c->clients);
 	bus_withdraw(c->kernel->bus, c->host);
 	if (c->listening >= 0)
 		close(c->listening);
@@ -264,5 +263,6 @@ void control_close(struct control *c)
 		unlink(c->path);
 	close(c->stop);
 	free(c->host);
+	running_free(&c->clients);
 	free(c);
 }

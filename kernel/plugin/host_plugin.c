@@ -75,7 +75,7 @@ static void run_job(void *arg)
 	struct job *j = arg;
 
 	j->run(j->host->self, j->arg);
-	atomic_fetch_sub(&j->host->plugin->working, 1);
+	running_leave(&j->host->plugin->working);
 	free(j);
 }
 
@@ -84,15 +84,13 @@ int host_work(struct pb_host *host, void (*job)(void *self, void *arg), void *ar
 	struct job *j;
 	int rc;
 
-	if (atomic_fetch_add(&host->plugin->working, 1) >= WORKING_MAX) {
-		atomic_fetch_sub(&host->plugin->working, 1);
+	if (!running_enter(&host->plugin->working, WORKING_MAX))
 		return pb_fail(err, PB_EBUSY, "%s has %d jobs waiting already", host->name, WORKING_MAX);
-	}
 	j = pb_alloc(sizeof *j);
 	*j = (struct job){ host, job, arg };
 	rc = sessions_work(host->kernel->sessions, run_job, j, err);
 	if (rc) {
-		atomic_fetch_sub(&host->plugin->working, 1);
+		running_leave(&host->plugin->working);
 		free(j);
 	}
 	return rc;

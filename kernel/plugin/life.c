@@ -2,7 +2,6 @@
 /* Start and stop of one plugin: object, load, start, bus, lanes, sessions; and the same backwards. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 #include "kernel/bus/bus.h"
 #include "kernel/config/config.h"
 #include "kernel/log/log.h"
@@ -268,8 +267,7 @@ void plugin_stop(struct plugins *all, struct plugin *p, int64_t timeout)
 	p->tick = NULL;
 	p->courier = p->agent = NULL;
 	bus_withdraw(all->kernel->bus, &p->host);
-	while (atomic_load(&p->working))
-		usleep(1000);
+	running_wait_none(&p->working);
 	if (busy) {
 		leave_behind(all, p);
 		return;

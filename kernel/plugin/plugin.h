@@ -9,6 +9,7 @@
 #include "kernel/host.h"
 #include "kernel/plugin/manifest.h"
 #include "kernel/plugin/plugins.h"
+#include "kernel/session/running.h"
 
 enum plugin_state { PLUGIN_DISABLED, PLUGIN_FAILED, PLUGIN_READY, PLUGIN_RUNNING };
 
@@ -32,7 +33,7 @@ struct plugin {
 	struct attachment *attachment;
 	struct repeat *tick;
 	json_t *metrics;		/* name: the metric's address */
-	atomic_int working;		/* pb_work jobs that wait or run */
+	struct running working;		/* pb_work jobs that wait or run */
 	char *dir;			/* pb_plugin_dir, once asked for */
 };
 

@@ -39,6 +39,7 @@ static void plugin_free(struct plugin *p)
 	json_decref(p->listen);
 	json_decref(p->bound);
 	free(p->dir);
+	running_free(&p->working);
 	free(p);
 }
 
@@ -57,6 +58,7 @@ static void found(struct plugins *all, const char *path)
 		return;
 	}
 	p = pb_alloc(sizeof *p);
+	running_init(&p->working);
 	p->manifest = m;
 	p->host = (struct pb_host){ .handle = { &host_ops }, .kernel = all->kernel, .name = m->name, .rights = m->rights, .calls = m->calls, .plugin = p };
 	while (*end && (all->running || strcmp((*end)->manifest->name, m->name) < 0))	/* who comes later may need those before him */

@@ -14,6 +14,7 @@ libkernel_la_SOURCES += \
 	%D%/output.c \
 	%D%/pool.c %D%/pool.h \
 	%D%/proxy.c \
+	%D%/running.h \
 	%D%/session.c \
 	%D%/sessions.c %D%/sessions.h \
 	%D%/slot.c \
