@@ -133,6 +133,8 @@ static int start(struct bdb *b, const struct engine_options *o, struct pb_error 
 	if (!r && !made)
 		r = clear_unmade(b, err);
 	if (!r)
+		bdb_durable_open(b);
+	if (!r)
 		r = bdb_log_recover(b, err);
 	/* What is read from here on may be in the system's memory only, and a batch must not become more durable than its bodies. */
 	if (!r)
@@ -162,6 +164,7 @@ static void bdb_close(struct engine *e)
 	bdb_committer_stop(b);
 	bdb_hook_remove(b);
 	bdb_env_close(b);
+	bdb_durable_close(b);
 	segments_close(&b->segments);
 	if (b->db_dir >= 0)
 		close(b->db_dir);

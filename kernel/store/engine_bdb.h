@@ -2,7 +2,8 @@
 /*
  * The inside of the engine on Berkeley DB and segment files: what its parts know of each other. Nothing outside engine_bdb* includes it.
  *
- * A store's directory: FORMAT (what it is, and which format), db/ (rows.db, refs.db and the log), seg/ (bodies), reserve (room to delete in when the disk is full).
+ * A store's directory: FORMAT (what it is, and which format), db/ (rows.db, refs.db and the log), seg/ (bodies), reserve (room to delete in when the disk is full),
+ * durable (up to where the log and the bodies were, as far as this process came).
  *  - rows.db: <entity, escaped> 00 00 -> version, header; <entity, escaped> 00 01 <key> -> value. Byte order is the order of entities and of keys.
  *  - refs.db: 'b' segment offset -> how many rows name the body, its size, and where it lies now if compaction moved it; 'm' segment offset -> the id's segment and offset,
  *    for bodies that were moved into that place.
@@ -77,6 +78,8 @@ struct bdb {
 	int db_dir;			/* of db/, to make log files durable */
 	uint64_t cache_bytes, log_bytes;
 	uint32_t sync_from;		/* segments from this one on may hold what is not on the disk, after a crash */
+	struct durable_note *note;	/* engine_bdb_durable.c; NULL: there is none */
+	bool note_turn;
 	bool unsafe_ack, deadlock_first;
 	DB_ENV *env;
 	DB *rows, *refs;
@@ -123,6 +126,13 @@ void bdb_keeper_stop(struct bdb *b);
 int bdb_checkpoint(struct engine *e, struct pb_error *err);
 /* Is there room for a batch that makes the store larger? Looks at the disk now and then. */
 bool bdb_has_room(struct bdb *b);
+
+/* ---- up to where all was durable: engine_bdb_durable.c ---- */
+void bdb_durable_open(struct bdb *b);
+uint64_t bdb_durable_noted(struct bdb *b);	/* file << 32 | offset; 0: nothing was */
+void bdb_durable_note(struct bdb *b, uint64_t lsn);
+void bdb_durable_forget(struct bdb *b);		/* it does not belong to this log */
+void bdb_durable_close(struct bdb *b);
 
 /* ---- keys ---- */
 enum { ROW_KEY_MAX = 2 * 64 + 2 + 1024 + 1, REF_KEY = 13 };

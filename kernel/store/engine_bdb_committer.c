@@ -159,6 +159,7 @@ static void flush(struct bdb *b)
 	pthread_mutex_lock(&c->lock);
 	c->flushing = false;
 	if (!*why) {
+		bdb_durable_note(b, (uint64_t)lsn.file << 32 | lsn.offset);
 		atomic_store(&c->durable_lsn, (uint64_t)lsn.file << 32 | lsn.offset);
 		atomic_store(&c->durable, issued);
 		c->flushes++;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What a crash left of the log: read from its end back to the last whole flush, test the bodies that later batches brought, and cut the log before the
- * first batch whose body did not reach the disk. What stays is a prefix of the batches; Berkeley DB's own recovery then runs on it.
+ * What a crash left of the log: read from its end back to the last flush that is known to have ended, test the bodies that later batches brought, and cut the
+ * log before the first batch whose body did not reach the disk. What stays is a prefix of the batches; Berkeley DB's own recovery then runs on it.
  */
 #include "kernel/store/engine_bdb.h"
 
@@ -65,6 +65,22 @@ static int last_flush(struct bdb *b, DB_LOGC *c, DB_LSN *ret)
 	return r == DB_NOTFOUND ? 0 : r;
 }
 
+/* The note in the file beside the log knows one flush more, if it is a flush of this log. */
+static void later_of_note(struct bdb *b, DB_LOGC *c, DB_LSN *durable)
+{
+	DBT record = { .flags = DB_DBT_REALLOC };
+	uint64_t noted = bdb_durable_noted(b);
+	DB_LSN lsn = { noted >> 32, (uint32_t)noted };
+
+	if (noted <= ((uint64_t)durable->file << 32 | durable->offset))
+		return;
+	if (c->get(c, &lsn, &record, DB_SET) == 0 && type_of(&record) == LOG_FLUSH)
+		*durable = lsn;
+	else
+		bdb_durable_forget(b);
+	free(record.data);
+}
+
 /* From there on: the first mark that is not good. *ret stays as it is where all are. */
 static int first_broken(struct bdb *b, DB_LOGC *c, DB_LSN from, DB_LSN *ret, bool *ret_broken)
 {
@@ -109,6 +125,8 @@ static int find_end(struct bdb *b, const char *home, DB_LSN *ret, bool *ret_brok
 	}
 	if (!r)
 		r = last_flush(b, c, &durable);
+	if (!r)
+		later_of_note(b, c, &durable);
 	if (!r)
 		r = first_broken(b, c, durable, ret, ret_broken);
 	if (c)

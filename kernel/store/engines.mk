@@ -14,6 +14,7 @@ libkernel_la_SOURCES += \
 	%D%/engine_bdb_bodies.c \
 	%D%/engine_bdb_committer.c \
 	%D%/engine_bdb_compact.c \
+	%D%/engine_bdb_durable.c \
 	%D%/engine_bdb_env.c \
 	%D%/engine_bdb_recover.c \
 	%D%/engine_bdb_scan.c \

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Up to where everything was durable, noted in a mapped file after each flush, without a call and without a flush of its own. The log's flush records say it
+ * one flush late: of the last flush nobody could tell whether it had ended. What the file says was true when it was written and stays true, so it may be
+ * old after a power cut, and after the death of the process alone it is the last word.
+ */
+#include "kernel/store/engine_bdb.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { NOTE_BYTES = 4096 };
+
+/* Two places, written in turn: a death between the words of one leaves the other. */
+struct durable_note {
+	struct {
+		_Atomic uint64_t lsn, check;
+	} place[2];
+};
+
+static uint64_t check_of(uint64_t lsn)
+{
+	return ~lsn ^ UINT64_C(0x506f737462757301);
+}
+
+void bdb_durable_open(struct bdb *b)
+{
+	char path[4096];
+	void *map = MAP_FAILED;
+
+	snprintf(path, sizeof(path), "%s/durable", b->dir);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	/* Its block is there before anything is written through the mapping: a full disk must not be met there. */
+	if (fd >= 0 && posix_fallocate(fd, 0, NOTE_BYTES) == 0)
+		map = mmap(NULL, NOTE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (fd >= 0)
+		close(fd);
+	/* Without it a start has the log's word only. */
+	b->note = map == MAP_FAILED ? NULL : map;
+}
+
+uint64_t bdb_durable_noted(struct bdb *b)
+{
+	uint64_t latest = 0;
+
+	for (int i = 0; b->note && i < 2; i++) {
+		uint64_t lsn = atomic_load(&b->note->place[i].lsn);
+
+		if (lsn > latest && atomic_load(&b->note->place[i].check) == check_of(lsn))
+			latest = lsn;
+	}
+	return latest;
+}
+
+void bdb_durable_note(struct bdb *b, uint64_t lsn)
+{
+	if (!b->note)
+		return;
+	b->note_turn = !b->note_turn;
+	atomic_store(&b->note->place[b->note_turn].lsn, lsn);
+	atomic_store(&b->note->place[b->note_turn].check, check_of(lsn));
+}
+
+void bdb_durable_forget(struct bdb *b)
+{
+	for (int i = 0; b->note && i < 2; i++)
+		atomic_store(&b->note->place[i].check, 0);
+}
+
+void bdb_durable_close(struct bdb *b)
+{
+	if (b->note)
+		munmap(b->note, NOTE_BYTES);
+	b->note = NULL;
+}
