@@ -4,7 +4,7 @@
  *
  * Entities: "m/<mailbox>" is an account (header: counters and quota; rows d<number> a folder, s<name> a subscription, g<number> a folder
  * whose messages are still to be removed), "f/<mailbox>/<number>" a folder (header: struct folder_head; rows u<uid> a message, never
- * rewritten; b<block> changed flags; k keywords; x<modseq> expunged UIDs; t<bucket><token> delivery tokens; m<modseq> a move whose
+ * rewritten; i<block> the rows of a block again, packed; b<block> changed flags; k keywords; x<modseq> expunged UIDs; t<bucket><token> delivery tokens; m<modseq> a move whose
  * source was not yet emptied). A folder that was never written has no entity: its first batch makes it.
  *
  * What a client sees is durable. A folder keeps the chain of its pictures from the newest durable one to the newest applied one;
@@ -262,6 +262,36 @@ void row_key(char *key, char kind, uint32_t n);				/* 5 bytes */
 size_t row_encode(char *out, const struct body_id *body, struct pb_str head, int64_t date, uint64_t modseq, uint64_t flags);
 int row_decode(struct pb_str key, struct pb_str value, struct pb_row *ret, struct body_id *ret_body, struct pb_str *ret_head, struct pb_error *err);
 void row_fill(struct pb_row *row, uint32_t uid, const struct body_id *body, size_t head_len, int64_t date, uint64_t modseq, uint64_t flags);
+
+/* ---- images (folder_image.c): row i<block> holds what the rows u of a block of UIDs hold ---- */
+
+enum { IMAGE_BITS = 9, IMAGE_ROWS = 1 << IMAGE_BITS, IMAGES_AT_ONCE = 64 };
+
+static inline uint32_t image_block_of(uint32_t uid)
+{
+	return uid >> IMAGE_BITS;
+}
+
+/* A message as its row u says: flags and MODSEQ as it was appended. */
+struct image_row {
+	uint32_t uid;
+	uint64_t flags, modseq;
+	int64_t date;
+	struct body_id body;
+	struct pb_str head;
+};
+
+struct image_put {
+	uint32_t block;
+	struct pb_buf value;
+};
+
+/* rows are as they were appended: no flag block was laid over them yet. */
+void image_encode(const struct row_set *rows, uint32_t block, struct pb_buf *out);
+/* Room for IMAGE_ROWS; heads are views into value. PB_ECORRUPT. */
+int image_decode(struct pb_str value, uint32_t block, struct image_row *ret_rows, size_t *ret_n, struct pb_error *err);
+/* Nobody waits for them, and what cannot be written is left out: the rows are there. Folder lock. */
+void images_write(struct folder *f, const struct image_put *puts, size_t n);
 
 struct insert_row {
 	struct pb_row row;

@@ -115,6 +115,10 @@ struct loader {
 	struct folder *f;
 	struct row_set rows;
 	int64_t head_bytes;
+	uint32_t next_block, uidnext;		/* blocks before it are read; rows from uidnext on are late ones */
+	struct image_row *image;		/* room for one block */
+	struct image_put *made;			/* images of blocks that had none */
+	size_t nmade;
 };
 
 static int take_message(struct loader *l, const struct engine_row *in, struct pb_error *err)
@@ -223,13 +227,82 @@ static void take_over(struct loader *l)
 	folder_charge(f);
 }
 
+/* The blocks up to this one have no image: their rows one by one. Of those that will get no more rows and have enough, images are made. */
+static int read_blocks(struct loader *l, uint32_t end, struct pb_error *err)
+{
+	char from[5], to[5];
+	int rc;
+
+	row_key(from, 'u', l->next_block << IMAGE_BITS);
+	row_key(to, 'u', end > image_block_of(l->uidnext) ? l->uidnext : end << IMAGE_BITS);
+	rc = scan(l, pb_str(from, 5), pb_str(to, 5), take_message, err);
+	for (; !rc && l->next_block < end; l->next_block++) {
+		uint32_t block = l->next_block, first = row_set_at_least(&l->rows, block << IMAGE_BITS);
+		struct image_put *put;
+
+		if (block >= image_block_of(l->uidnext) || row_set_at_least(&l->rows, (block + 1) << IMAGE_BITS) - first < IMAGE_ROWS / 4)
+			continue;
+		l->made = pb_realloc(l->made, (l->nmade + 1) * sizeof l->made[0]);
+		put = &l->made[l->nmade++];
+		*put = (struct image_put){ block, PB_BUF };
+		image_encode(&l->rows, block, &put->value);
+	}
+	return rc;
+}
+
+static int take_image(struct loader *l, const struct engine_row *in, struct pb_error *err)
+{
+	uint32_t block = in->key.len == 5 ? unpack_be32(in->key.ptr + 1) : UINT32_MAX;	/* none has this number */
+	size_t n;
+	int rc;
+
+	/* A damaged one is passed over, and made again from the rows. */
+	if (block < l->next_block || block >= image_block_of(l->uidnext) || image_decode(in->value, block, l->image, &n, err)) {
+		log_line(l->f->m->log, PB_ERROR, NULL, "folder.image_damaged", "mailbox=%s folder=%u block=%u", l->f->account->id, l->f->number, block);
+		return 0;
+	}
+	rc = block > l->next_block ? read_blocks(l, block, err) : 0;
+	for (size_t i = 0; !rc && i < n; i++) {
+		const struct image_row *one = &l->image[i];
+		struct pb_row row;
+
+		row_fill(&row, one->uid, &one->body, one->head.len, one->date, one->modseq, one->flags);
+		row_set_append(&l->rows, &row, &one->body, one->head);
+		l->head_bytes += (int64_t)one->head.len;
+	}
+	l->next_block = block + 1;
+	return rc;
+}
+
+static int read_all(struct loader *l, struct pb_error *err)
+{
+	char from[5];
+	int rc = 0;
+
+	if (image_block_of(l->uidnext)) {
+		l->image = pb_alloc(IMAGE_ROWS * sizeof l->image[0]);
+		row_key(from, 'i', 0);
+		rc = scan(l, pb_str(from, 5), PB_STR("j"), take_image, err);
+	}
+	if (!rc)
+		rc = read_blocks(l, image_block_of(l->uidnext) + 1, err);
+	row_key(from, 'b', 0);
+	return rc ? rc : scan(l, pb_str(from, 5), PB_STR("c"), take_flags, err);
+}
+
+static void loader_clear(struct loader *l)
+{
+	free(l->image);
+	for (size_t i = 0; i < l->nmade; i++)
+		pb_buf_free(&l->made[i].value);
+	free(l->made);
+}
+
 /* Folder lock; let go of while reading. */
 static int load(struct folder *f, struct pb_error *err)
 {
-	struct loader l = { .f = f };
+	struct loader l = { .f = f, .uidnext = f->newest->head.uidnext };
 	struct pb_error local;
-	char from[5], to[5];
-	uint32_t uidnext = f->newest->head.uidnext;
 	int rc;
 
 	if (!err)
@@ -237,17 +310,15 @@ static int load(struct folder *f, struct pb_error *err)
 	f->loading = true;
 	row_set_init(&l.rows);
 	pthread_mutex_unlock(&f->lock);
-	row_key(from, 'u', 0);
-	row_key(to, 'u', uidnext);
-	rc = scan(&l, pb_str(from, 5), pb_str(to, 5), take_message, err);
-	row_key(from, 'b', 0);
-	if (!rc)
-		rc = scan(&l, pb_str(from, 5), PB_STR("c"), take_flags, err);
+	rc = read_all(&l, err);
 	pthread_mutex_lock(&f->lock);
-	if (!rc)
+	if (!rc) {
 		take_over(&l);
-	else
+		images_write(f, l.made, l.nmade);
+	} else {
 		row_set_release(&l.rows);
+	}
+	loader_clear(&l);
 	f->nlate = 0;
 	pb_buf_reset(&f->late_heads);
 	f->loading = false;

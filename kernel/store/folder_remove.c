@@ -66,7 +66,7 @@ static void tombstone(struct folder *f, struct pb_view *v, struct removal *r)
 static void removal_fill(struct removal *r, const struct row_set *rows, const uint32_t *indexes, size_t n, struct pb_view *v)
 {
 	r->arena = pb_arena_new();
-	r->keys = pb_arena_alloc(r->arena, (2 * n + TOMBSTONES_PRUNE) * sizeof r->keys[0]);
+	r->keys = pb_arena_alloc(r->arena, (3 * n + TOMBSTONES_PRUNE) * sizeof r->keys[0]);
 	r->bodies = pb_arena_alloc(r->arena, n * sizeof r->bodies[0]);
 	r->uids = pb_arena_alloc(r->arena, n * sizeof r->uids[0]);
 	for (size_t i = 0; i < n; i++) {
@@ -74,6 +74,8 @@ static void removal_fill(struct removal *r, const struct row_set *rows, const ui
 		const struct where *w = row_set_where(rows, indexes[i]);
 
 		r->keys[r->nkeys++] = number_key('u', row->uid, r->arena);
+		if (i == 0 || image_block_of(row->uid) != image_block_of(r->uids[i - 1]))
+			r->keys[r->nkeys++] = number_key('i', image_block_of(row->uid), r->arena);
 		r->bodies[i] = w->body;
 		r->uids[i] = row->uid;
 		v->head.messages--;

@@ -6,6 +6,7 @@ libkernel_la_SOURCES += \
 	%D%/folder.c \
 	%D%/folder.h \
 	%D%/folder_copy.c \
+	%D%/folder_image.c \
 	%D%/folder_insert.c \
 	%D%/folder_load.c \
 	%D%/folder_remove.c \
@@ -48,6 +49,13 @@ TESTS += %D%/tests/test_rows %D%/tests/test_mailbox %D%/tests/test_folder %D%/te
 %C%_tests_test_mail_threads_CPPFLAGS = $(CPPFLAGS_TEST)
 %C%_tests_test_mail_threads_CFLAGS = $(CFLAGS_TEST)
 %C%_tests_test_mail_threads_LDADD = $(LIBS_TEST)
+
+check_PROGRAMS += %D%/tests/test_images
+TESTS += %D%/tests/test_images
+%C%_tests_test_images_SOURCES = %D%/tests/test_images.c $(MAILFIX)
+%C%_tests_test_images_CPPFLAGS = $(CPPFLAGS_TEST)
+%C%_tests_test_images_CFLAGS = $(CFLAGS_TEST)
+%C%_tests_test_images_LDADD = $(LIBS_TEST)
 
 noinst_PROGRAMS += mailstore_bench
 mailstore_bench_SOURCES = tests/bench/mailstore_bench.c

@@ -79,6 +79,38 @@ static int scan_rows(struct verifying *v, struct folder *f, struct counting *c, 
 	return rc;
 }
 
+/* An image says what the rows of its block say, to the byte. */
+static int scan_images(struct verifying *v, struct folder *f, struct counting *c, struct pb_error *err)
+{
+	struct engine_page page = ENGINE_PAGE;
+	struct pb_str from = PB_STR("i");
+	PB_AUTOBUF(want);
+	char next[6];
+	int rc;
+
+	do {
+		rc = engine_scan(v->m->engine, folder_entity(f), from, PB_STR("j"), 100, false, &page, err);
+		for (size_t i = 0; !rc && i < page.n; i++) {
+			struct pb_str key = page.rows[i].key;
+
+			pb_buf_reset(&want);
+			if (key.len == 5)
+				image_encode(&c->rows, unpack_be32(key.ptr + 1), &want);
+			if (!pb_str_eq(pb_buf_str(&want), page.rows[i].value))
+				finding(v, "an image of messages from %u on is not what their rows say", key.len == 5 ? unpack_be32(key.ptr + 1) << IMAGE_BITS : 0);
+		}
+		if (!rc && page.n) {
+			size_t len = page.rows[page.n - 1].key.len;
+
+			memcpy(next, page.rows[page.n - 1].key.ptr, len < 5 ? len : 5);
+			next[len < 5 ? len : 5] = '\0';
+			from = pb_str(next, (len < 5 ? len : 5) + 1);
+		}
+	} while (!rc && page.more && page.n);
+	engine_page_free(&page);
+	return rc;
+}
+
 static int scan_flags(struct verifying *v, struct folder *f, struct counting *c, struct pb_error *err)
 {
 	struct engine_page page = ENGINE_PAGE;
@@ -172,6 +204,8 @@ static int verify_folder(struct verifying *v, struct folder *f, struct pb_error 
 		return rc == PB_ENOTFOUND ? 0 : rc;
 	row_set_init(&c.rows);
 	rc = scan_rows(v, f, &c, err);
+	if (!rc)
+		rc = scan_images(v, f, &c, err);
 	if (!rc)
 		rc = scan_flags(v, f, &c, err);
 	if (!rc)
