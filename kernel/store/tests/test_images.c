@@ -72,13 +72,9 @@ static void a_large_folder_is_read_from_images(void **state)
 	PB_AUTOBUF(want);
 
 	(void)state;
-	assert_int_equal(images(m), 0);
-	picture(m, &want);
-	mail_reopen(m);
-	assert_int_equal(images(m), 0);
-	agrees(m, &want);
+	/* The STORE read the rows, and no block but the last was without an end. */
 	assert_int_equal(images(m), MANY >> IMAGE_BITS);
-	/* Without the rows it was made from, an image still says the same: it is what is read. */
+	picture(m, &want);
 	for (int i = 0; i < 2; i++) {
 		mail_reopen(m);
 		agrees(m, &want);
