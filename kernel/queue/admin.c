@@ -35,7 +35,10 @@ static struct entry *claim(struct queue *q, enum act act, const struct found *f,
 	*ret_noted = false;
 	pthread_mutex_lock(&q->lock);
 	e = entry_find(q, f->id, f->sub);
-	if (e && e->place == READY) {
+	if (e && e->over && e->over->place == READY) {
+		entry_unlink(q, e->over);
+		hop_undo(q, e->over);
+	} else if (e && e->place == READY) {
 		entry_unlink(q, e);
 		e->place = LEASED;
 	} else if (e) {

@@ -182,6 +182,7 @@ static void *timer(void *arg)
 		poked = q->poked;
 		pthread_mutex_unlock(&q->lock);
 		now = clock_now(q->kernel->clock);
+		hop_write_late(q, now);
 		more = load_step(q, now);
 		if (now >= forget) {
 			names_forget(q, now);

@@ -243,7 +243,7 @@ void entry_publish(struct queue *q, struct entry *e)
 		drop(q, e);
 		return;
 	}
-	if (q->blob_bytes + e->blob.len > BLOBS_MAX)
+	if (q->blob_bytes + e->blob.len > BLOBS_MAX && !e->under)
 		pb_buf_free(&e->blob);
 	q->blob_bytes += e->blob.len;
 	e->dest = d;
@@ -267,6 +267,7 @@ static void taken(struct queue *q, struct entry *e)
 {
 	struct dest *d = e->dest;
 
+	hop_taken(e);
 	if (!d->head)
 		d->tail = NULL;
 	d->count--;
@@ -292,7 +293,7 @@ struct entry *lane_pick(struct queue *q, struct lane *lane)
 	taken(q, e);
 	e->place = LEASED;
 	d->running++;
-	lane->leased++;
+	lane->leased += !e->under;	/* a hop is in hand where it comes from */
 	dest_unlink(lane, d);
 	dest_link(lane, d);		/* at the end: the others first */
 	return e;
@@ -323,13 +324,26 @@ void entry_finish(struct queue *q, struct entry *e)
 	struct lane *lane = e->lane;
 	struct dest *d = e->dest;
 
+	if (e->under)
+		entry_finish(q, e->under);
 	if (d) {
 		d->running--;
-		lane->leased--;
+		lane->leased -= !e->under;
 		if (entry_is_deferred(e))
 			lane->deferred_here--;
 		dest_link(lane, d);
 		dest_drop(lane, d);
+	}
+	entry_remove(q, e);
+	entry_free(q, e);
+}
+
+/* One that waits. What a hop came from has to go its way again. */
+static void forget(struct queue *q, struct entry *e)
+{
+	if (e->under) {
+		lane_look_again(e->under->lane, e->under->due, 0);
+		entry_finish(q, e->under);
 	}
 	entry_remove(q, e);
 	entry_free(q, e);
@@ -348,8 +362,7 @@ void lane_clear(struct queue *q, struct lane *lane)
 				taken(q, e);
 				if (entry_is_deferred(e))
 					lane->deferred_here--;
-				entry_remove(q, e);
-				entry_free(q, e);
+				forget(q, e);
 			}
 			dest_unlink(lane, d);
 			dest_drop(lane, d);

@@ -4,6 +4,7 @@ libkernel_la_SOURCES += \
 	%D%/admin.c %D%/admin.h %D%/admin_list.c \
 	%D%/batch.c \
 	%D%/dispatch.c \
+	%D%/hop.c \
 	%D%/item.c \
 	%D%/lane.c \
 	%D%/load.c \
@@ -71,3 +72,10 @@ test_queue_model_SOURCES = %D%/tests/test_queue_model.c
 test_queue_model_CPPFLAGS = $(CPPFLAGS_TEST)
 test_queue_model_CFLAGS = $(CFLAGS_TEST)
 test_queue_model_LDADD = libqueuerig.la $(LIBS_TEST)
+
+check_PROGRAMS += test_queue_hop
+TESTS += test_queue_hop
+test_queue_hop_SOURCES = %D%/tests/test_queue_hop.c
+test_queue_hop_CPPFLAGS = $(CPPFLAGS_TEST)
+test_queue_hop_CFLAGS = $(CFLAGS_TEST)
+test_queue_hop_LDADD = libqueuerig.la $(LIBS_TEST)

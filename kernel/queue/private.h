@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The queue's inside. An item is a row in one of four shards (entities q/0..q/3); it stays in the shard where its message entered, so that
- * settling it and writing its successors is one batch. What waits, and is near its turn, also stands in memory as an entry: see lane.c.
+ * settling it and writing its successors is one batch. What waits, and is near its turn, also stands in memory as an entry: see lane.c. A hop to a
+ * courier of this house is an entry alone, on the row that it comes from: see hop.c.
  *
  * Keys of a shard:
  *	state lane NUL due(8) id NUL sub(8)	the item; state is 'a' active, 'h' held, 'x' dead; fresh items are due when their id was made
@@ -96,6 +97,9 @@ struct entry {
 	enum want want;			/* what an administrator asked for while it was in hand */
 	bool administered;		/* in an administrator's hand */
 	bool asked;			/* too late for that: it is being settled */
+	struct entry *under, *over;	/* hop.c: the entry on whose row it stands; the one that stands on this one's row */
+	struct entry *hop_next, **hop_at;	/* the hops that wait */
+	int64_t since;			/* a hop waits */
 	struct pb_buf blob;		/* its row, or empty: read it when its turn comes */
 };
 
@@ -165,6 +169,7 @@ struct queue {
 	size_t nlanes, turn;
 	struct entry **table;
 	size_t nentries, buckets, blob_bytes, ready;
+	struct entry *hops;		/* those that wait; hop.c */
 	struct consumer *consumers;
 	/* dispatch.c */
 	pthread_cond_t work, timer, gone;
@@ -193,6 +198,12 @@ void entry_publish(struct queue *q, struct entry *e);
 void entry_unlink(struct queue *q, struct entry *e);		/* a ready one, out of its destination's list */
 struct entry *lane_pick(struct queue *q, struct lane *lane);	/* becomes leased */
 void entry_finish(struct queue *q, struct entry *e);		/* a leased one: its lease ends, it is removed and freed */
+
+/* The entry whose row stands for this one. */
+static inline struct entry *entry_base(struct entry *e)
+{
+	return e->under ? e->under : e;
+}
 
 /* ---- batches: batch.c ---- */
 
@@ -300,6 +311,17 @@ struct lane *item_run(struct queue *q, struct consumer *c, struct entry *e);
 int64_t settle_due(const struct consumer *c, unsigned attempts, int64_t now);
 void report_decide(struct pb_item *item, int64_t now);
 void report_build(struct pb_item *item, struct batch *b);
+
+/* ---- hops: hop.c ---- */
+
+/* Is everything said of an item that it goes on? */
+bool hop_fits(const struct pb_item *item);
+/* The one row of b, which is not applied, goes on from the entry from without being written, and from's lease with it. NULL: it has to be written. */
+struct lane *hop_begin(struct queue *q, struct batch *b, struct entry *from, int64_t now);
+/* With the lock held: it waits no more; and as if it had never been made: it waits nowhere, and is freed. What stood under it is still leased. */
+void hop_taken(struct entry *e);
+void hop_undo(struct queue *q, struct entry *e);
+void hop_write_late(struct queue *q, int64_t now);	/* those that wait for too long; on the timer's thread */
 
 /* ---- the rest ---- */
 

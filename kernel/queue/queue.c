@@ -66,10 +66,10 @@ void queue_close(struct queue *q)
 		return;
 	if (q->timer_runs)
 		dispatch_stop(q);
-	for (size_t i = 0; i < q->nlanes; i++) {
+	for (size_t i = 0; i < q->nlanes; i++)
 		lane_clear(q, q->lanes[i]);
+	for (size_t i = 0; i < q->nlanes; i++)
 		lane_free(q->lanes[i]);
-	}
 	for (unsigned s = 0; s < SHARDS; s++)
 		shard_close(&q->shards[s]);
 	free(q->lanes);

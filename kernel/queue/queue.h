@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Lanes: durable queues of items with leases, retry times, hold, per-recipient reasons, dead letters. An item is at one place at any time:
- * it moves by one batch that settles it and writes its successors.
+ * it moves by one batch that settles it and writes its successors, or stays in hand where it is until its delivery in the house is settled (hop.c).
  */
 #ifndef KERNEL_QUEUE_QUEUE_H
 #define KERNEL_QUEUE_QUEUE_H

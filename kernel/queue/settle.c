@@ -158,7 +158,7 @@ static void remaining_rows(struct pb_item *item, struct batch *b, bool failed, b
 
 static int build(struct pb_item *item, struct batch *b, int failure, struct pb_error *err)
 {
-	struct entry *e = item->entry;
+	struct entry *e = entry_base(item->entry);
 
 	remaining_rows(item, b, failure != 0, !is_transient(failure));
 	send_all(item, b);
@@ -174,8 +174,8 @@ static int build(struct pb_item *item, struct batch *b, int failure, struct pb_e
 static void take_want(struct queue *q, struct pb_item *item)
 {
 	pthread_mutex_lock(&q->lock);
-	item->want = item->entry->want;
-	item->entry->asked = true;
+	item->want = entry_base(item->entry)->want;
+	entry_base(item->entry)->asked = true;
 	pthread_mutex_unlock(&q->lock);
 }
 
@@ -236,7 +236,20 @@ static bool settled_for_good(const struct pb_item *item)
 	return false;
 }
 
-/* Ends the lease in every case. */
+/* Without a batch, where nothing has to be written yet. */
+static struct lane *go_on(struct pb_item *item, int64_t now)
+{
+	struct lane *lane;
+	struct batch b;
+
+	batch_init(&b, item->q, item->entry->shard);
+	send_all(item, &b);
+	lane = hop_begin(item->q, &b, item->entry, now);
+	batch_free(&b);
+	return lane;
+}
+
+/* Ends the lease in every case but that of a hop. */
 static struct lane *settle_item(struct pb_item *item, struct pb_error *failure)
 {
 	struct queue *q = item->q;
@@ -251,6 +264,8 @@ static struct lane *settle_item(struct pb_item *item, struct pb_error *failure)
 	for (size_t i = 0; i < item->n; i++)
 		if (item->to[i].in_hand && (item->to[i].outcome == TODO || item->to[i].outcome == RETRY))
 			decide(&item->to[i], failure->code, now);
+	if (!failure->code && hop_fits(item) && (first = go_on(item, now)) != NULL)
+		return first;
 	report_decide(item, now);
 	if (commit(item, &b, failure->code, &ticket, &err)) {
 		pthread_mutex_lock(&q->lock);
@@ -274,7 +289,7 @@ static struct lane *settle_item(struct pb_item *item, struct pb_error *failure)
 static void bury(struct queue *q, struct entry *e, const struct pb_error *why)
 {
 	struct pb_error err = { 0 };
-	struct entry *grave;
+	struct entry *grave, *row = entry_base(e);
 	struct batch b;
 
 	log_line(q->kernel->log, PB_ERROR, NULL, "queue.dead", "id=%s lane=%s error=%s", e->id, e->lane->name, pb_logq(pb_strz(why->text)));
@@ -283,7 +298,7 @@ static void bury(struct queue *q, struct entry *e, const struct pb_error *why)
 	batch_init(&b, q, e->shard);
 	grave = batch_row(&b, e->lane, STATE_DEAD, clock_now(q->kernel->clock), e->id, e->sub);
 	pb_buf_addstr(&grave->blob, pb_buf_str(&e->blob));
-	batch_gone(&b, e->lane, e->state, e->due, e->id, e->sub);
+	batch_gone(&b, row->lane, row->state, row->due, row->id, row->sub);
 	if (batch_apply(&b, NULL, &err))
 		log_line(q->kernel->log, PB_ERROR, NULL, "queue.dead", "id=%s error=%s", e->id, pb_logq(pb_strz(err.text)));
 	batch_free(&b);
@@ -299,7 +314,7 @@ static struct lane *not_opened(struct queue *q, struct entry *e, const struct pb
 		log_line(q->kernel->log, PB_ERROR, NULL, "queue.read", "id=%s lane=%s error=%s", e->id, e->lane->name, pb_logq(pb_strz(err->text)));
 	pthread_mutex_lock(&q->lock);
 	if (later)
-		lane_look_again(e->lane, e->due, clock_now(q->kernel->clock) + PB_MINUTE);
+		lane_look_again(entry_base(e)->lane, entry_base(e)->due, clock_now(q->kernel->clock) + PB_MINUTE);
 	entry_finish(q, e);
 	pthread_mutex_unlock(&q->lock);
 	return NULL;
