@@ -23,11 +23,8 @@ static int call_provider(struct bus *b, struct entry *e, const struct pb_caller 
 	const json_t *fields = json_object_get(e->spec, "params");
 	json_t *checked = NULL, *result = NULL;
 	int64_t started = clock_ticks(b->kernel->clock), took;
-	char where[120];
-	int rc;
+	int rc = fields ? schema_share(fields, params, e->name, &checked, err) : 0;
 
-	snprintf(where, sizeof where, "%s", e->name);
-	rc = fields ? schema_check(fields, params, where, &checked, err) : 0;
 	if (!fields)
 		checked = json_object();
 	if (!rc) {

@@ -42,6 +42,7 @@ struct directory {
 	struct pb_host *host;
 	struct pb_table *table;
 	struct cache *cache;
+	atomic_ullong changes;		/* grows with every row that changes: what was made from rows before is not current */
 	struct hashers *hashers;
 	struct logins *logins;
 	pthread_mutex_t quota_lock;	/* the last one through it wrote the newest quota into the store */
@@ -70,7 +71,7 @@ int name_text(struct pb_buf *out, struct pb_str text, size_t max, const char *wh
 
 /* ---- rows and their cache (rows.c) ---- */
 
-/* A row as it is durable, shared by all who hold it; value NULL: there is no such row. Never changed. */
+/* A row as it is durable, shared by all who hold it; value NULL: there is no such row. Never changed. Also an answer, see below. */
 struct row {
 	atomic_int refs;
 	json_t *value;
@@ -78,6 +79,7 @@ struct row {
 	struct row *next;		/* in its bucket */
 	struct row *older;		/* in the order of eviction */
 	bool used;			/* since the hand passed */
+	unsigned long long made;	/* an answer: the directory's changes when it was begun */
 	uint16_t nkey;
 	char key[];
 };
@@ -93,6 +95,10 @@ static inline void row_release_at(struct row **r)
 {
 	row_release(*r);
 }
+
+/* Answers made from rows alone, kept beside them until any row changes. take gives a new reference or NULL, and what offer wants to know. */
+json_t *answer_take(struct directory *d, char kind, struct pb_str name, unsigned long long *ret_made);
+void answer_offer(struct directory *d, char kind, struct pb_str name, unsigned long long made, json_t *answer);
 
 /* ---- transactions (rows.c) ---- */
 
@@ -196,6 +202,7 @@ int mailbox_settle_all(struct directory *d, struct pb_error *err);
 struct found {
 	struct row *domain, *address, *mailbox;	/* released by found_release */
 	bool caught;				/* a catch-all was on the way */
+	bool direct;				/* the address itself has a row: nothing but rows was asked */
 	struct name name;			/* of the address that was hit at last */
 	char subaddress[128];
 	enum { FOUND_REMOTE, FOUND_MAILBOX, FOUND_GROUP, FOUND_REDIRECT, FOUND_CONNECTOR } kind;

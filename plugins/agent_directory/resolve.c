@@ -5,6 +5,8 @@
 #include <postbus/address.h>
 #include "mailbox_fields.h"
 
+enum { ANSWER_RESOLVE = 'R', ANSWER_MAILBOX = 'M' };
+
 void found_release(struct found *f)
 {
 	row_release(f->domain);
@@ -145,7 +147,7 @@ static int ask_host(struct directory *d, struct pb_str asked, char *next, size_t
 int find_address(struct directory *d, struct pb_str address, struct found *f, struct pb_error *err)
 {
 	char here[400], next[700];
-	bool local = false;
+	bool local = false, named = pb_str_find(address, '@', 0) >= 0;
 	int rc = 0;
 
 	memset(f, 0, offsetof(struct found, name));
@@ -184,6 +186,7 @@ int find_address(struct directory *d, struct pb_str address, struct found *f, st
 		if (rc)
 			return rc == PB_ENOTFOUND ? unknown(address, err) : rc;
 		if (!next[0]) {
+			f->direct = depth == 0 && named && !f->caught && !f->subaddress[0];
 			if (!pb_str_eq(text_of(f->address->value, "kind"), PB_STR("map")))
 				return arrive(d, f, address, err);
 			follow_map(f, next, sizeof next);
@@ -289,12 +292,18 @@ METHOD(directory_resolve)
 {
 	struct directory *d = self;
 	struct pb_str address = text_of(params, "address");
+	unsigned long long made;
 	struct found f;
 	char target[420];
-	json_t *o;
-	int rc = find_address(d, address, &f, err);
+	json_t *o = answer_take(d, ANSWER_RESOLVE, address, &made);
+	int rc;
 
 	(void)who;
+	if (o) {
+		*ret_result = o;
+		return 0;
+	}
+	rc = find_address(d, address, &f, err);
 	if (!rc && f.kind == FOUND_MAILBOX && !flag_of(f.mailbox->value, "enabled"))
 		rc = pb_fail(err, PB_EDENIED, "the mailbox '%.*s' is disabled", PB_FMT(text_of(f.mailbox->value, "address")));
 	if (rc) {
@@ -305,6 +314,8 @@ METHOD(directory_resolve)
 	switch (f.kind) {
 	case FOUND_MAILBOX:
 		route_mailbox(o, &f);
+		if (f.direct)
+			answer_offer(d, ANSWER_RESOLVE, address, made, o);
 		break;
 	case FOUND_GROUP:
 		snprintf(target, sizeof target, "group/%.*s", PB_FMT(text_of(f.address->value, "id")));
@@ -358,13 +369,20 @@ METHOD(directory_mailbox)
 {
 	struct directory *d = self;
 	struct pb_str which = text_of(params, "mailbox");
+	unsigned long long made;
 	ROW(row);
-	int rc = find_mailbox(d, which.len ? which : text_of(params, "address"), &row, err);
+	int rc;
 
 	(void)who;
+	which = which.len ? which : text_of(params, "address");
+	*ret_result = answer_take(d, ANSWER_MAILBOX, which, &made);
+	if (*ret_result)
+		return 0;
+	rc = find_mailbox(d, which, &row, err);
 	if (rc)
 		return rc;
 	*ret_result = mailbox_fields(row->value);
+	answer_offer(d, ANSWER_MAILBOX, which, made, *ret_result);
 	return 0;
 }
 

@@ -171,18 +171,11 @@ static int parse_value(struct pb_str key, struct pb_str bytes, json_t **ret, str
 	return 0;
 }
 
-int row_read(struct directory *d, char kind, struct pb_str a, struct pb_str b, struct row **ret, struct pb_error *err)
+static bool make_key(char room[static KEY_MAX], char kind, struct pb_str a, struct pb_str b, struct pb_str *ret)
 {
-	char room[KEY_MAX];
-	struct pb_str key = pb_str(room, 2 + a.len + (b.ptr ? 1 + b.len : 0));
-	PB_AUTOBUF(bytes);
-	json_t *value = NULL;
-	uint64_t hash, changes;
-	struct row *r;
-	int rc;
-
-	if (key.len > sizeof room)
-		return pb_fail(err, PB_EINVALID, "the name is too long");
+	*ret = pb_str(room, 2 + a.len + (b.ptr ? 1 + b.len : 0));
+	if (a.len > KEY_MAX || b.len > KEY_MAX || ret->len > KEY_MAX)
+		return false;
 	room[0] = kind;
 	room[1] = '/';
 	memcpy(room + 2, a.ptr, a.len);
@@ -190,6 +183,33 @@ int row_read(struct directory *d, char kind, struct pb_str a, struct pb_str b, s
 		room[2 + a.len] = '/';
 		memcpy(room + 3 + a.len, b.ptr, b.len);
 	}
+	return true;
+}
+
+static struct row *row_new(struct pb_str key, uint64_t hash, json_t *value)
+{
+	struct row *r = pb_alloc(sizeof *r + key.len);
+
+	atomic_init(&r->refs, 1);
+	r->value = value;
+	r->hash = hash;
+	r->nkey = (uint16_t)key.len;
+	memcpy(r->key, key.ptr, key.len);
+	return r;
+}
+
+int row_read(struct directory *d, char kind, struct pb_str a, struct pb_str b, struct row **ret, struct pb_error *err)
+{
+	char room[KEY_MAX];
+	struct pb_str key;
+	PB_AUTOBUF(bytes);
+	json_t *value = NULL;
+	uint64_t hash, changes;
+	struct row *r;
+	int rc;
+
+	if (!make_key(room, kind, a, b, &key))
+		return pb_fail(err, PB_EINVALID, "the name is too long");
 	hash = pb_str_hash(key);
 	r = cache_take(d->cache, key, hash, &changes);
 	if (!r) {
@@ -198,16 +218,49 @@ int row_read(struct directory *d, char kind, struct pb_str a, struct pb_str b, s
 			rc = parse_value(key, pb_buf_str(&bytes), &value, err);
 		if (rc && rc != PB_ENOTFOUND)
 			return rc;
-		r = pb_alloc(sizeof *r + key.len);
-		atomic_init(&r->refs, 1);
-		r->value = value;
-		r->hash = hash;
-		r->nkey = (uint16_t)key.len;
-		memcpy(r->key, key.ptr, key.len);
+		r = row_new(key, hash, value);
 		cache_offer(d->cache, r, changes);
 	}
 	*ret = r;
 	return 0;
+}
+
+/* ---- answers: rows of kinds that no table has ---- */
+
+json_t *answer_take(struct directory *d, char kind, struct pb_str name, unsigned long long *ret_made)
+{
+	char room[KEY_MAX];
+	struct pb_str key;
+	json_t *answer = NULL;
+	uint64_t changes;
+	struct row *r;
+
+	*ret_made = atomic_load(&d->changes);
+	if (!make_key(room, kind, name, PB_NOSTR, &key))
+		return NULL;
+	r = cache_take(d->cache, key, pb_str_hash(key), &changes);
+	if (r && r->made == *ret_made)
+		answer = json_incref(r->value);
+	row_release(r);
+	return answer;
+}
+
+void answer_offer(struct directory *d, char kind, struct pb_str name, unsigned long long made, json_t *answer)
+{
+	char room[KEY_MAX];
+	struct pb_str key;
+	uint64_t hash, changes;
+	struct row *r;
+
+	if (made != atomic_load(&d->changes) || !make_key(room, kind, name, PB_NOSTR, &key))
+		return;
+	hash = pb_str_hash(key);
+	cache_forget(d->cache, key);
+	row_release(cache_take(d->cache, key, hash, &changes));
+	r = row_new(key, hash, json_incref(answer));
+	r->made = made;
+	cache_offer(d->cache, r, changes);
+	row_release(r);
 }
 
 /* ---- transactions ---- */
@@ -324,10 +377,12 @@ static int tx_commit(struct tx *tx, struct pb_error *err)
 		return 0;
 	rc = pb_table_apply(tx->d->table, changes, n, err);
 	/* After an error that leaves open what was written, what is in memory may be wrong as well. */
-	if (rc != PB_ECONFLICT)
-		for (size_t i = 0; i < tx->n; i++)
-			if (tx->rows[i].changed)
-				cache_forget(tx->d->cache, tx->rows[i].key);
+	if (rc == PB_ECONFLICT)
+		return rc;
+	for (size_t i = 0; i < tx->n; i++)
+		if (tx->rows[i].changed)
+			cache_forget(tx->d->cache, tx->rows[i].key);
+	atomic_fetch_add(&tx->d->changes, 1);
 	return rc;
 }
 

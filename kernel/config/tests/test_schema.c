@@ -50,6 +50,41 @@ static void values_that_fit_are_taken_with_defaults_and_units(void **state)
 	json_decref(fields);
 }
 
+static void what_needs_no_change_is_shared(void **state)
+{
+	static const struct {
+		const char *fields, *value;
+		bool shared;
+	} cases[] = {
+		{ "{'a': {'type': 'string', 'required': true}, 'b': {'type': 'string'}}", "{'a': 'x'}", true },
+		{ "{'a': {'type': 'string', 'max_length': 1}}", "{'a': 'x'}", true },
+		{ "{'a': {'type': 'string'}, 'b': {'type': 'string', 'default': 'y'}}", "{'a': 'x'}", false },
+		{ "{'a': {'type': 'seconds'}}", "{'a': '15m'}", false },
+		{ "{'a': {'type': 'string'}}", "{'a': null}", false },
+	};
+	static const char *const bad[] = { "{}", "{'a': 1}", "{'a': 'xx'}", "{'a': 'x', 'c': 1}", "[]" };
+	json_t *strict = from("{'a': {'type': 'string', 'required': true, 'max_length': 1}}"), *got;
+	struct pb_error err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		json_t *fields = from(cases[i].fields), *value = from(cases[i].value);
+
+		assert_int_equal(schema_share(fields, value, "t", &got, &err), 0);
+		assert_int_equal(got == value, cases[i].shared);
+		json_decref(got);
+		json_decref(value);
+		json_decref(fields);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		json_t *value = from(bad[i]);
+
+		assert_int_equal(schema_share(strict, value, "t", &got, &err), PB_EINVALID);
+		json_decref(value);
+	}
+	json_decref(strict);
+}
+
 static void values_that_do_not_fit_are_refused_by_name(void **state)
 {
 	static const struct {
@@ -172,6 +207,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(values_that_fit_are_taken_with_defaults_and_units),
+		cmocka_unit_test(what_needs_no_change_is_shared),
 		cmocka_unit_test(values_that_do_not_fit_are_refused_by_name),
 		cmocka_unit_test(descriptions_are_checked_themselves),
 		cmocka_unit_test(deep_json_never_reaches_the_recursive_parser),

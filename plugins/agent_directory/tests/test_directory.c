@@ -385,6 +385,34 @@ static void what_is_looked_up_again_reads_no_table(void **state)
 	assert_int_equal(fake_reads(f), before);
 }
 
+/* The very same object, as long as nothing changes; never one that a change has passed. */
+static void answers_are_kept_until_a_row_changes(void **state)
+{
+	static const char *const methods[][2] = { { "directory.resolve", "address" }, { "directory.mailbox", "mailbox" } };
+	struct fake *f = *state;
+
+	for (size_t i = 0; i < 2; i++) {
+		json_t *first;
+
+		DO(f, methods[i][0], "{s:s}", methods[i][1], "bob@demo.example");
+		first = json_incref((json_t *)fake_result(f));
+		DO(f, methods[i][0], "{s:s}", methods[i][1], "bob@demo.example");
+		assert_ptr_equal(fake_result(f), first);
+		DO(f, "mailbox.set", "{s:s s:s}", "mailbox", "alice@demo.example", "name", i ? "A" : "Al");
+		DO(f, methods[i][0], "{s:s}", methods[i][1], "bob@demo.example");
+		assert_ptr_not_equal(fake_result(f), first);
+		json_decref(first);
+	}
+	DO(f, "mailbox.set", "{s:s s:[s]}", "mailbox", "bob@demo.example", "redirect", "c@elsewhere.example");
+	DO(f, "directory.mailbox", "{s:s}", "mailbox", "bob@demo.example");
+	assert_int_equal(json_array_size(json_object_get(fake_result(f), "redirect")), 1);
+	DO(f, "directory.resolve", "{s:s}", "address", "alice+x@demo.example");
+	assert_string_equal(got(f, "subaddress"), "x");
+	DO(f, "mailbox.delete", "{s:s}", "mailbox", "bob@demo.example");
+	REFUSED(f, PB_ENOTFOUND, "directory.resolve", "{s:s}", "address", "bob@demo.example");
+	REFUSED(f, PB_ENOTFOUND, "directory.mailbox", "{s:s}", "mailbox", "bob@demo.example");
+}
+
 static void disable_bob(struct fake *f)
 {
 	DO(f, "mailbox.set", "{s:s s:b}", "mailbox", "bob@demo.example", "enabled", 0);
@@ -470,6 +498,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(commands_at_the_same_moment_do_not_collide, begin, end),
 		cmocka_unit_test_setup_teardown(lists_come_in_pages, begin, end),
 		cmocka_unit_test_setup_teardown(what_is_looked_up_again_reads_no_table, begin, end),
+		cmocka_unit_test_setup_teardown(answers_are_kept_until_a_row_changes, begin, end),
 		cmocka_unit_test_setup_teardown(what_was_read_too_early_is_not_kept, begin, end),
 		cmocka_unit_test_setup_teardown(readers_see_every_finished_change, begin, end),
 	};

@@ -30,11 +30,12 @@ struct pb_caller {
 
 struct pb_method {
 	const char *name;		/* "hello.greet"; NULL ends the table */
-	/* params: an object, checked against the manifest, defaults filled in; borrowed. *ret_result: a new reference, or NULL for {}. */
+	/* params: an object, checked against the manifest, defaults filled in; borrowed, and may be the caller's own: read only.
+	 * *ret_result: a new reference, or NULL for {}; what is given may be kept and given again, if nobody changes it. */
 	int (*call)(void *self, const struct pb_caller *who, const json_t *params, json_t **ret_result, struct pb_error *err);
 };
 
-/* params may be NULL; it is borrowed. ret_result may be NULL; else a new reference to an object: json_decref it.
+/* params may be NULL; it is borrowed. ret_result may be NULL; else a new reference to an object: json_decref it. It may be shared with others: read only.
  * PB_EUNAVAILABLE: nobody provides it now. PB_EDENIED: not in "requires". PB_EBUSY: nested deeper than 16 calls. */
 int pb_call(struct pb_host *host, const char *method, json_t *params, json_t **ret_result, struct pb_error *err);
 
