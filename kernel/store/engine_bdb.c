@@ -160,10 +160,12 @@ static void bdb_close(struct engine *e)
 	struct bdb *b = bdb_of(e);
 
 	bdb_keeper_stop(b);
-	/* The last flush makes all tickets durable; then pages may go out freely. */
+	/* The last flush makes all tickets durable; then pages may go out freely. After a failure they may not: the hook holds back to the end what the log lacks. */
 	bdb_committer_stop(b);
-	bdb_hook_remove(b);
+	if (!atomic_load(&b->committer.failed))
+		bdb_hook_remove(b);
 	bdb_env_close(b);
+	bdb_hook_remove(b);
 	bdb_durable_close(b);
 	segments_close(&b->segments);
 	if (b->db_dir >= 0)

@@ -353,6 +353,8 @@ int bdb_wait_lsn(struct bdb *b, uint64_t lsn)
 
 	if (atomic_load(&c->durable_lsn) > lsn)
 		return 0;
+	if (atomic_load(&c->failed))
+		return -1;
 	struct waiter w = { .lsn = lsn };
 	pthread_mutex_lock(&c->lock);
 	wait_until_done(b, &w);

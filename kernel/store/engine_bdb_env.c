@@ -84,6 +84,18 @@ static int skip_record(DB_ENV *env, DBT *record, DB_LSN *lsn, db_recops op)
 static pthread_rwlock_t hooked_lock = PTHREAD_RWLOCK_INITIALIZER;
 static struct bdb *hooked;
 
+/* After a refusal Berkeley DB tries the same bytes again with write(), which nothing guards: so its descriptor loses the right to write. */
+static void take_right_to_write(int fd)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	int only = open(path, O_RDONLY | O_CLOEXEC);
+	if (only < 0 || dup3(only, fd, O_CLOEXEC) < 0)
+		abort();	/* a start recovers from anything but that page on the disk */
+	close(only);
+}
+
 /* A page's first eight bytes are the LSN of its last change. If log and segments are not whole up to there, wait for them: a page on the disk whose batch
  * is cut off the log by the next start could not be taken back. */
 static ssize_t guarded_pwrite(int fd, const void *bytes, size_t n, off_t at)
@@ -102,6 +114,7 @@ static ssize_t guarded_pwrite(int fd, const void *bytes, size_t n, off_t at)
 	/* An engine that is being closed writes its pages before it leaves the list, so it is still there. */
 	memcpy(lsn, bytes, sizeof(lsn));
 	if (b && bdb_wait_lsn(b, (uint64_t)lsn[0] << 32 | lsn[1])) {
+		take_right_to_write(fd);
 		errno = EIO;
 		return -1;
 	}
@@ -194,6 +207,9 @@ int bdb_env_open(struct bdb *b, struct pb_error *err)
 	char home[4096];
 
 	pthread_once(&once, set_hook);
+	snprintf(home, sizeof(home), "%s/reserve", b->dir);
+	b->reserve = access(home, F_OK) == 0;
+	bdb_has_room(b);			/* recovery writes too: on a full disk it gets the reserve */
 	snprintf(home, sizeof(home), "%s/db", b->dir);
 	int r = db_env_create(&b->env, 0);
 	if (r) {
@@ -217,8 +233,6 @@ int bdb_env_open(struct bdb *b, struct pb_error *err)
 		r = b->env->txn_checkpoint(b->env, 0, 0, DB_FORCE);
 	if (!r && fsync(b->db_dir))
 		r = errno;
-	snprintf(home, sizeof(home), "%s/reserve", b->dir);
-	b->reserve = access(home, F_OK) == 0;
 	return r ? bdb_fail(b, err, r, "opening") : 0;
 }
 
@@ -273,7 +287,8 @@ static void *keeper_main(void *arg)
 			/* A failed flush that was told here would not be told again. */
 			if (segments_lay_out(&b->segments))
 				bdb_set_failed(b, "flushing blocks that were laid out failed");
-			int r = b->env->txn_checkpoint(b->env, CHECKPOINT_KIB, CHECKPOINT_MINUTES, 0);
+			/* On a full disk removals live on log files that a checkpoint lets go. */
+			int r = b->env->txn_checkpoint(b->env, atomic_load(&b->full) ? b->log_bytes >> 11 : CHECKPOINT_KIB, CHECKPOINT_MINUTES, 0);
 			if (r == DB_RUNRECOVERY)
 				bdb_set_failed(b, db_strerror(r));
 		}

@@ -53,6 +53,13 @@ test_engine_care_CPPFLAGS = $(CPPFLAGS_TEST)
 test_engine_care_CFLAGS = $(CFLAGS_TEST)
 test_engine_care_LDADD = $(LIBS_TEST) $(BDB_LIBS)
 
+check_PROGRAMS += test_engine_full
+TESTS += test_engine_full
+test_engine_full_SOURCES = %D%/tests/test_engine_full.c %D%/tests/scratch.h
+test_engine_full_CPPFLAGS = $(CPPFLAGS_TEST)
+test_engine_full_CFLAGS = $(CFLAGS_TEST)
+test_engine_full_LDADD = $(LIBS_TEST)
+
 # Recovery of segments: a fuzzer, and a fixed sequence of its inputs in every make check.
 if FUZZ
 FUZZERS += fuzz_segment
