@@ -132,6 +132,7 @@ char *config_path(const struct config *c, const char *relative)
 int config_read(const char *path, struct config **ret, struct pb_error *err)
 {
 	struct config *c = pb_alloc(sizeof *c);
+	json_t *doc = NULL;
 	const char *home;
 	int rc;
 
@@ -142,8 +143,9 @@ int config_read(const char *path, struct config **ret, struct pb_error *err)
 	}
 	c->home = directory_of(c->path);
 	if ((rc = config_read_json(c->path, &c->raw, err)) || (rc = check_version(c->raw, path, err)) ||
-	    (rc = schema_check(config_fields(), c->raw, path, &c->doc, err)))
+	    (rc = schema_check(config_fields(), c->raw, path, &doc, err)))
 		goto fail;
+	atomic_init(&c->doc, doc);
 	home = json_string_value(json_object_get(c->doc, "home"));
 	if (home) {
 		char *absolute = config_path(c, home);
@@ -158,13 +160,31 @@ fail:
 	return rc;
 }
 
+void config_exchange(struct config *c, struct config *other)
+{
+	json_t *raw = c->raw;
+
+	other->doc = atomic_exchange(&c->doc, other->doc);
+	c->raw = other->raw;
+	other->raw = raw;
+}
+
+void config_keep(struct config *c, struct config *other)
+{
+	other->earlier = c->earlier;
+	c->earlier = other;
+}
+
 void config_free(struct config *c)
 {
-	if (!c)
-		return;
-	json_decref(c->doc);
-	json_decref(c->raw);
-	free(c->path);
-	free(c->home);
-	free(c);
+	while (c) {
+		struct config *earlier = c->earlier;
+
+		json_decref(c->doc);
+		json_decref(c->raw);
+		free(c->path);
+		free(c->home);
+		free(c);
+		c = earlier;
+	}
 }

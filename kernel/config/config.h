@@ -5,15 +5,17 @@
 #ifndef KERNEL_CONFIG_CONFIG_H
 #define KERNEL_CONFIG_CONFIG_H
 
+#include <stdatomic.h>
 #include <jansson.h>
 #include <postbus/str.h>
 
 #define CONFIG_VERSION 1
 
 struct config {
-	json_t *doc;		/* checked, defaults filled in */
+	_Atomic(json_t *) doc;	/* checked, defaults filled in */
 	json_t *raw;		/* as written: to tell defaults from the file's own values */
 	char *path, *home;	/* absolute; home is the file's directory unless "home" says otherwise */
+	struct config *earlier;	/* what was in force before */
 };
 
 /* The fields of the file; each has its doc. Borrowed. */
@@ -22,6 +24,10 @@ const json_t *config_fields(void);
 int config_read(const char *path, struct config **ret, struct pb_error *err);
 /* A path of the file, made absolute against home; in a thread's arena-free way: caller frees. */
 char *config_path(const struct config *c, const char *relative);
+/* Another reading of the same file comes into force, and by a second exchange goes again. */
+void config_exchange(struct config *c, struct config *other);
+/* After an exchange: what was in force stays in memory to the end, since views into it are lent out. Takes other. */
+void config_keep(struct config *c, struct config *other);
 void config_free(struct config *c);		/* NULL is fine */
 
 /* Reads any JSON file with a size limit; the error names line and column. */

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Changes while running: enable, disable, reload, config set, the file read again. One at a time; a change that fails leaves what was. */
+/* Changes while running: enable, disable, reload, config set. One at a time; a change that fails leaves what was. The whole file again is reread.c's. */
 #include <stdio.h>
 #include <stdlib.h>
 #include "kernel/config/config.h"
 #include "kernel/config/schema.h"
-#include "kernel/entrance.h"
 #include "kernel/log/log.h"
 #include "kernel/plugin/plugin.h"
 #include "kernel/plugin/settings.h"
-
-#define DRAIN_TIME (10 * PB_SECOND)
 
 static const char *const states[] = { "disabled", "failed", "ready", "running" };
 
@@ -28,7 +25,6 @@ static struct plugin *discover(struct plugins *all, const char *name, struct pb_
 	for (p = all->first; p; p = p->next) {
 		if (p->config)
 			continue;
-		p->listen = json_incref(json_object_get(json_object_get(file_plugins(all), p->manifest->name), "listen"));
 		if (values_compute(p, file_plugins(all), all->settings, all->kernel->config->path, &values, err) &&
 		    values_compute(p, NULL, NULL, "defaults", &values, err))
 			values = json_object();
@@ -95,7 +91,7 @@ int plugins_show(struct plugins *all, const char *name, json_t **ret, struct pb_
 	if (!rc) {
 		one = brief(p);
 		json_object_set_new(one, "path", json_string(p->manifest->dir));
-		json_object_set_new(one, "listeners", p->bound ? json_deep_copy(p->bound) : json_array());
+		json_object_set_new(one, "listeners", p->listening.bound ? json_deep_copy(p->listening.bound) : json_array());
 		json_object_set_new(one, "config", values_show(p, file_plugins(all), all->settings));
 		json_object_set_new(one, "manifest", json_deep_copy(p->manifest->doc));
 		*ret = one;
@@ -113,7 +109,7 @@ json_t *plugins_listeners(struct plugins *all)
 		size_t i;
 		json_t *one;
 
-		json_array_foreach (p->bound, i, one) {
+		json_array_foreach (p->listening.bound, i, one) {
 			json_t *copy = json_copy(one);
 
 			json_object_set_new(copy, "plugin", json_string(p->manifest->name));
@@ -152,11 +148,11 @@ static int remember(struct plugins *all, const char *key, const json_t *value, s
 	return 0;
 }
 
-static int start(struct plugins *all, struct plugin *p, struct pb_error *err)
+int plugin_ensure_running(struct plugins *all, struct plugin *p, struct pb_error *err)
 {
 	if (p->state == PLUGIN_RUNNING)
 		return 0;
-	if (!all->offline && !p->nlisteners && plugin_bind(all, p, err))
+	if (!all->offline && !p->listening.n && !p->coming && plugin_bind(all, p, err))
 		return err->code;
 	p->state = PLUGIN_DISABLED;
 	if (plugin_start(all, p, err)) {
@@ -180,7 +176,7 @@ int plugins_enable(struct plugins *all, const char *name, bool on, json_t **ret,
 	if (!rc) {
 		snprintf(key, sizeof key, "%s.enabled", name);
 		if (on) {
-			rc = start(all, p, err);
+			rc = plugin_ensure_running(all, p, err);
 		} else {
 			plugin_stop(all, p, DRAIN_TIME);
 			plugin_unbind(p);
@@ -220,7 +216,7 @@ static int reload(struct plugins *all, struct plugin *p, struct pb_error *err)
 		}
 		values_install(p, values);
 	}
-	return start(all, p, err);
+	return plugin_ensure_running(all, p, err);
 }
 
 int plugins_reload(struct plugins *all, const char *name, json_t **ret, struct pb_error *err)
@@ -298,15 +294,14 @@ int plugins_config_show(struct plugins *all, const char *name, json_t **ret, str
 static int restart(struct plugins *all, struct plugin *p, struct pb_error *err)
 {
 	plugin_stop(all, p, DRAIN_TIME);
-	return start(all, p, err);
+	return plugin_ensure_running(all, p, err);
 }
 
-/* New values are tried on the plugin; if it refuses, the old ones are put back and it is told so. */
-static int take_over(struct plugins *all, struct plugin *p, json_t *values, struct pb_error *err)
+int plugin_take_over(struct plugins *all, struct plugin *p, json_t *values, bool anyway, struct pb_error *err)
 {
 	json_t *old = p->config;
 
-	if (json_equal(values, old)) {
+	if (json_equal(values, old) && !(anyway && p->state == PLUGIN_RUNNING && p->desc.reconfigure)) {
 		json_decref(values);
 		return 0;
 	}
@@ -322,7 +317,7 @@ static int take_over(struct plugins *all, struct plugin *p, json_t *values, stru
 			if (p->state == PLUGIN_RUNNING && p->desc.reconfigure)
 				p->desc.reconfigure(p->host.self, &second);
 			else
-				start(all, p, &second);
+				plugin_ensure_running(all, p, &second);
 			return pb_because(err, "%s", p->manifest->name);
 		}
 	}
@@ -352,7 +347,7 @@ static int set_value(struct plugins *all, struct plugin *p, const char *key, con
 	rc = values_compute(p, file_plugins(all), settings, "config set", &values, err);
 	json_decref(settings);
 	if (!rc)
-		rc = take_over(all, p, values, err);
+		rc = plugin_take_over(all, p, values, false, err);
 	if (!rc)
 		rc = remember(all, name, value, err);
 	return rc;
@@ -377,95 +372,5 @@ int plugins_config_set(struct plugins *all, const char *name, const char *key, c
 		json_decref(list);
 	}
 	pthread_mutex_unlock(&all->lock);
-	return rc;
-}
-
-/* ---- the file again ---- */
-
-/* Everything that can be refused is refused here, before anything is touched. */
-static int check_values(struct plugins *all, const struct config *fresh, json_t *ret_values, json_t *changes, struct pb_error *err)
-{
-	json_t *listed = json_object_get(fresh->doc, "plugins"), *one;
-	const char *name;
-
-	json_object_foreach (listed, name, one)
-		if (!plugin_find(all, name) && !json_is_false(json_object_get(one, "enabled")))
-			return pb_fail(err, PB_EINVALID, "%s: plugins.%s: no such plugin is installed", fresh->path, name);
-	for (struct plugin *p = all->first; p; p = p->next) {
-		json_t *values, *listen = json_object_get(json_object_get(listed, p->manifest->name), "listen");
-
-		if (values_compute(p, listed, all->settings, fresh->path, &values, err))
-			return err->code;
-		if (!json_equal(values, p->config))
-			json_array_append_new(changes, json_sprintf("%s: config", p->manifest->name));
-		if (values_enabled(p, listed, all->settings) != (p->state == PLUGIN_RUNNING))
-			json_array_append_new(changes, json_sprintf("%s: %s", p->manifest->name, p->state == PLUGIN_RUNNING ? "stop" : "start"));
-		if ((json_object_size(listen) || json_object_size(p->listen)) && !json_equal(listen, p->listen))
-			json_array_append_new(changes, json_sprintf("%s: listeners change at the next start of the daemon", p->manifest->name));
-		json_object_set_new(ret_values, p->manifest->name, values);
-	}
-	return 0;
-}
-
-static int apply(struct plugins *all, struct config *fresh, json_t *values, struct pb_error *err)
-{
-	struct config *old = all->kernel->config;
-	const char *level = json_string_value(json_object_get(json_object_get(fresh->doc, "log"), "level"));
-	json_t *undo = json_object();
-	int rc = entrance_certificates(all->kernel, fresh, err);
-
-	for (struct plugin *p = all->first; !rc && p; p = p->next) {
-		json_object_set(undo, p->manifest->name, p->config);
-		rc = take_over(all, p, json_incref(json_object_get(values, p->manifest->name)), err);
-	}
-	if (rc) {	/* put back what was, everywhere */
-		struct pb_error second;
-
-		for (struct plugin *p = all->first; p; p = p->next)
-			if (json_object_get(undo, p->manifest->name))
-				take_over(all, p, json_incref(json_object_get(undo, p->manifest->name)), &second);
-		entrance_certificates(all->kernel, old, &second);
-		json_decref(undo);
-		return rc;
-	}
-	json_decref(undo);
-	json_decref(old->doc);
-	json_decref(old->raw);
-	old->doc = json_incref(fresh->doc);
-	old->raw = json_incref(fresh->raw);
-	entrance_limits(all->kernel, old, err);
-	log_set_level(all->kernel->log, !strcmp(level, "debug") ? PB_DEBUG : !strcmp(level, "info") ? PB_INFO : !strcmp(level, "warning") ? PB_WARNING : PB_ERROR);
-	for (struct plugin *p = all->first; p; p = p->next) {
-		bool wanted = values_enabled(p, file_plugins(all), all->settings);
-		struct pb_error one;
-
-		if (wanted && p->state != PLUGIN_RUNNING && start(all, p, &one))
-			log_line(all->kernel->log, PB_ERROR, NULL, "plugin.left_out", "plugin=%s reason=%s", p->manifest->name, pb_logq(pb_strz(one.text)));
-		if (!wanted && p->state == PLUGIN_RUNNING) {
-			plugin_stop(all, p, DRAIN_TIME);
-			plugin_unbind(p);
-		}
-	}
-	return 0;
-}
-
-int plugins_reread(struct plugins *all, bool check_only, json_t **ret, struct pb_error *err)
-{
-	struct config *fresh = NULL;
-	json_t *values = json_object(), *changes = json_array();
-	int rc;
-
-	pthread_mutex_lock(&all->lock);
-	rc = config_read(all->kernel->config->path, &fresh, err);
-	if (!rc)
-		rc = check_values(all, fresh, values, changes, err);
-	if (!rc && !check_only)
-		rc = apply(all, fresh, values, err);
-	pthread_mutex_unlock(&all->lock);
-	if (!rc && ret)
-		*ret = json_pack("{s:O}", "changes", changes);
-	json_decref(values);
-	json_decref(changes);
-	config_free(fresh);
 	return rc;
 }

@@ -3,83 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "kernel/bus/bus.h"
-#include "kernel/config/config.h"
 #include "kernel/log/log.h"
 #include "kernel/plugin/plugin.h"
 #include "kernel/queue/queue.h"
 #include "kernel/session/link.h"
 #include "kernel/session/sessions.h"
-
-/* ---- listeners ---- */
-
-static enum listener_tls tls_of(const char *word)
-{
-	return !strcmp(word, "implicit") ? LISTENER_IMPLICIT : !strcmp(word, "starttls") ? LISTENER_STARTTLS : LISTENER_CLEAR;
-}
-
-static int bind_one(struct plugins *all, struct plugin *p, const json_t *spec, const char *address, struct pb_error *err)
-{
-	const char *name = json_string_value(json_object_get(spec, "name"));
-	const json_t *own = json_object_get(p->listen, name), *proxies = json_object_get(own, "proxies"), *port = json_object_get(own, "port"), *net;
-	const char *networks[65] = { NULL };
-	long long base = json_integer_value(json_object_get(all->kernel->config->doc, "port_base"));
-	long long number = json_integer_value(port ? port : json_object_get(spec, "port"));
-	struct listener_options o = {
-		.plugin = p->manifest->name,
-		.name = name,
-		.protocol = json_string_value(json_object_get(spec, "protocol")),
-		.address = address,
-		.port = (uint16_t)(number || !port ? number + base : 0),
-		.tls = tls_of(json_string_value(json_object_get(spec, "tls"))),
-		.connections_max = (unsigned)json_integer_value(json_object_get(own, "connections")),
-	};
-	size_t i;
-
-	if (number + base > 65535)
-		return pb_fail(err, PB_EINVALID, "listener %s of %s: port %lld is above 65535", name, p->manifest->name, number + base);
-	if (p->nlisteners == LISTENERS_MAX)
-		return pb_fail(err, PB_ETOOBIG, "%s has more than %d listeners", p->manifest->name, LISTENERS_MAX);
-	json_array_foreach (proxies, i, net)
-		if (i < 64)
-			networks[i] = json_string_value(net);
-	if (json_array_size(proxies))
-		o.proxies = networks;
-	if (listener_bind(all->kernel->sessions, &o, &p->listeners[p->nlisteners], err))
-		return pb_because(err, "listener %s of %s", name, p->manifest->name);
-	json_array_append_new(p->bound, json_pack("{s:s s:s s:i s:s}", "name", name, "address", address, "port", listener_port(p->listeners[p->nlisteners]), "tls",
-						  json_string_value(json_object_get(spec, "tls"))));
-	p->nlisteners++;
-	return 0;
-}
-
-int plugin_bind(struct plugins *all, struct plugin *p, struct pb_error *err)
-{
-	const json_t *spec, *address;
-	size_t i, k;
-
-	if (!p->bound)
-		p->bound = json_array();
-	json_array_foreach (json_object_get(p->manifest->doc, "listens"), i, spec) {
-		const json_t *own = json_object_get(p->listen, json_string_value(json_object_get(spec, "name"))), *addresses = json_object_get(own, "address");
-		const json_t *enabled = json_object_get(own, "enabled");
-
-		if (json_is_false(enabled ? enabled : json_object_get(spec, "enabled")))
-			continue;
-		json_array_foreach (addresses ? addresses : json_object_get(all->kernel->config->doc, "listen"), k, address)
-			if (bind_one(all, p, spec, json_string_value(address), err)) {
-				plugin_unbind(p);
-				return err->code;
-			}
-	}
-	return 0;
-}
-
-void plugin_unbind(struct plugin *p)
-{
-	while (p->nlisteners)
-		listener_close(p->listeners[--p->nlisteners]);
-	json_array_clear(p->bound);
-}
 
 /* ---- on the bus ---- */
 

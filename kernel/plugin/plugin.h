@@ -15,6 +15,17 @@ enum plugin_state { PLUGIN_DISABLED, PLUGIN_FAILED, PLUGIN_READY, PLUGIN_RUNNING
 
 enum { LISTENERS_MAX = 32 };
 
+#define DRAIN_TIME (10 * PB_SECOND)	/* for sessions and items in hand of a plugin that is stopped */
+
+/* What a plugin listens on. While the next set is made, used says which of these it goes on with, rests whose ports it tries. */
+struct listening {
+	struct listener *listeners[LISTENERS_MAX];
+	bool used[LISTENERS_MAX], rests[LISTENERS_MAX];
+	size_t n;
+	json_t *wishes;			/* list as listen_wishes gives it: one for each listener */
+	json_t *bound;			/* list of { name, address, port, tls } */
+};
+
 struct plugin {
 	struct pb_host host;		/* first in spirit: what the plugin holds */
 	struct plugin *next;
@@ -25,10 +36,8 @@ struct plugin {
 	struct pb_plugin desc;		/* a copy: fields its SDK did not know are NULL */
 	_Atomic(json_t *) config;	/* checked values */
 	json_t *retired;		/* list of earlier configs: views into them stay valid until unload */
-	json_t *listen;			/* postbus.json's "listen" of this plugin */
-	struct listener *listeners[LISTENERS_MAX];
-	json_t *bound;			/* list of { name, address, port } */
-	size_t nlisteners;
+	struct listening listening;
+	struct listening *coming;	/* while a new configuration is taken over */
 	struct consumer *courier, *agent;
 	struct attachment *attachment;
 	struct repeat *tick;
@@ -62,9 +71,25 @@ void values_install(struct plugin *p, json_t *values);		/* steals; the old ones 
 int64_t values_number(const struct plugin *p, const json_t *number);
 const json_t *values_refer(const struct plugin *p, const json_t *value);
 
-/* life.c: start and stop of one plugin. */
+/* listen.c: what plugins listen on by the whole of postbus.json (doc). */
+/* List of { name, protocol, tls, address, port, connections, proxies }. PB_EINVALID, PB_ETOOBIG. */
+int listen_wishes(const struct plugin *p, const json_t *doc, json_t **ret, struct pb_error *err);
 int plugin_bind(struct plugins *all, struct plugin *p, struct pb_error *err);
 void plugin_unbind(struct plugin *p);
+void listening_free(struct listening *l);
+/* Binds what doc wishes beyond what is bound, accepting nothing yet; an error names plugin, listener, address, port and reason, and nothing has changed.
+ * Then one of the two: back to what was, or on with it: what is gone is closed, while its sessions go on. */
+int listen_prepare(struct plugins *all, const json_t *doc, struct pb_error *err);
+void listen_drop(struct plugins *all);
+void listen_commit(struct plugins *all);
+
+/* change.c: what the commands and a new file share. */
+/* New values, stolen, are tried on the plugin; if it refuses, the old ones are put back and it is told so. anyway: one that can reconfigure is told even
+ * when they are the same. */
+int plugin_take_over(struct plugins *all, struct plugin *p, json_t *values, bool anyway, struct pb_error *err);
+int plugin_ensure_running(struct plugins *all, struct plugin *p, struct pb_error *err);
+
+/* life.c: start and stop of one plugin. */
 int plugin_start(struct plugins *all, struct plugin *p, struct pb_error *err);
 void plugin_stop(struct plugins *all, struct plugin *p, int64_t timeout);
 

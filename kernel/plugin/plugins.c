@@ -36,8 +36,7 @@ static void plugin_free(struct plugin *p)
 {
 	manifest_free(p->manifest);
 	json_decref(p->config);
-	json_decref(p->listen);
-	json_decref(p->bound);
+	listening_free(&p->listening);
 	free(p->dir);
 	running_free(&p->working);
 	free(p);
@@ -230,7 +229,6 @@ int plugins_open(struct kernel *kernel, struct plugins **ret, struct pb_error *e
 	for (struct plugin *p = all->first; p; p = p->next) {
 		json_t *values;
 
-		p->listen = json_incref(json_object_get(json_object_get(file_plugins(all), p->manifest->name), "listen"));
 		if (values_compute(p, file_plugins(all), NULL, kernel->config->path, &values, err))
 			goto fail;
 		values_install(p, values);
@@ -284,7 +282,7 @@ int plugins_start(struct plugins *all, bool offline, struct pb_error *err)
 			p->state = PLUGIN_DISABLED;
 			if (plugin_start(all, p, err))
 				leave_out(all, p, err->text);
-		} else if (p->nlisteners) {
+		} else if (p->listening.n) {
 			plugin_unbind(p);
 		}
 		if (p->state != PLUGIN_RUNNING && json_is_true(json_object_get(p->manifest->doc, "required")))

@@ -113,7 +113,7 @@ struct sessions {
 	struct tls_shared tls;
 	pthread_mutex_t lock;			/* of what follows, and of listeners' attachments */
 	struct sessions_options o;		/* read without the lock where a torn read does no harm: all are words */
-	struct listener **listeners;		/* index is the epoll key; never shrinks */
+	struct listener **listeners;		/* index is the epoll key; NULL: closed, free for the next */
 	size_t nlisteners;
 	struct attachment *attachments;
 	atomic_uint open, jobs;
@@ -139,6 +139,9 @@ struct listener {
 	uint16_t port;
 	pthread_mutex_t accepting;		/* fd is not closed meanwhile */
 	int fd;
+	bool waits;				/* ss->lock; until listener_begin nobody serves it */
+	struct listener *heir_of;		/* its socket is this one's too, until listener_begin */
+	bool left_path;				/* a heir has the Unix socket's path */
 	struct attachment *attachment;		/* ss->lock; NULL: paused */
 	const struct pb_protocol *serves;	/* ss->lock */
 	struct timer retry;			/* no descriptors left: look again */
@@ -147,7 +150,7 @@ struct listener {
 void listener_ref(struct listener *l);
 void listener_release(struct listener *l);
 void listener_event(struct sessions *ss, size_t index, struct desk *desk);
-/* ss->lock held. Accepting goes on (at != NULL) or pauses. */
+/* ss->lock held. Accepting goes on (at != NULL) or pauses; one that waits is passed over. */
 void listener_serve(struct listener *l, struct attachment *at, const struct pb_protocol *protocol);
 bool network_parse(const char *text, struct network *ret);
 bool network_has(const struct network *n, size_t count, const struct in6_addr *address);

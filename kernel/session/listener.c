@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Listeners: bound once and kept; accepting only while somebody serves. Edge-triggered, so each event accepts all that wait. */
+/* Listeners: bound and kept; accepting only while somebody serves. Edge-triggered, so each event accepts all that wait. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -137,6 +138,8 @@ static int bind_ip(const struct listener_options *o, uint16_t *ret_port, struct 
 		int e = errno;
 
 		close(fd);
+		if (e == EADDRINUSE)
+			return pb_fail(err, PB_EBUSY, "cannot listen on %s port %u: %s", o->address, o->port, strerror(e));
 		return pb_fail_errno(err, e, "cannot listen on %s port %u", o->address, o->port);
 	}
 	*ret_port = ntohs(sa.ss_family == AF_INET ? four->sin_port : six->sin6_port);
@@ -162,10 +165,42 @@ static int proxies(struct listener *l, const char *const *texts, struct pb_error
 	return 0;
 }
 
+static int heir_socket(const struct listener *of, uint16_t *ret_port, struct pb_error *err)
+{
+	int fd = fcntl(of->fd, F_DUPFD_CLOEXEC, 0);
+
+	*ret_port = of->port;
+	return fd < 0 ? pb_fail_errno(err, errno, "cannot take over the socket") : fd;
+}
+
+/* ss->lock held. */
+static void find_server(struct listener *l)
+{
+	for (struct attachment *at = l->ss->attachments; at; at = at->next)
+		if (!atomic_load(&at->draining) && strcmp(at->host->name, l->plugin) == 0 && attachment_serves(at, l->protocol))
+			listener_serve(l, at, attachment_serves(at, l->protocol));
+}
+
+static void enlist(struct listener *l)
+{
+	struct sessions *ss = l->ss;
+	struct epoll_event ev = { .events = 0 };
+
+	pthread_mutex_lock(&ss->lock);
+	while (l->index < ss->nlisteners && ss->listeners[l->index])
+		l->index++;
+	if (l->index == ss->nlisteners)
+		ss->listeners = pb_realloc(ss->listeners, ++ss->nlisteners * sizeof(struct listener *));
+	ss->listeners[l->index] = l;
+	ev.data.u64 = (uint64_t)KEY_LISTENER << KEY_KIND_SHIFT | l->index;
+	epoll_ctl(pool_epoll(ss->pool), EPOLL_CTL_ADD, l->fd, &ev);
+	find_server(l);
+	pthread_mutex_unlock(&ss->lock);
+}
+
 int listener_bind(struct sessions *ss, const struct listener_options *o, struct listener **ret, struct pb_error *err)
 {
 	struct listener *l = pb_alloc(sizeof *l);
-	struct epoll_event ev = { .events = 0 };
 
 	*l = (struct listener){ .ss = ss, .tls = o->tls, .connections_max = o->connections_max, .retry = TIMER_INIT(look_again), .port = o->port, .refs = 1 };
 	pthread_mutex_init(&l->accepting, NULL);
@@ -174,8 +209,12 @@ int listener_bind(struct sessions *ss, const struct listener_options *o, struct 
 	l->protocol = pb_str_dup(pb_strz(o->protocol));
 	l->address = pb_str_dup(pb_strz(o->address));
 	l->wildcard = strcmp(o->address, "0.0.0.0") == 0 || strcmp(o->address, "::") == 0;
+	l->waits = o->waits || o->heir_of;
+	l->heir_of = o->heir_of;
 	l->fd = proxies(l, o->proxies, err);
-	if (l->fd == 0)
+	if (l->fd == 0 && l->heir_of)
+		l->fd = heir_socket(l->heir_of, &l->port, err);
+	else if (l->fd == 0)
 		l->fd = o->address[0] == '/' ? bind_unix(o->address, err) : bind_ip(o, &l->port, err);
 	if (l->fd < 0) {
 		int code = l->fd;
@@ -183,18 +222,30 @@ int listener_bind(struct sessions *ss, const struct listener_options *o, struct 
 		listener_release(l);
 		return code;
 	}
-	pthread_mutex_lock(&ss->lock);
-	l->index = ss->nlisteners;
-	ss->listeners = pb_realloc(ss->listeners, (ss->nlisteners + 1) * sizeof(struct listener *));
-	ss->listeners[ss->nlisteners++] = l;
-	ev.data.u64 = (uint64_t)KEY_LISTENER << KEY_KIND_SHIFT | l->index;
-	epoll_ctl(pool_epoll(ss->pool), EPOLL_CTL_ADD, l->fd, &ev);
-	for (struct attachment *at = ss->attachments; at; at = at->next)
-		if (!atomic_load(&at->draining) && strcmp(at->host->name, l->plugin) == 0 && attachment_serves(at, l->protocol))
-			listener_serve(l, at, attachment_serves(at, l->protocol));
-	pthread_mutex_unlock(&ss->lock);
+	enlist(l);
 	*ret = l;
 	return 0;
+}
+
+void listener_begin(struct listener *l)
+{
+	pthread_mutex_lock(&l->ss->lock);
+	if (l->heir_of)
+		l->heir_of->left_path = true;
+	l->heir_of = NULL;
+	l->waits = false;
+	find_server(l);
+	pthread_mutex_unlock(&l->ss->lock);
+}
+
+void listener_rest(struct listener *l)
+{
+	shutdown(l->fd, SHUT_RD);
+}
+
+void listener_resume(struct listener *l)
+{
+	listen(l->fd, BACKLOG);
 }
 
 uint16_t listener_port(const struct listener *l)
@@ -210,11 +261,11 @@ void listener_close(struct listener *l)
 	l->ss->listeners[l->index] = NULL;
 	l->attachment = NULL;
 	pthread_mutex_unlock(&l->ss->lock);
+	if (l->address[0] == '/' && !l->heir_of && !l->left_path)
+		unlink(l->address);
+	pthread_mutex_lock(&l->accepting);	/* whoever accepts just now may set the timer again */
 	timers_remove(&l->ss->timers, &l->retry);
 	epoll_ctl(pool_epoll(l->ss->pool), EPOLL_CTL_DEL, l->fd, NULL);
-	if (l->address[0] == '/')
-		unlink(l->address);
-	pthread_mutex_lock(&l->accepting);
 	close(l->fd);
 	l->fd = -1;
 	pthread_mutex_unlock(&l->accepting);
@@ -225,6 +276,8 @@ void listener_serve(struct listener *l, struct attachment *at, const struct pb_p
 {
 	struct epoll_event ev = { .events = at ? EPOLLIN | EPOLLET : 0, .data.u64 = (uint64_t)KEY_LISTENER << KEY_KIND_SHIFT | l->index };
 
+	if (l->waits)
+		return;
 	l->attachment = at;
 	l->serves = protocol;
 	epoll_ctl(pool_epoll(l->ss->pool), EPOLL_CTL_MOD, l->fd, &ev);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Workers, listeners and sessions. Listeners are bound once, before privileges go, and outlive the plugins behind them.
+ * Workers, listeners and sessions. Listeners are bound before privileges go, or by a new configuration, and outlive the plugins behind them.
  */
 #ifndef KERNEL_SESSION_SESSIONS_H
 #define KERNEL_SESSION_SESSIONS_H
@@ -43,9 +43,17 @@ struct listener_options {
 	enum listener_tls tls;
 	const char *const *proxies;		/* networks whose PROXY header is believed (and required); NULL: none */
 	unsigned connections_max;		/* of this listener; 0: no own limit */
+	bool waits;				/* bound, but accepting only after listener_begin */
+	struct listener *heir_of;		/* goes on with the socket of this one, which is to be closed after listener_begin; waits too. NULL: a new socket */
 };
 int listener_bind(struct sessions *ss, const struct listener_options *o, struct listener **ret, struct pb_error *err);
+void listener_begin(struct listener *l);
 uint16_t listener_port(const struct listener *l);
+/* Give the port, one that was asked for by number, free to another address of this process, and take it back: an open socket needs no right to listen again.
+ * Who waits in its backlog is cut. */
+void listener_rest(struct listener *l);
+void listener_resume(struct listener *l);
+/* Nobody new is accepted; sessions that came by it go on. */
 void listener_close(struct listener *l);
 
 /* A plugin serves: its listeners (bound under its name) accept from now on; connections that came before wait in the backlog. */

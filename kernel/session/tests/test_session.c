@@ -681,6 +681,76 @@ static void a_unix_socket_listens(void **state)
 	toy_close();
 }
 
+static void greets(const char *path)
+{
+	struct pb_link *link;
+	struct pb_str line;
+	struct pb_error err;
+
+	assert_int_equal(pb_link_connect(&toy.host, pb_strz(path), 0, PB_NOSTR, 5 * PB_SECOND, &link, &err), 0);
+	assert_int_equal(pb_link_line(link, 100, &line, &err), 0);
+	assert_true(pb_str_eq(line, PB_STR("hello")));
+	pb_link_close(link);
+}
+
+/* A path of the file system is the visible part: whoever gives the inheritance up leaves it, whoever takes it removes it at his own end. */
+static void a_listener_hands_its_socket_on(void **state)
+{
+	struct listener_options o = { .plugin = "toy", .name = "local", .protocol = "toy", .tls = LISTENER_CLEAR };
+	char dir[] = "/tmp/postbus-XXXXXX", path[64];
+	struct listener *old, *heir;
+	struct pb_error err;
+	struct stat st;
+
+	(void)state;
+	toy_open(NULL, NULL);
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof path, "%s/s", dir);
+	o.address = path;
+	assert_int_equal(listener_bind(toy.ss, &o, &old, &err), 0);
+	o.heir_of = old;
+	assert_int_equal(listener_bind(toy.ss, &o, &heir, &err), 0);
+	listener_close(heir);
+	greets(path);
+	assert_int_equal(listener_bind(toy.ss, &o, &heir, &err), 0);
+	listener_begin(heir);
+	listener_close(old);
+	greets(path);
+	toy_reattach();
+	greets(path);
+	listener_close(heir);
+	assert_int_not_equal(stat(path, &st), 0);
+	rmdir(dir);
+	toy_close();
+}
+
+static void a_port_rests_for_another_and_resumes(void **state)
+{
+	struct listener_options o = { .plugin = "toy", .name = "toys", .protocol = "toy", .tls = LISTENER_CLEAR };
+	struct listener *one;
+	struct pb_error err;
+	int fd;
+
+	(void)state;
+	toy_open(NULL, NULL);
+	o.port = toy_listen(LISTENER_CLEAR, NULL, 0);
+	listener_close(toy.listener);
+	o.address = "127.0.0.1";
+	o.waits = false;
+	assert_int_equal(listener_bind(toy.ss, &o, &toy.listener, &err), 0);
+	o.address = "0.0.0.0";
+	o.waits = true;
+	assert_int_equal(listener_bind(toy.ss, &o, &one, &err), PB_EBUSY);
+	listener_rest(toy.listener);
+	assert_int_equal(listener_bind(toy.ss, &o, &one, &err), 0);
+	listener_close(one);
+	listener_resume(toy.listener);
+	fd = toy_connect(o.port);
+	expect(fd, "hello\r\n");
+	close(fd);
+	toy_close();
+}
+
 static atomic_int ran;
 
 static void count(void *arg)
@@ -838,6 +908,8 @@ int main(void)
 		cmocka_unit_test(bodies_go_out_exactly),
 		cmocka_unit_test(bodies_are_dot_stuffed),
 		cmocka_unit_test(a_unix_socket_listens),
+		cmocka_unit_test(a_listener_hands_its_socket_on),
+		cmocka_unit_test(a_port_rests_for_another_and_resumes),
 		cmocka_unit_test(other_work_runs_beside_and_is_limited),
 		cmocka_unit_test(the_pool_grows_while_commands_block),
 		cmocka_unit_test(who_stops_talking_still_hears_the_answers),

@@ -47,7 +47,8 @@ struct pb_plugin {
 	const struct pb_method *methods;		/* what it provides on the bus (bus.h) */
 	const struct pb_hook *hooks;			/* decision points it takes part in (bus.h) */
 	const struct pb_listener *listeners;		/* facts it wants to hear (bus.h) */
-	/* Its running config was changed and checked; take it over or refuse it (then the old one stays). May be NULL: it is stopped and started instead. */
+	/* Its running config or the host's name was changed and checked; take it over or refuse it (then the old one stays). May be NULL: for a new config it
+	 * is stopped and started instead. */
 	int (*reconfigure)(void *self, struct pb_error *err);
 };
 
@@ -66,7 +67,8 @@ int64_t pb_config_int(struct pb_host *host, const char *key);		/* integer; secon
 bool pb_config_bool(struct pb_host *host, const char *key);
 const json_t *pb_config_json(struct pb_host *host, const char *key);	/* list, object, or any; borrowed */
 
-/* What the whole server is called: postbus.json "hostname". */
+/* What the whole server is called: postbus.json "hostname". A reload may change it: ask when it is needed, or keep it until reconfigure is called.
+ * The view stays valid until the plugin is unloaded. */
 struct pb_str pb_hostname(struct pb_host *host);
 /* A directory for this plugin's files, inside the home, mode 0700, made on first use; absolute, NUL-terminated. */
 struct pb_str pb_plugin_dir(struct pb_host *host);
