@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * APPEND: a message from the client into a folder, streamed into a spool (RFC 3501 6.3.11, RFC 4315 APPENDUID, RFC 7889 limit).
+ * Lines end with CRLF once it is stored, whatever the client ended them with: sizes are then the same by IMAP and POP3.
  */
 #include "imap.h"
 #include "view.h"
@@ -18,8 +19,12 @@ static bool parse_append(struct parse *p, struct appending *a)
 		return false;
 	if (parse_peek(p, '(') && (!parse_flag_list(p, &a->flags, &a->nflags) || !parse_space(p)))
 		return false;
-	if (parse_peek(p, '"') && (!parse_date_time(p, &a->date) || !parse_space(p)))
-		return false;
+	if (parse_peek(p, '"')) {
+		if (!parse_date_time(p, &a->date) || !parse_space(p))
+			return false;
+		/* The store takes 0 for now; a microsecond later is the same second. */
+		a->date = a->date ? a->date : 1;
+	}
 	return p->p == p->end || parse_fail(p, "Expected a literal");
 }
 
@@ -67,17 +72,54 @@ static int receive(struct pb_session *s, const struct literal *lit, struct pb_sp
 	return pb_str_trim(rest).len ? PB_EINVALID : 0;
 }
 
+/* The first LF from at on that no CR stands before; the length where there is none. */
+static size_t bare_lf(struct pb_str s, size_t at)
+{
+	const char *lf;
+
+	while (at < s.len && (lf = memchr(s.ptr + at, '\n', s.len - at)) != NULL) {
+		size_t i = (size_t)(lf - s.ptr);
+
+		if (i == 0 || s.ptr[i - 1] != '\r')
+			return i;
+		at = i + 1;
+	}
+	return s.len;
+}
+
+/* Another spool with CRLF for every bare LF. */
+static int end_lines(struct pb_session *s, struct pb_spool **spool, struct pb_str bytes, size_t lf, struct pb_error *err)
+{
+	struct pb_spool *with = pb_spool_begin(pb_session_host(s), imap_plugin_of(s)->append_max, err);
+
+	if (!with)
+		return err->code;
+	for (size_t at = 0; at < bytes.len; lf = bare_lf(bytes, at)) {
+		pb_spool_write(with, bytes.ptr + at, lf - at);
+		if (lf < bytes.len)
+			pb_spool_write(with, "\r\n", 2);
+		at = lf + 1;
+	}
+	pb_spool_discard(*spool);
+	*spool = with;
+	return pb_spool_check(with, err);
+}
+
 /* A NUL could never be sent back: no literal may have one (RFC 3501 9, CHAR8). */
-static int check(struct pb_spool *spool, struct pb_error *err)
+static int check(struct pb_session *s, struct pb_spool **spool, struct pb_error *err)
 {
 	struct pb_str bytes;
-	int rc = pb_spool_check(spool, err);
+	size_t lf;
+	int rc = pb_spool_check(*spool, err);
 
 	if (rc == 0)
-		rc = pb_spool_view(spool, &bytes, err);
-	if (rc == 0 && memchr(bytes.ptr, '\0', bytes.len))
-		rc = pb_fail(err, PB_EINVALID, "the message has a NUL");
-	return rc;
+		rc = pb_spool_view(*spool, &bytes, err);
+	if (rc != 0)
+		return rc;
+	if (memchr(bytes.ptr, '\0', bytes.len))
+		return pb_fail(err, PB_EINVALID, "the message has a NUL");
+	lf = bare_lf(bytes, 0);
+	return lf < bytes.len ? end_lines(s, spool, bytes, lf, err) : 0;
 }
 
 static int store(struct pb_session *s, struct pb_folder *folder, struct pb_spool *spool, const struct appending *a)
@@ -85,7 +127,7 @@ static int store(struct pb_session *s, struct pb_folder *folder, struct pb_spool
 	struct pb_append how = { .date = a->date };
 	uint32_t uid, uidvalidity;
 	struct pb_error err;
-	int rc = check(spool, &err);
+	int rc = check(s, &spool, &err);
 	bool full;
 
 	if (rc == 0)

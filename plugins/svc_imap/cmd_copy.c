@@ -47,6 +47,11 @@ static int copy(struct pb_session *s, struct set *set, struct pb_str name, bool 
 	if (rc != 0)
 		return imap_failed(s, what, &err);
 	uids = view_uids(s, &runs);
+	/* RFC 3501 6.4.7: all or nothing; UIDs that are not there are passed over (6.4.8). */
+	if (!uid && view_lost(s, uids, runs.count)) {
+		pb_folder_close(to);
+		return imap_no(s, "[EXPUNGEISSUED] Some of the messages are gone");
+	}
 	made = pb_arena_alloc(pb_session_arena(s), ((size_t)runs.count + 1) * sizeof *made);
 	if (runs.count)
 		rc = pb_folder_copy(im->folder, uids, runs.count, to, move, made, &uidvalidity, &err);

@@ -18,8 +18,10 @@ struct listing {
 	struct pb_session *s;
 	struct pb_str *patterns;
 	size_t npatterns;
+	bool encoded;			/* a pattern cuts through a name's modified UTF-7: all are compared in that form */
 	unsigned select, want, status;
 	bool root, lsub;
+	struct pb_str root_name;
 	struct pb_folder_info *folders;	/* in the arena */
 	size_t n, room;
 };
@@ -45,6 +47,12 @@ static bool collect(void *arg, const struct pb_folder_info *info)
 
 static bool matches(const struct listing *l, struct pb_str name)
 {
+	PB_AUTOBUF(form);
+
+	if (l->encoded) {
+		utf7_encode(&form, name);
+		name = pb_buf_str(&form);
+	}
 	for (size_t i = 0; i < l->npatterns; i++)
 		if (list_match(l->patterns[i], name))
 			return true;
@@ -157,11 +165,10 @@ static bool parse_one_pattern(struct parse *p, struct listing *l, struct pb_str 
 		l->root = true;
 	pb_buf_addstr(&joined, reference);
 	pb_buf_addstr(&joined, pattern);
-	if (utf7_decode(&name, pb_buf_str(&joined)) != 0)
-		return parse_fail(p, "Pattern is not modified UTF-7");
-	if (name.len > LIST_PATTERN_MAX || l->npatterns == PATTERNS_MAX)
+	if (joined.len > LIST_PATTERN_MAX || l->npatterns == PATTERNS_MAX)
 		return parse_fail(p, "Pattern too long");
-	l->patterns[l->npatterns++] = pb_arena_str(p->arena, pb_buf_str(&name));
+	l->encoded |= utf7_decode(&name, pb_buf_str(&joined)) != 0;
+	l->patterns[l->npatterns++] = pb_arena_str(p->arena, pb_buf_str(&joined));
 	return true;
 }
 
@@ -204,9 +211,20 @@ static bool parse_return(struct parse *p, struct listing *l)
 	return true;
 }
 
+/* All patterns in the form in which names are compared. */
+static void decode_patterns(struct listing *l, struct pb_arena *arena)
+{
+	for (size_t i = 0; i < l->npatterns && !l->encoded; i++) {
+		PB_AUTOBUF(name);
+
+		utf7_decode(&name, l->patterns[i]);
+		l->patterns[i] = pb_arena_str(arena, pb_buf_str(&name));
+	}
+}
+
 static bool parse_list(struct parse *p, struct listing *l)
 {
-	struct pb_str reference;
+	struct pb_str reference, root;
 
 	l->patterns = pb_arena_alloc(p->arena, PATTERNS_MAX * sizeof *l->patterns);
 	if (!l->lsub && parse_take(p, '(') && !parse_selection(p, l))
@@ -225,6 +243,9 @@ static bool parse_list(struct parse *p, struct listing *l)
 			return false;
 		l->root = false;
 	}
+	/* RFC 3501 6.3.8: the root of the reference, up to its first separator. */
+	l->root_name = pb_str_cut(&reference, '/', &root) && reference.ptr ? pb_arena_str(p->arena, pb_str(root.ptr, root.len + 1)) : PB_STR("");
+	decode_patterns(l, p->arena);
 	if (!l->lsub && parse_take(p, ' ') && !parse_return(p, l))
 		return false;
 	return parse_end(p);
@@ -244,7 +265,9 @@ static int list(struct pb_session *s, struct pb_str args, bool lsub)
 	if (!parse_list(&p, &l))
 		return imap_bad(s, p.error);
 	if (l.root) {	/* asks for the separator and the root's name */
-		pb_putz(s, lsub ? "* LSUB (\\Noselect) \"/\" \"\"\r\n" : "* LIST (\\Noselect) \"/\" \"\"\r\n");
+		pb_putz(s, lsub ? "* LSUB (\\Noselect) \"/\" " : "* LIST (\\Noselect) \"/\" ");
+		imap_put_string(s, l.root_name);
+		pb_putz(s, "\r\n");
 		return imap_done(s, true, lsub ? "LSUB completed" : "LIST completed");
 	}
 	if (pb_folder_list(imap_of(s)->mailbox, collect, &l, &err) != 0)

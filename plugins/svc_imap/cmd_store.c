@@ -73,6 +73,8 @@ static int store(struct pb_session *s, struct storing *st, bool uid)
 {
 	struct imap *im = imap_of(s);
 	const char *done = uid ? "UID STORE completed" : "STORE completed";
+	struct told told = { .mode = st->mode };
+	bool lost;
 	struct pb_error err;
 	struct pb_view *now;
 	struct runs runs;
@@ -82,12 +84,16 @@ static int store(struct pb_session *s, struct storing *st, bool uid)
 		return imap_bad(s, "No such message number");
 	if (im->readonly)
 		return imap_no(s, "[READ-ONLY] The mailbox was opened with EXAMINE");
+	told.uids = view_uids(s, &runs);
+	told.n = runs.count;
+	lost = !uid && view_lost(s, told.uids, told.n);
+	if (lost && runs.count == 1)	/* nothing to do, and no keyword is made for it */
+		return imap_no(s, "[EXPUNGEISSUED] The message is gone");
 	if (flags_resolve(im->folder, st->names, st->nnames, &flags, &err) != 0)
 		return err.code == PB_EQUOTA ? imap_no(s, "[LIMIT] Too many keywords in this mailbox") : imap_failed(s, "STORE", &err);
 	if (runs.count == 0)
 		return imap_done(s, uid, done);
-	struct told told = { .uids = view_uids(s, &runs), .n = runs.count, .mode = st->mode, .flags = flags };
-
+	told.flags = flags;
 	if (pb_folder_store(im->folder, told.uids, told.n, st->mode, flags, 0, NULL, NULL, &err) != 0)
 		return imap_failed(s, "STORE", &err);
 	if (!st->silent) {
@@ -101,7 +107,7 @@ static int store(struct pb_session *s, struct storing *st, bool uid)
 		pb_putz(s, "* BYE The selected mailbox was deleted\r\n");
 		return PB_CLOSE;
 	}
-	return imap_ok(s, done);
+	return lost ? imap_no(s, "[EXPUNGEISSUED] Some of the messages are gone") : imap_ok(s, done);
 }
 
 int imap_run_store(struct pb_session *s, struct pb_str args, bool uid)

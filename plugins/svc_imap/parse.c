@@ -241,6 +241,8 @@ bool parse_flag(struct parse *p, struct pb_str *ret)
 	if (!take_class(p, ATOM, &name))
 		return parse_fail(p, "Invalid flag");
 	*ret = pb_str(from, (size_t)(p->p - from));
+	if (pb_str_ieq(*ret, PB_STR("\\Recent")))	/* RFC 3501 9: flag has it not, only flag-fetch */
+		return parse_fail(p, "No client sets \\Recent");
 	return true;
 }
 

@@ -89,7 +89,7 @@ static bool ask_header(struct asking *a, const struct search_key *key)
 	return need_body(a) && (in_fields(key, a->head) || in_fields(key, pb_str_head(a->rest, pb_facts_header_size(facts))));
 }
 
-/* "RFC 2822 Date: header (disregarding time and timezone)": the day that stands there. Without one, the day it came. */
+/* "RFC 2822 Date: header (disregarding time and timezone)": the day that stands there. A message without one was sent on no day. */
 static bool ask_sent(struct asking *a, const struct search_key *key)
 {
 	int64_t moment, day;
@@ -97,10 +97,8 @@ static bool ask_sent(struct asking *a, const struct search_key *key)
 
 	if (!need_facts(a))
 		return false;
-	if (!pb_facts_sent(pb_buf_str(&a->facts), &moment, &zone)) {
-		moment = a->row->date;
-		zone = 0;
-	}
+	if (!pb_facts_sent(pb_buf_str(&a->facts), &moment, &zone))
+		return false;
 	day = pb_day_of(moment, zone);
 	if (key->kind == SEARCH_SENTBEFORE)
 		return day < (int64_t)key->number;

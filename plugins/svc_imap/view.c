@@ -117,6 +117,21 @@ uint32_t *view_uids(struct pb_session *s, const struct runs *runs)
 	return uids;
 }
 
+bool view_lost(struct pb_session *s, const uint32_t *uids, size_t n)
+{
+	struct imap *im = imap_of(s);
+	struct pb_view *now;
+	struct pb_error err;
+	bool lost = false;
+
+	if (!pb_folder_is_newer(im->folder, im->view) || pb_folder_view(im->folder, &now, &err) != 0)
+		return false;
+	for (size_t i = 0; i < n && !lost; i++)
+		lost = !pb_view_find(now, uids[i]);
+	pb_view_release(now);
+	return lost;
+}
+
 /* ---- flags ---- */
 
 static const struct {

@@ -70,6 +70,9 @@ void put_fetch_flags(struct out *o, struct flag_texts *t, uint32_t seq, uint32_t
 int flags_resolve(struct pb_folder *folder, const struct pb_str *names, size_t n, uint64_t *ret, struct pb_error *err);
 /* "(" [flag *(SP flag)] ")" */
 bool parse_flag_list(struct parse *p, struct pb_str **ret, size_t *ret_n);
+/* Is one of these messages gone that the client does not know of yet? (RFC 5530 EXPUNGEISSUED) */
+bool view_lost(struct pb_session *s, const uint32_t *uids, size_t n);
+
 /* A system flag's bit; IMAP_RECENT for \Recent; 0: none of them. */
 uint64_t flag_bit(struct pb_str name);
 

@@ -103,18 +103,21 @@ unsigned pb_header_count(struct pb_str header, struct pb_str name)
 
 void pb_header_pick(struct pb_buf *out, struct pb_str header, const struct pb_str *names, size_t n, bool except)
 {
+	struct pb_str at = header;
 	struct pb_field f;
+	enum take what;
 
-	while (pb_header_next(&header, &f)) {
+	while ((what = field_take(&header, &f)) != TAKE_END) {
 		bool named = false;
 
-		for (size_t i = 0; i < n && !named; i++)
+		for (size_t i = 0; what == TAKE_FIELD && i < n && !named; i++)
 			named = pb_str_ieq(f.name, names[i]);
-		if (named != except)
-			pb_buf_addstr(out, f.raw);
+		if (what == TAKE_BLANK || named != except)
+			pb_buf_add(out, at.ptr, at.len - header.len);
+		if (what == TAKE_BLANK)
+			break;
+		at = header;
 	}
-	if (header.len)
-		pb_buf_add(out, header.ptr, line_length(header.ptr, header.len));
 }
 
 void pb_unfold(struct pb_buf *out, struct pb_str value)

@@ -303,6 +303,11 @@ def test_folder_names_beyond_ascii(server):
     c.ok(f'CREATE "{spaced}"')
     assert f'"{spaced}"'.encode() in c.ok(f'LIST "" "{spaced}"')[0]
     c.ok(f"STATUS {{{len(spaced)}+}}\r\n{spaced} (MESSAGES)")
+    c.ok("CREATE &Jjo-cut")
+    assert any(b"&Jjo-cut" in l for l in c.ok('LIST "" "&Jjo*"')), "a pattern that cuts an encoded name"
+    assert c.ok('LIST "" "&Jjp*"') == []
+    assert c.ok('LIST "foo/bar" ""') == [b'* LIST (\\Noselect) "/" "foo/"']
+    assert c.ok('LIST "" ""') == [b'* LIST (\\Noselect) "/" ""']
 
 
 def test_select_says_what_there_is(server):
@@ -424,10 +429,38 @@ def test_append_keeps_date_and_flags(server):
     out = c.ok("FETCH 1 (FLAGS INTERNALDATE)")[0]
     assert b'INTERNALDATE " 5-Feb-2001 02:04:05 +0000"' in out and b"\\Answered" in out and b"keyword" in out, out
     c.bad(f"APPEND {f} (\\Foo {{3+}}\r\nabc")
+    c.bad(f"APPEND {f} (\\Recent) {{3+}}\r\nabc")
+    c.bad("STORE 1 +FLAGS (\\Recent)")
     c.bad(f"APPEND {f}")
     c.send(f"x APPEND {f} {{{len(simple())}+}}\r\n".encode() + simple() + b"\r\n")
     done = c.finish("x")
     assert done.ok and b"* 2 EXISTS" in done.untagged, done.untagged
+
+
+def test_append_keeps_the_first_day(server):
+    c = Raw(server)
+    f = folder(c)
+    c.append(f, simple("old"), date='"01-Jan-1970 00:00:00 +0000"')
+    c.ok(f"SELECT {f}")
+    assert b'INTERNALDATE "01-Jan-1970 00:00:00 +0000"' in c.ok("FETCH 1 INTERNALDATE")[0].replace(b'" 1-', b'"01-')
+
+
+def test_line_ends_are_crlf_once_they_are_stored(server):
+    c = Raw(server)
+    f = folder(c)
+    c.append(f, b"Subject: x\n\na\nb\r\nc\n")
+    c.ok(f"SELECT {f}")
+    assert fetch(c, 1, "BODY.PEEK[]") == b"Subject: x\r\n\r\na\r\nb\r\nc\r\n"
+    assert b"RFC822.SIZE 23" in c.ok("FETCH 1 RFC822.SIZE")[0]
+
+
+def test_lines_that_are_no_fields_are_not_among_named_ones(server):
+    c = Raw(server)
+    f = folder(c)
+    c.append(f, b"From me Sat Jan 1\r\nSubject: x\r\nTo: y\r\n\r\nz\r\n")
+    c.ok(f"SELECT {f}")
+    assert fetch(c, 1, "BODY.PEEK[HEADER.FIELDS.NOT (SUBJECT)]", "BODY[HEADER.FIELDS.NOT (SUBJECT)]") == b"From me Sat Jan 1\r\nTo: y\r\n\r\n"
+    assert fetch(c, 1, "BODY.PEEK[HEADER.FIELDS (TO)]", "BODY[HEADER.FIELDS (TO)]") == b"To: y\r\n\r\n"
 
 
 # ---- STORE, COPY, MOVE, EXPUNGE ----
@@ -528,7 +561,40 @@ def test_search(server):
     assert c.ok("UID SEARCH RETURN () SEEN") == [f'* ESEARCH (TAG "a{c.n}") UID ALL {uids[0]}'.encode()]
 
 
+def test_without_a_date_field_a_message_was_sent_on_no_day(server):
+    c = Raw(server)
+    f = folder(c)
+    c.append(f, b"Subject: undated\r\n\r\nx\r\n", date='"01-Feb-2020 12:00:00 +0000"')
+    c.append(f, simple("dated"))
+    c.ok(f"SELECT {f}")
+    for key, want in (("SENTSINCE 1-Jan-2000", b" 2"), ("SENTBEFORE 1-Jan-2100", b" 2"), ("SENTON 1-Feb-2020", b""), ("ON 1-Feb-2020", b" 1")):
+        assert c.ok("SEARCH " + key) == [b"* SEARCH" + want], key
+
+
 # ---- several sessions ----
+
+def test_what_another_session_expunged_cannot_be_copied(server):
+    c, d = Raw(server), Raw(server)
+    f, to = folder(c), folder(c)
+    for i in range(3):
+        c.append(f, simple(f"m{i}"))
+    c.ok(f"SELECT {f}")
+    uids = [int(re.search(rb"UID (\d+)", l).group(1)) for l in c.ok("FETCH 1:* UID")]
+    d.ok(f"SELECT {f}")
+    c.ok("STORE 2 +FLAGS (\\Deleted)")
+    c.ok("EXPUNGE")
+    d.no(f"COPY 1:3 {to}", "[EXPUNGEISSUED]")
+    d.ok(f"SELECT {f}")
+    assert b"(MESSAGES 0)" in c.ok(f"STATUS {to} (MESSAGES)")[0]
+    c.ok("STORE 1 +FLAGS (\\Deleted)")
+    c.ok("EXPUNGE")
+    d.no("STORE 1 +FLAGS (madeup)", "[EXPUNGEISSUED]")
+    assert not any(b"madeup" in l for l in d.ok(f"SELECT {f}"))
+    c.ok("STORE 1 +FLAGS (\\Deleted)")
+    c.ok("EXPUNGE")
+    d.ok(f"UID COPY {uids[0]}:{uids[2]} {to}")      # 6.4.8: UIDs that are not there are passed over
+    assert b"(MESSAGES 0)" in c.ok(f"STATUS {to} (MESSAGES)")[0]
+
 
 def test_others_are_told_when_they_may_be(server):
     c, d = Raw(server), Raw(server)

@@ -102,7 +102,8 @@ bool pb_header_next(struct pb_str *rest, struct pb_field *ret);
 /* The raw value of the first field of this name (any case). */
 bool pb_header_find(struct pb_str header, struct pb_str name, struct pb_str *ret_value);
 unsigned pb_header_count(struct pb_str header, struct pb_str name);
-/* Append the fields with (or, with "except", without) these names as they stand, and the blank line if there is one: RFC 3501 HEADER.FIELDS[.NOT]. */
+/* Append the fields with (or, with "except", without) these names as they stand, and the blank line if there is one: RFC 3501 HEADER.FIELDS[.NOT].
+ * Lines that are no fields are among those without. */
 void pb_header_pick(struct pb_buf *out, struct pb_str header, const struct pb_str *names, size_t n, bool except);
 /* Append value without line ends and without blanks around it. */
 void pb_unfold(struct pb_buf *out, struct pb_str value);
