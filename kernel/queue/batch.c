@@ -144,12 +144,23 @@ int batch_apply(struct batch *b, engine_ticket *ret_ticket, struct pb_error *err
 {
 	struct queue *q = b->q;
 	struct shard *s = &q->shards[b->shard];
+	struct entry *swept[LATER_MAX];
+	size_t nswept;
 	struct pb_str header;
 	struct engine_batch eb = { .entity = shard_entity(s), .expect = ENGINE_ANY, .header = &header };
 	int rc;
 
+	if (b->rows) {
+		pthread_mutex_lock(&q->lock);
+		for (struct entry *e = b->rows; e; e = e->next)
+			if (e->state == STATE_ACTIVE)
+				entry_add(q, e);
+		pthread_mutex_unlock(&q->lock);
+	}
 	put_rows(b);
 	drop_overwritten(b);
+	pthread_mutex_lock(&s->lock);
+	nswept = hop_collect(b, swept);
 	eb.absent = b->absent;
 	eb.nabsent = b->nabsent;
 	eb.put = b->put;
@@ -160,21 +171,17 @@ int batch_apply(struct batch *b, engine_ticket *ret_ticket, struct pb_error *err
 	eb.nref = b->nref;
 	eb.unref = b->unref;
 	eb.nunref = b->nunref;
-	if (b->rows) {
-		pthread_mutex_lock(&q->lock);
-		for (struct entry *e = b->rows; e; e = e->next)
-			if (e->state == STATE_ACTIVE)
-				entry_add(q, e);
-		pthread_mutex_unlock(&q->lock);
-	}
-	pthread_mutex_lock(&s->lock);
 	shard_count(s, b->deltas, b->ndeltas, 1);
 	shard_header(s);
 	header = pb_buf_str(&s->header);
 	rc = engine_apply(q->kernel->engine, &eb, NULL, ret_ticket, err);
 	if (rc)
 		shard_count(s, b->deltas, b->ndeltas, -1);
+	else
+		s->nlater = 0;
 	pthread_mutex_unlock(&s->lock);
+	if (!rc && nswept)
+		hop_gone(q, swept, nswept);
 	if (rc && b->rows) {
 		pthread_mutex_lock(&q->lock);
 		for (struct entry *e = b->rows; e; e = e->next)

@@ -11,7 +11,7 @@
 #include "kernel/log/log.h"
 #include "kernel/queue/private.h"
 
-enum { IDLE_SECONDS = 10, TICK_US = 2000, SLEEP_US = 1000000 };
+enum { IDLE_SECONDS = 10, SWEEP_US = 20000, TICK_US = 2000, SLEEP_US = 1000000 };
 
 static void deadline(struct timespec *ts, int64_t us)
 {
@@ -81,12 +81,18 @@ static bool wait_for_work(struct queue *q)
 	struct timespec until;
 	int rc;
 
-	deadline(&until, IDLE_SECONDS * PB_SECOND);
+	deadline(&until, atomic_load(&q->later) ? SWEEP_US : IDLE_SECONDS * PB_SECOND);
 	q->idle++;
 	rc = pthread_cond_timedwait(&q->work, &q->lock, &until);
 	q->idle--;
 	if (q->waking)
 		q->waking--;
+	if (rc == ETIMEDOUT && atomic_load(&q->later)) {
+		pthread_mutex_unlock(&q->lock);
+		hop_sweep(q);
+		pthread_mutex_lock(&q->lock);
+		return true;
+	}
 	return rc != ETIMEDOUT || q->threads <= q->cpus || is_pickable(q);
 }
 
@@ -177,12 +183,15 @@ static void *timer(void *arg)
 	while (!q->closing) {
 		struct timespec until;
 		int64_t next;
-		bool more;
+		bool more, backlog;
 
 		poked = q->poked;
+		backlog = q->ticking;
 		pthread_mutex_unlock(&q->lock);
 		now = clock_now(q->kernel->clock);
 		hop_write_late(q, now);
+		if (!backlog)		/* workers see to it, unless all of them are held up */
+			hop_sweep(q);
 		more = load_step(q, now);
 		if (now >= forget) {
 			names_forget(q, now);

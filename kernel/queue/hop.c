@@ -8,6 +8,8 @@
  *	- a hop that nobody works on can be undone, since nothing of it was written: that is how an administrator gets the item, and what is left of
  *	  a courier that goes away. While it is worked on, an administrator's wish is noted with the row, and kept when it is settled;
  *	- what remains after the first attempt, or waits for seconds, gets a row like everything else.
+ *	- the row of a hop that is settled waits some milliseconds for a batch of its shard that takes it along, still in hand: most often the next
+ *	  message's. Where none comes a worker without work sees to it.
  *
  * Couriers whose deliveries leave the house (flush) get rows at once: what they do cannot be done again unseen, and may take minutes.
  */
@@ -124,4 +126,72 @@ void hop_write_late(struct queue *q, int64_t now)
 		next = q->hops;
 	}
 	pthread_mutex_unlock(&q->lock);
+}
+
+/* ---- rows that go later ---- */
+
+bool hop_end(struct queue *q, struct entry *e, const struct body_id *body)
+{
+	struct shard *s = &q->shards[e->shard];
+	struct entry *row = e->under;
+	bool room;
+
+	if (!row)
+		return false;
+	pthread_mutex_lock(&s->lock);
+	room = s->nlater < LATER_MAX;
+	if (room) {
+		s->later[s->nlater].row = row;
+		s->later[s->nlater++].body = *body;
+		atomic_fetch_add(&q->later, 1);
+		pthread_mutex_lock(&q->lock);
+		row->over = NULL;
+		entry_part(q, e);
+		pthread_mutex_unlock(&q->lock);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return room;
+}
+
+size_t hop_collect(struct batch *b, struct entry *ret[LATER_MAX])
+{
+	struct shard *s = &b->q->shards[b->shard];
+
+	for (size_t i = 0; i < s->nlater; i++) {
+		struct entry *row = s->later[i].row;
+
+		batch_gone(b, row->lane, row->state, row->due, row->id, row->sub);
+		batch_unref(b, &s->later[i].body);
+		ret[i] = row;
+	}
+	return s->nlater;
+}
+
+void hop_gone(struct queue *q, struct entry *const *rows, size_t n)
+{
+	pthread_mutex_lock(&q->lock);
+	for (size_t i = 0; i < n; i++)
+		entry_finish(q, rows[i]);
+	pthread_mutex_unlock(&q->lock);
+	atomic_fetch_sub(&q->later, (unsigned)n);
+}
+
+void hop_sweep(struct queue *q)
+{
+	struct pb_error err = { 0 };
+
+	for (unsigned i = 0; i < SHARDS && atomic_load(&q->later); i++) {
+		struct batch b;
+		bool some;
+
+		pthread_mutex_lock(&q->shards[i].lock);
+		some = q->shards[i].nlater > 0;
+		pthread_mutex_unlock(&q->shards[i].lock);
+		if (!some)
+			continue;
+		batch_init(&b, q, i);
+		if (batch_apply(&b, NULL, &err))
+			log_line(q->kernel->log, PB_ERROR, NULL, "queue.settle", "shard=%u error=%s", i, pb_logq(pb_strz(err.text)));
+		batch_free(&b);
+	}
 }

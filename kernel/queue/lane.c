@@ -321,11 +321,16 @@ void entry_unlink(struct queue *q, struct entry *e)
 
 void entry_finish(struct queue *q, struct entry *e)
 {
+	if (e->under)
+		entry_part(q, e->under);
+	entry_part(q, e);
+}
+
+void entry_part(struct queue *q, struct entry *e)
+{
 	struct lane *lane = e->lane;
 	struct dest *d = e->dest;
 
-	if (e->under)
-		entry_finish(q, e->under);
 	if (d) {
 		d->running--;
 		lane->leased -= !e->under;

@@ -150,8 +150,15 @@ struct lane_count {
 	int64_t n[COUNTS];
 };
 
+enum { LATER_MAX = 32 };
+
 struct shard {
 	pthread_mutex_t lock;
+	struct {
+		struct entry *row;
+		struct body_id body;
+	} later[LATER_MAX];		/* hops that are settled: their rows go with the next batch; hop.c */
+	size_t nlater;
 	char name[4];
 	struct lane_count *counts;	/* by lane index; those never touched have no lane */
 	size_t ncounts;
@@ -170,6 +177,7 @@ struct queue {
 	struct entry **table;
 	size_t nentries, buckets, blob_bytes, ready;
 	struct entry *hops;		/* those that wait; hop.c */
+	atomic_uint later;		/* rows of all shards that go with the next batch */
 	struct consumer *consumers;
 	/* dispatch.c */
 	pthread_cond_t work, timer, gone;
@@ -197,7 +205,8 @@ bool entry_is_deferred(const struct entry *e);
 void entry_publish(struct queue *q, struct entry *e);
 void entry_unlink(struct queue *q, struct entry *e);		/* a ready one, out of its destination's list */
 struct entry *lane_pick(struct queue *q, struct lane *lane);	/* becomes leased */
-void entry_finish(struct queue *q, struct entry *e);		/* a leased one: its lease ends, it is removed and freed */
+void entry_finish(struct queue *q, struct entry *e);		/* a leased one: its lease ends, it is removed and freed; with what it stands on */
+void entry_part(struct queue *q, struct entry *e);		/* without that */
 
 /* The entry whose row stands for this one. */
 static inline struct entry *entry_base(struct entry *e)
@@ -322,6 +331,12 @@ struct lane *hop_begin(struct queue *q, struct batch *b, struct entry *from, int
 void hop_taken(struct entry *e);
 void hop_undo(struct queue *q, struct entry *e);
 void hop_write_late(struct queue *q, int64_t now);	/* those that wait for too long; on the timer's thread */
+/* It is settled, and nothing is left of it: its row goes away later. False: there is no room for that. */
+bool hop_end(struct queue *q, struct entry *e, const struct body_id *body);
+/* With the shard's lock: take these rows along; and once the batch was applied, without it: they are gone. Gives how many. */
+size_t hop_collect(struct batch *b, struct entry *ret[LATER_MAX]);
+void hop_gone(struct queue *q, struct entry *const *rows, size_t n);
+void hop_sweep(struct queue *q);			/* in batches of their own, those that found none */
 
 /* ---- the rest ---- */
 

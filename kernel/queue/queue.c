@@ -66,6 +66,10 @@ void queue_close(struct queue *q)
 		return;
 	if (q->timer_runs)
 		dispatch_stop(q);
+	hop_sweep(q);
+	for (unsigned s = 0; s < SHARDS; s++)
+		for (size_t i = 0; i < q->shards[s].nlater; i++)	/* the store took no writes: they are there at the next start */
+			entry_finish(q, q->shards[s].later[i].row);
 	for (size_t i = 0; i < q->nlanes; i++)
 		lane_clear(q, q->lanes[i]);
 	for (size_t i = 0; i < q->nlanes; i++)

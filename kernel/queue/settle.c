@@ -249,6 +249,15 @@ static struct lane *go_on(struct pb_item *item, int64_t now)
 	return lane;
 }
 
+/* Settled, and nothing follows from it. */
+static bool is_over(const struct pb_item *item)
+{
+	for (size_t i = 0; i < item->n; i++)
+		if (!item->to[i].in_hand || item->to[i].outcome == RETRY || item->to[i].report >= 0)
+			return false;
+	return !item->want && !item->sent && !item->reentries;
+}
+
 /* Ends the lease in every case but that of a hop. */
 static struct lane *settle_item(struct pb_item *item, struct pb_error *failure)
 {
@@ -267,6 +276,8 @@ static struct lane *settle_item(struct pb_item *item, struct pb_error *failure)
 	if (!failure->code && hop_fits(item) && (first = go_on(item, now)) != NULL)
 		return first;
 	report_decide(item, now);
+	if (!failure->code && is_over(item) && hop_end(q, e, &item->row.body))
+		return NULL;
 	if (commit(item, &b, failure->code, &ticket, &err)) {
 		pthread_mutex_lock(&q->lock);
 		entry_finish(q, e);

@@ -139,7 +139,7 @@ struct consumer *rig_attach(struct pb_host *host, const char *lane, int (*work)(
 
 static bool is_quiet(struct queue *q, uint64_t rounds)
 {
-	bool quiet = q->busy == 0 && q->rounds >= rounds;
+	bool quiet = q->busy == 0 && !atomic_load(&q->later) && q->rounds >= rounds;
 
 	for (size_t i = 0; quiet && i < q->nlanes; i++)
 		quiet = !q->lanes[i]->first_runnable && load_next(q, clock_now(q->kernel->clock)) > clock_now(q->kernel->clock);

@@ -338,7 +338,7 @@ static void a_stop_leaves_what_waits_in_the_store(void **state)
 
 /* ---- a crash ---- */
 
-enum { STEPS = 9 };
+enum { STEPS = 10 };
 
 /* Dies at a step; its appends are known by token, as a mailbox does it. */
 struct mortal {
@@ -403,6 +403,9 @@ static void live(const char *dir, unsigned last, bool first)
 	step(&m);
 	rig_attach(&agent, "*.inbound", route_or_die);
 	rig_attach(&m.host, "post.outgoing", append_or_die);
+	while (rig_count(r, "in.inbound", "ready") || (rig_total(r) && !atomic_load(&r->kernel.queue->later)))
+		rig_rounds(r);
+	step(&m);	/* settled, and its row may still be there */
 	rig_settle(r);
 	step(&m);
 	if (last)
@@ -447,7 +450,7 @@ static void a_crash_between_any_two_steps_neither_loses_nor_doubles(void **state
 					live(dir, lasts[i], i == 0);
 				assert_int_equal(waitpid(child, &status, 0), child);
 				/* a settled message leaves the second life fewer steps */
-				assert_true(WIFEXITED(status) && (WEXITSTATUS(status) == 0 || (i == 1 && once == STEPS && WEXITSTATUS(status) == 2)));
+				assert_true(WIFEXITED(status) && (WEXITSTATUS(status) == 0 || (i == 1 && once >= STEPS - 1 && WEXITSTATUS(status) == 2)));
 			}
 			live(dir, 0, false);
 			assert_int_equal(lines(dir), 2);
