@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/landlock.h>
+#include <poll.h>
 #include <pwd.h>
 #include <seccomp.h>
 #include <stdbool.h>
@@ -22,9 +23,24 @@
 #include "kernel/config/config.h"
 #include "kernel/sandbox.h"
 
+enum { LOCK_WAIT_MS = 30000, LOCK_STEP_MS = 20 };
+
 /* ---- the home ---- */
 
-int sandbox_lock_home(const char *home, struct pb_error *err)
+/* Who only answers one question without a daemon is done in a moment, and says so in the lock. */
+static bool wait_for_lock(int fd, bool offline)
+{
+	for (int ms = 0; flock(fd, LOCK_EX | LOCK_NB); ms += LOCK_STEP_MS) {
+		char holder = 0;
+
+		if (errno != EWOULDBLOCK || ms >= LOCK_WAIT_MS || (pread(fd, &holder, 1, 0) >= 0 && holder != 'o' && !offline))
+			return false;
+		poll(NULL, 0, LOCK_STEP_MS);
+	}
+	return true;
+}
+
+int sandbox_lock_home(const char *home, bool offline, struct pb_error *err)
 {
 	static const char *const inside[] = { "store", "spool", "timeline", "state", "backup" };
 	char path[4096];
@@ -40,10 +56,13 @@ int sandbox_lock_home(const char *home, struct pb_error *err)
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return pb_fail_errno(err, errno, "%s", path);
-	if (flock(fd, LOCK_EX | LOCK_NB)) {
+	if (!wait_for_lock(fd, offline)) {
 		close(fd);
 		return pb_fail(err, PB_EBUSY, "%s: another postbusd runs on this home", home);
 	}
+	/* On a full disk nobody is told who holds it, which costs a moment's patience only. */
+	if (ftruncate(fd, 0) || pwrite(fd, offline ? "offline\n" : "daemon\n", offline ? 8 : 7, 0) < 0)
+		return 0;
 	return 0;	/* the descriptor stays open: it is the lock */
 }
 

@@ -4,7 +4,7 @@ systemdunitdir = $(libdir)/systemd/system
 systemdunit_DATA = %D%/postbus.service
 CLEANFILES += %D%/postbus.service
 %D%/postbus.service: %D%/postbus.service.in
-	$(AM_V_GEN)$(MKDIR_P) $(@D) && sed -e 's,@sbindir@,$(sbindir),' $< > $@
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && sed -e 's,[@]sbindir[@],$(sbindir),' $< > $@
 # Not in EXTRA_DIST: "check" is a target too, and making a tarball would run all the tests.
 dist-hook:
 	cp -p $(srcdir)/check $(distdir)/check

@@ -166,6 +166,36 @@ static int copy_home_files(const char *home, const char *dir, struct tally *t, s
 	return rc;
 }
 
+/* Is a below b, or the same? Both without links. */
+static bool is_within(const char *a, const char *b)
+{
+	size_t n = strlen(b);
+
+	return !strncmp(a, b, n) && (!a[n] || a[n] == '/' || !strcmp(b, "/"));
+}
+
+/* Makes DIR where it is not there. A copy of the home into itself would be read back as the store at the next start. */
+static int make_target(const char *dir, const char *home, struct pb_error *err)
+{
+	bool made = mkdir(dir, 0700) == 0;
+	char *to, *from;
+	int rc = 0;
+
+	if (!made && errno != EEXIST)
+		return pb_fail_errno(err, errno, "%s", dir);
+	to = realpath(dir, NULL);
+	from = realpath(home, NULL);
+	if (!to || !from)
+		rc = pb_fail_errno(err, errno, "%s", to ? home : dir);
+	else if (is_within(to, from) || is_within(from, to))
+		rc = pb_fail(err, PB_EINVALID, "%s: a backup belongs outside the home %s, and not around it", dir, from);
+	if (rc && made)
+		rmdir(dir);
+	free(to);
+	free(from);
+	return rc;
+}
+
 int backup_command(const char *config_file, int argc, char **argv, bool json)
 {
 	struct pb_error err = { 0 };
@@ -182,13 +212,13 @@ int backup_command(const char *config_file, int argc, char **argv, bool json)
 	}
 	umask(077);
 	snprintf(store, sizeof store, "%.3000s/store", argv[1]);
-	if (client_home(config_file, &home, &err) || client_open(config_file, true, &c, &err) || client_call(c, "backup.prepare", NULL, &result, &err)) {
+	if (client_home(config_file, &home, &err) || make_target(argv[1], home, &err) || client_open(config_file, true, &c, &err) ||
+	    client_call(c, "backup.prepare", NULL, &result, &err)) {
 		rc = report(&err, json);
 		goto done;
 	}
 	from = json_string_value(json_object_get(result, "dir"));
-	if ((mkdir(argv[1], 0700) && errno != EEXIST && pb_fail_errno(&err, errno, "%s", argv[1])) || copy_tree(from, store, &t, &err) ||
-	    copy_home_files(home, argv[1], &t, &err)) {
+	if (copy_tree(from, store, &t, &err) || copy_home_files(home, argv[1], &t, &err)) {
 		rc = report(&err, json);
 	} else {
 		prune(from, store);
@@ -276,6 +306,8 @@ static int restore_part(const char *dir, const char *home, const char *name, con
 	snprintf(from, sizeof from, "%.3000s/%s", dir, name);
 	snprintf(to, sizeof to, "%.3000s/%s", home, name);
 	snprintf(aside, sizeof aside, "%.3000s/%s.before-restore", home, name);
+	for (unsigned n = 2; !access(aside, F_OK) && n < 10000; n++)
+		snprintf(aside, sizeof aside, "%.3000s/%s.before-restore.%u", home, name, n);
 	if (!is_dir(dir, name))
 		return 0;
 	if (!is_empty(to) && rename(to, aside))

@@ -3,21 +3,35 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <postbus/secret.h>
 #include "tools/client.h"
 
+enum { START_WAIT_MS = 20000, START_STEP_MS = 50 };
+
 struct client {
 	FILE *in;
 	int out;
 	pid_t offline;
 };
+
+static bool has_socket(const char *home)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	snprintf(path, sizeof path, "%.4000s/control.sock", home);
+	return !stat(path, &st) && S_ISSOCK(st.st_mode);
+}
 
 int client_home(const char *config_file, char **ret, struct pb_error *err)
 {
@@ -29,12 +43,13 @@ int client_home(const char *config_file, char **ret, struct pb_error *err)
 	if (!path)
 		return pb_fail_errno(err, errno, "%s", config_file);
 	doc = json_load_file(path, JSON_REJECT_DUPLICATES, &e);
-	if (!doc) {
+	slash = strrchr(path, '/');
+	*slash = '\0';
+	/* A daemon that runs here is reached all the same: it goes on with what it had read. */
+	if (!doc && !has_socket(path)) {
 		free(path);
 		return pb_fail(err, PB_EINVALID, "%s: line %d, column %d: %s", config_file, e.line, e.column, e.text);
 	}
-	slash = strrchr(path, '/');
-	*slash = '\0';
 	home = json_string_value(json_object_get(doc, "home"));
 	if (home && *home == '/') {
 		free(path);
@@ -126,10 +141,42 @@ static int spawn(const char *config_file, struct client *c, struct pb_error *err
 	return 0;
 }
 
+/* Does a postbusd hold this home, though its socket is not there: because it starts, or ends? */
+static bool is_held(const char *config_file)
+{
+	char path[PATH_MAX], *home;
+	struct pb_error ignored;
+	bool held = false;
+	int fd;
+
+	if (client_home(config_file, &home, &ignored))
+		return false;
+	snprintf(path, sizeof path, "%.4000s/postbusd.lock", home);
+	free(home);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0) {
+		held = flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK;
+		close(fd);
+	}
+	return held;
+}
+
+/* Waits for a daemon that is starting. */
+static int connect_patiently(const char *config_file, int *ret, struct pb_error *err)
+{
+	int rc = connect_socket(config_file, ret, err);
+
+	for (unsigned ms = 0; rc == PB_EUNAVAILABLE && ms < START_WAIT_MS && is_held(config_file); ms += START_STEP_MS) {
+		poll(NULL, 0, START_STEP_MS);
+		rc = connect_socket(config_file, ret, err);
+	}
+	return rc;
+}
+
 int client_open(const char *config_file, bool may_spawn, struct client **ret, struct pb_error *err)
 {
 	struct client *c = pb_alloc(sizeof *c);
-	int fd = -1, rc = connect_socket(config_file, &fd, err);
+	int fd = -1, rc = connect_patiently(config_file, &fd, err);
 
 	signal(SIGPIPE, SIG_IGN);
 	if (!rc) {
@@ -181,11 +228,12 @@ int client_call(struct client *c, const char *method, json_t *params, json_t **r
 		pb_wipe(text, strlen(text));
 	free(text);
 	json_decref(request);
-	if (rc)
+	/* Who is refused gets his answer without being read. */
+	if (rc && rc != PB_ECLOSED)
 		return rc;
 	if (getline(&line, &room, c->in) <= 0) {
 		free(line);
-		return pb_fail(err, PB_ECLOSED, "postbusd ended without an answer; its log says why");
+		return rc ? rc : pb_fail(err, PB_ECLOSED, "postbusd ended without an answer; its log says why");
 	}
 	reply = json_loads(line, 0, NULL);
 	free(line);

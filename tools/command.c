@@ -148,6 +148,17 @@ static int ask_secrets(const json_t *spec, json_t *params, struct pb_error *err)
 	return 0;
 }
 
+static int check_required(const json_t *spec, const json_t *params, struct pb_error *err)
+{
+	const char *key;
+	json_t *field;
+
+	json_object_foreach ((json_t *)params_of(spec), key, field)
+		if (json_is_true(json_object_get(field, "required")) && !is_secret(field) && !json_object_get(params, key))
+			return pb_fail(err, PB_EINVALID, "%s%s is missing", json_object_get(field, "position") ? "" : "--", key);
+	return 0;
+}
+
 /* ---- words ---- */
 
 static bool same_name(const char *option, const char *key)
@@ -270,7 +281,7 @@ int command_params(const json_t *spec, int argc, char **argv, json_t **ret, stru
 		position++;
 		i++;
 	}
-	if (ask_secrets(spec, params, err))
+	if (check_required(spec, params, err) || ask_secrets(spec, params, err))
 		goto fail;
 	*ret = params;
 	return 0;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* postbusctl init: a home with postbus.json, a self-signed certificate, an empty store, and a demo post office on request. */
+#include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
+#include <ftw.h>
 #include <getopt.h>
 #include <limits.h>
 #include <pwd.h>
@@ -9,18 +12,23 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <postbus/address.h>
 #include "tools/client.h"
 #include "tools/offline.h"
+
+enum { LISTEN_MAX = 32 };
 
 struct wish {
 	char *dir;
 	char hostname[256], password[256];
-	const char *listen;
+	const char *listen[LISTEN_MAX];
+	size_t nlisten;
 	long port_base;
 	bool demo;
+	bool made;			/* the directory */
 };
 
-static const char usage[] = "Usage: postbusctl init DIR [--hostname H] [--port-base N] [--listen ADDR] [--demo [--password PW]]\n";
+static const char usage[] = "Usage: postbusctl init DIR [--hostname H] [--port-base N] [--listen ADDR]... [--demo [--password PW]]\n";
 
 static int parse(int argc, char **argv, struct wish *w)
 {
@@ -47,7 +55,11 @@ static int parse(int argc, char **argv, struct wish *w)
 			}
 			break;
 		case 'l':
-			w->listen = optarg;
+			if (w->nlisten == LISTEN_MAX) {
+				fprintf(stderr, "postbusctl: --listen: at most %d addresses\n", LISTEN_MAX);
+				return 2;
+			}
+			w->listen[w->nlisten++] = optarg;
 			break;
 		case 'd':
 			w->demo = true;
@@ -68,15 +80,59 @@ static int parse(int argc, char **argv, struct wish *w)
 	return 0;
 }
 
-static int make_dirs(const struct wish *w, struct pb_error *err)
+/* All that the daemon would refuse, before anything is made. */
+static int check_wish(const struct wish *w, struct pb_error *err)
+{
+	unsigned char address[16];
+
+	if (pb_domain_check(pb_strz(w->hostname), 0, err))
+		return pb_because(err, "--hostname \"%s\"", w->hostname);
+	for (size_t i = 0; i < w->nlisten; i++)
+		if (inet_pton(AF_INET, w->listen[i], address) != 1 && inet_pton(AF_INET6, w->listen[i], address) != 1)
+			return pb_fail(err, PB_EINVALID, "--listen: found \"%s\", allowed is an IPv4 or IPv6 address", w->listen[i]);
+	return 0;
+}
+
+static bool is_empty(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	bool empty = true;
+
+	while (d && empty && (e = readdir(d)) != NULL)
+		empty = !strcmp(e->d_name, ".") || !strcmp(e->d_name, "..");
+	if (d)
+		closedir(d);
+	return empty;
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+	(void)st;
+	(void)kind;
+	return at->level ? remove(path) : 0;
+}
+
+/* The directory was empty before: all that is in it was made here. */
+static void remove_what_was_made(const struct wish *w)
+{
+	nftw(w->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	if (w->made)
+		rmdir(w->dir);
+}
+
+static int make_dirs(struct wish *w, struct pb_error *err)
 {
 	char path[PATH_MAX];
 
-	if (mkdir(w->dir, 0700) && errno != EEXIST)
+	w->made = mkdir(w->dir, 0700) == 0;
+	if (!w->made && errno != EEXIST)
 		return pb_fail_errno(err, errno, "%s", w->dir);
 	snprintf(path, sizeof path, "%s/postbus.json", w->dir);
 	if (!access(path, F_OK))
 		return pb_fail(err, PB_EEXISTS, "%s is there already; init makes new homes only", path);
+	if (!is_empty(w->dir))
+		return pb_fail(err, PB_EEXISTS, "%s is not empty; init makes new homes only", w->dir);
 	if (chmod(w->dir, 0700))
 		return pb_fail_errno(err, errno, "%s", w->dir);
 	snprintf(path, sizeof path, "%s/tls", w->dir);
@@ -91,11 +147,11 @@ static int write_config(const struct wish *w, struct pb_error *err)
 	char path[PATH_MAX];
 	int rc = 0;
 
-	if (w->listen) {
-		json_array_append_new(listen, json_string(w->listen));
-	} else if (w->port_base) {
+	for (size_t i = 0; i < w->nlisten; i++)
+		json_array_append_new(listen, json_string(w->listen[i]));
+	if (!w->nlisten && w->port_base) {
 		json_array_append_new(listen, json_string("127.0.0.1"));
-	} else {
+	} else if (!w->nlisten) {
 		json_array_append_new(listen, json_string("0.0.0.0"));
 		json_array_append_new(listen, json_string("::"));
 	}
@@ -197,11 +253,17 @@ int init_command(int argc, char **argv, bool json)
 	umask(077);
 	snprintf(cert, sizeof cert, "%s/tls/cert.pem", w.dir);
 	snprintf(key, sizeof key, "%s/tls/key.pem", w.dir);
-	if (make_dirs(&w, &err) || certificate_make(w.hostname, cert, key, &err) || write_config(&w, &err))
+	if (check_wish(&w, &err) || make_dirs(&w, &err))
 		return report(&err, json);
-	give_to_user(&w);
-	if (make_store(&w, &err))
+	rc = certificate_make(w.hostname, cert, key, &err);
+	rc = rc ? rc : write_config(&w, &err);
+	if (!rc)
+		give_to_user(&w);
+	rc = rc ? rc : make_store(&w, &err);
+	if (rc) {
+		remove_what_was_made(&w);
 		return report(&err, json);
+	}
 	home = realpath(w.dir, NULL);
 	if (json) {
 		json_t *out = json_pack("{s:s s:s}", "home", home, "hostname", w.hostname);

@@ -19,4 +19,4 @@ bin_SCRIPTS += %D%/postbus-plugin
 EXTRA_DIST += %D%/postbus-plugin.in
 CLEANFILES += %D%/postbus-plugin
 %D%/postbus-plugin: %D%/postbus-plugin.in Makefile
-	$(AM_V_GEN)$(MKDIR_P) $(@D) && sed -e 's,@sbindir@,$(sbindir),' -e 's,@bindir@,$(bindir),' -e 's,@plugindir@,$(plugindir),' -e 's,@pkgdatadir@,$(pkgdatadir),' $< > $@.part && chmod +x $@.part && mv $@.part $@
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && sed -e 's,[@]sbindir[@],$(sbindir),' -e 's,[@]bindir[@],$(bindir),' -e 's,[@]plugindir[@],$(plugindir),' -e 's,[@]pkgdatadir[@],$(pkgdatadir),' $< > $@.part && chmod +x $@.part && mv $@.part $@

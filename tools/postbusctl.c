@@ -17,7 +17,7 @@ static const char usage[] =
     "  -c, --config FILE  postbus.json of the home (or POSTBUS_CONFIG)\n"
     "      --json         answers and errors as JSON\n"
     "  postbusctl help [COMMAND]    what there is\n"
-    "  postbusctl init DIR [--hostname H] [--port-base N] [--listen ADDR] [--demo [--password PW]]\n"
+    "  postbusctl init DIR [--hostname H] [--port-base N] [--listen ADDR]... [--demo [--password PW]]\n"
     "  postbusctl backup DIR        a copy of the store, while the server runs; what DIR has already is not copied again\n"
     "  postbusctl restore DIR       such a copy back into an empty home\n"
     "Exit status: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 denied, 5 exists already, 6 invalid, 7 unavailable, 8 busy or conflict, 9 full or over quota.\n";
@@ -56,6 +56,38 @@ int report(const struct pb_error *err, bool json)
 	default:
 		return 1;
 	}
+}
+
+static void put_json(json_t *out)
+{
+	json_dumpf(out, stdout, JSON_COMPACT);
+	putchar('\n');
+	json_decref(out);
+}
+
+/* What the daemon says of its methods: of one, of those that begin with a word, of all. */
+static int help_json(const json_t *methods, int argc, char **argv)
+{
+	int used = 0;
+	const char *method = argc ? command_find(methods, argc, argv, &used) : NULL, *name;
+	json_t *out = json_object(), *spec;
+	struct pb_error err;
+
+	json_object_foreach ((json_t *)methods, name, spec) {
+		size_t n = argc ? strlen(argv[0]) : 0;
+		bool wanted = method ? !strcmp(name, method) : !n || (!strncmp(name, argv[0], n) && (name[n] == '.' || !name[n]));
+
+		if (wanted && !json_is_false(json_object_get(spec, "cli")))
+			json_object_set(out, name, spec);
+	}
+	if (json_object_size(out)) {
+		put_json(json_pack("{s:o}", "commands", out));
+		return 0;
+	}
+	json_decref(out);
+	pb_fail(&err, PB_EINVALID, "there is no command '%s'", argv[0]);
+	report(&err, true);
+	return 2;
 }
 
 static int help(const json_t *methods, int argc, char **argv)
@@ -235,7 +267,7 @@ static bool parse(int argc, char **argv, struct line *l, int *ret)
 		{ "config", required_argument, NULL, 'c' }, { "json", no_argument, NULL, 'j' }, { "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },	    { NULL, 0, NULL, 0 },
 	};
-	int c;
+	int c, wish = 0;
 
 	*ret = 0;
 	while ((c = getopt_long(argc, argv, "+c:Vh", options, NULL)) != -1) {
@@ -247,11 +279,9 @@ static bool parse(int argc, char **argv, struct line *l, int *ret)
 			l->json = true;
 			break;
 		case 'V':
-			puts("postbusctl " PACKAGE_VERSION);
-			return false;
 		case 'h':
-			fputs(usage, stdout);
-			return false;
+			wish = c;
+			break;
 		default:
 			fputs(usage, stderr);
 			*ret = 2;
@@ -267,10 +297,19 @@ static bool parse(int argc, char **argv, struct line *l, int *ret)
 		memmove(l->argv + i, l->argv + i + 1, (size_t)(l->argc - i) * sizeof *l->argv);
 		l->argc--;
 	}
-	if (l->argc)
+	if (l->argc && !wish)
 		return true;
-	fputs(usage, stderr);
-	*ret = 2;
+	*ret = wish ? 0 : 2;
+	if (wish == 'V' && l->json)
+		put_json(json_pack("{s:s}", "version", PACKAGE_VERSION));
+	else if (wish == 'V')
+		puts("postbusctl " PACKAGE_VERSION);
+	else if (l->json && !wish)
+		report(&(struct pb_error){ PB_EINVALID, "no command" }, true);
+	else if (l->json)
+		put_json(json_pack("{s:s}", "usage", usage));
+	else
+		fputs(usage, wish ? stdout : stderr);
 	return false;
 }
 
@@ -296,7 +335,7 @@ static int run(const struct line *l)
 	if (client_call(client, "control.describe", NULL, &all, &err))
 		rc = report(&err, l->json);
 	else if (is_word(l, 0, "help"))
-		rc = help(json_object_get(all, "methods"), l->argc - 1, l->argv + 1);
+		rc = (l->json ? help_json : help)(json_object_get(all, "methods"), l->argc - 1, l->argv + 1);
 	else
 		rc = run_method(client, json_object_get(all, "methods"), l->argc, l->argv, l->json);
 	json_decref(all);
@@ -314,11 +353,14 @@ int main(int argc, char **argv)
 	if (is_word(&l, 0, "init"))
 		return init_command(l.argc, l.argv, l.json);
 	if (!l.config_file && is_word(&l, 0, "help")) {
-		fputs(usage, stdout);
+		if (l.json)
+			put_json(json_pack("{s:s}", "usage", usage));
+		else
+			fputs(usage, stdout);
 		return 0;
 	}
 	if (!l.config_file) {
-		fputs("postbusctl: name the home's postbus.json with -c FILE or POSTBUS_CONFIG\n", stderr);
+		report(&(struct pb_error){ PB_EINVALID, "name the home's postbus.json with -c FILE or POSTBUS_CONFIG" }, l.json);
 		return 2;
 	}
 	if (is_word(&l, 0, "backup"))

@@ -3,9 +3,9 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 #include "config.h"
+#include <postbus/date.h>
 #include "kernel/bus/bus.h"
 #include "kernel/clock/clock.h"
 #include "kernel/control/methods.h"
@@ -162,8 +162,6 @@ static int parse_since(struct pb_str since, int64_t now, int64_t *ret, struct pb
 		int64_t unit;
 	} units[] = { { 's', PB_SECOND }, { 'm', PB_MINUTE }, { 'h', PB_HOUR }, { 'd', PB_DAY } };
 	char copy[40];
-	struct tm tm = { 0 };
-	const char *end;
 	uint64_t n;
 
 	*ret = 0;
@@ -175,14 +173,10 @@ static int parse_since(struct pb_str since, int64_t now, int64_t *ret, struct pb
 			return 0;
 		}
 	}
+	if (!pb_date_iso_parse(since, ret))
+		return 0;
 	snprintf(copy, sizeof copy, "%.*s", PB_FMT(since));
-	end = strptime(copy, "%Y-%m-%d", &tm);
-	if (end && *end == 'T')
-		end = strptime(end, "T%H:%M:%S", &tm);
-	if (!end || (*end && strcmp(end, "Z")))
-		return pb_fail(err, PB_EINVALID, "since: found \"%s\", allowed are 90s, 15m, 2h, 3d, 2026-01-31 and 2026-01-31T12:00:00Z", copy);
-	*ret = (int64_t)timegm(&tm) * PB_SECOND;
-	return 0;
+	return pb_fail(err, PB_EINVALID, "since: found \"%s\", allowed are 90s, 15m, 2h, 3d, 2026-01-31 and 2026-01-31T12:00:00Z", copy);
 }
 
 METHOD(do_trace)

@@ -10,6 +10,12 @@
 
 static const char *const states[] = { "disabled", "failed", "ready", "running" };
 
+/* Where no daemon serves, one that would run is ready. */
+static const char *state_of(const struct plugins *all, const struct plugin *p)
+{
+	return states[all->offline && p->state == PLUGIN_RUNNING ? PLUGIN_READY : p->state];
+}
+
 static json_t *file_plugins(struct plugins *all)
 {
 	return json_object_get(all->kernel->config->doc, "plugins");
@@ -57,11 +63,11 @@ static int find(struct plugins *all, const char *name, struct plugin **ret, stru
 
 /* ---- showing ---- */
 
-static json_t *brief(const struct plugin *p)
+static json_t *brief(const struct plugins *all, const struct plugin *p)
 {
 	const json_t *doc = p->manifest->doc;
 	json_t *one = json_pack("{s:s s:s s:s s:s s:s}", "name", p->manifest->name, "kind", json_string_value(json_object_get(doc, "kind")), "version",
-				json_string_value(json_object_get(doc, "version")), "state", states[p->state], "summary", json_string_value(json_object_get(doc, "summary")));
+				json_string_value(json_object_get(doc, "version")), "state", state_of(all, p), "summary", json_string_value(json_object_get(doc, "summary")));
 
 	if (p->state == PLUGIN_FAILED)
 		json_object_set_new(one, "reason", json_string(p->reason));
@@ -74,7 +80,7 @@ int plugins_list(struct plugins *all, json_t **ret)
 
 	pthread_mutex_lock(&all->lock);
 	for (struct plugin *p = all->first; p; p = p->next)
-		json_array_append_new(list, brief(p));
+		json_array_append_new(list, brief(all, p));
 	pthread_mutex_unlock(&all->lock);
 	*ret = json_pack("{s:o}", "plugins", list);
 	return 0;
@@ -89,7 +95,7 @@ int plugins_show(struct plugins *all, const char *name, json_t **ret, struct pb_
 	pthread_mutex_lock(&all->lock);
 	rc = find(all, name, &p, err);
 	if (!rc) {
-		one = brief(p);
+		one = brief(all, p);
 		json_object_set_new(one, "path", json_string(p->manifest->dir));
 		json_object_set_new(one, "listeners", p->listening.bound ? json_deep_copy(p->listening.bound) : json_array());
 		json_object_set_new(one, "config", values_show(p, file_plugins(all), all->settings));
@@ -186,7 +192,7 @@ int plugins_enable(struct plugins *all, const char *name, bool on, json_t **ret,
 			rc = remember(all, key, on ? json_true() : json_false(), err);
 	}
 	if (!rc)
-		*ret = brief(p);
+		*ret = brief(all, p);
 	pthread_mutex_unlock(&all->lock);
 	return rc;
 }
@@ -231,7 +237,7 @@ int plugins_reload(struct plugins *all, const char *name, json_t **ret, struct p
 	if (!rc)
 		rc = reload(all, p, err);
 	if (!rc)
-		*ret = brief(p);
+		*ret = brief(all, p);
 	pthread_mutex_unlock(&all->lock);
 	return rc;
 }

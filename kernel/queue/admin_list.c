@@ -140,6 +140,18 @@ static int by_id(struct queue *q, const char *id, int (*visit)(void *arg, const 
 	return rc;
 }
 
+/* A filter by a lane that is not there is a slip of the pen, not an empty answer. */
+static int check_lane(struct queue *q, struct pb_str name, struct pb_error *err)
+{
+	bool there = !name.len;
+
+	pthread_mutex_lock(&q->lock);
+	for (size_t i = 0; i < q->nlanes && !there; i++)
+		there = pb_str_eq(pb_str(q->lanes[i]->name, q->lanes[i]->len), name);
+	pthread_mutex_unlock(&q->lock);
+	return there ? 0 : pb_fail(err, PB_ENOTFOUND, "no lane '%.*s'", PB_FMT(pb_str_head(name, 64)));
+}
+
 int found_each(struct queue *q, const json_t *params, int (*visit)(void *arg, const struct found *f), void *arg, struct pb_error *err)
 {
 	struct filter filter = { param(params, "lane"), param(params, "sender"), param(params, "recipient") };
@@ -150,6 +162,7 @@ int found_each(struct queue *q, const json_t *params, int (*visit)(void *arg, co
 		return queue_id_valid(id) ? by_id(q, id.ptr, visit, arg, err) : pb_fail(err, PB_EINVALID, "'%.*s' is no queue id", PB_FMT(pb_str_head(id, 64)));
 	if (!filter.lane.len && !filter.sender.len && !filter.recipient.len)
 		return pb_fail(err, PB_EINVALID, "name an id, a lane, a sender or a recipient");
+	rc = check_lane(q, filter.lane, err);
 	for (unsigned s = 0; s < SHARDS && !rc; s++) {
 		rc = walk(q, s, STATE_ACTIVE, PB_NOSTR, &filter, visit, arg, err);
 		rc = rc ? rc : walk(q, s, STATE_HELD, PB_NOSTR, &filter, visit, arg, err);
@@ -364,6 +377,9 @@ int queue_list(struct queue *q, const json_t *params, json_t **ret, struct pb_er
 
 	if (after.len && !parse_after(after, &first, &key))
 		return pb_fail(err, PB_EINVALID, "'%.*s' is no cursor of an earlier answer", PB_FMT(pb_str_head(after, 64)));
+	rc = check_lane(q, filter.lane, err);
+	if (rc)
+		return rc;
 	l.items = json_array();
 	for (unsigned s = first; s < SHARDS && !rc; s++)
 		for (size_t i = 0; i < 3 && !rc; i++) {

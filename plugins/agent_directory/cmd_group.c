@@ -19,6 +19,18 @@ static json_t *show_group(const json_t *row, bool members)
 	return o;
 }
 
+static int refuse_itself(const json_t *row, const json_t *members, struct pb_error *err)
+{
+	const json_t *one;
+	struct name n;
+	size_t i;
+
+	json_array_foreach(members, i, one)
+		if (name_parse(&n, pb_strz(json_string_value(one)), NULL) == 0 && pb_str_eq(n.key, text_of(row, "address")))
+			return pb_fail(err, PB_EINVALID, "%s: a group cannot be a member of itself", json_string_value(one));
+	return 0;
+}
+
 static int take_fields(struct command *c, json_t *row, struct pb_error *err)
 {
 	const json_t *given = json_object_get(c->params, "members");
@@ -35,9 +47,10 @@ static int take_fields(struct command *c, json_t *row, struct pb_error *err)
 	if (!given)
 		return 0;
 	rc = address_list(given, MEMBERS_MAX, "a group", &list, err);
-	if (!rc)
-		json_object_set_new(row, "members", list);
-	return rc;
+	if (rc)
+		return rc;
+	json_object_set_new(row, "members", list);
+	return refuse_itself(row, list, err);
 }
 
 static int step_create(struct command *c, struct tx *tx, struct pb_error *err)
@@ -106,7 +119,8 @@ static int step_add(struct command *c, struct tx *tx, struct pb_error *err)
 	if (rc)
 		return rc;
 	json_object_set_new(row, "members", list);
-	return put_group(c, tx, row);
+	rc = refuse_itself(row, list, err);
+	return rc ? rc : put_group(c, tx, row);
 }
 
 static int step_remove(struct command *c, struct tx *tx, struct pb_error *err)

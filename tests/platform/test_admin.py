@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What an administrator does while the server runs: plugins, configuration, queue, traces, reload; and what he is told when something is wrong."""
-import imaplib, json, os, re, shutil, signal, socket, ssl, stat, subprocess, sys, tempfile, time
+import fcntl, imaplib, json, os, re, shutil, signal, socket, ssl, stat, subprocess, sys, tempfile, time
 import postbus
 from postbus import PASSWORD, Server, message, wait
 
@@ -359,6 +359,106 @@ def test_one_daemon_for_a_home(s):
     second = subprocess.run([postbus.program("postbusd"), "-c", s.file], env=s.env, capture_output=True, text=True, timeout=40)
     assert second.returncode == 1 and "another postbusd runs on this home" in second.stderr, second
     assert s.ctl("status")["pid"] == s.process.pid
+
+
+# ---- the tool ----
+
+def tool(*words, home=None, env=None):
+    """Exit code and output of postbusctl with these words alone."""
+    e = {k: v for k, v in os.environ.items() if k != "POSTBUS_CONFIG"}
+    e.update(env or {})
+    if home:
+        e["POSTBUS_CONFIG"] = os.path.join(home, "postbus.json")
+    r = subprocess.run([postbus.program("postbusctl"), *words], env=e, capture_output=True, text=True, timeout=60)
+    return r.returncode, r.stdout, r.stderr
+
+
+def test_everything_speaks_json(s):
+    assert json.loads(tool("--json", "--version")[1])["version"]
+    assert tool("--json")[0] == 2 and json.loads(tool("--json")[1])["error"]["code"]
+    assert "queue.list" in json.loads(tool("--json", "help", home=s.home)[1])["commands"]
+    assert list(json.loads(tool("--json", "help", "queue", "list", home=s.home)[1])["commands"]) == ["queue.list"]
+    assert tool("--json", "help", "frob", home=s.home)[0] == 2
+    assert json.loads(tool("--json", "status")[1])["error"]["text"].startswith("name the home")
+
+
+def test_what_is_missing_is_wrong_usage(s):
+    fails(s, "address is missing", "mailbox", "create", code=2)
+    fails(s, "no lane 'nosuch'", "queue", "list", "--lane", "nosuch", code=3)
+    fails(s, "no lane 'nosuch'", "queue", "hold", "--lane", "nosuch", code=3)
+    fails(s, "since: found", "trace", "--since", "2026-02-30")
+    fails(s, "cannot be a member of itself", "group", "create", "own@demo.example", "--members", "own@demo.example")
+
+
+def test_a_backup_does_not_go_into_the_home(s):
+    for place in (s.home, os.path.join(s.home, "store"), os.path.join(s.home, "new"), os.path.dirname(s.home)):
+        fails(s, "a backup belongs outside the home", "backup", place)
+    assert not os.path.exists(os.path.join(s.home, "new"))
+    assert s.ctl("store", "verify")["ok"]
+
+
+def test_a_broken_file_does_not_cut_off_the_tool(s):
+    old = open(s.file).read()
+    try:
+        open(s.file, "w").write("garbage")
+        assert states(s)["conn_smtp"] == "running"
+        assert s.ctl("config", "check", check=False)[0] == 6
+    finally:
+        open(s.file, "w").write(old)
+
+
+def is_held(s):
+    with open(os.path.join(s.home, "postbusd.lock")) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def test_a_command_waits_for_a_daemon_that_starts():
+    with Server(start=False) as s:
+        s.start(wait=False)
+        wait(lambda: is_held(s), "the lock")
+        assert s.ctl("status")["pid"] == s.process.pid
+
+
+def test_a_daemon_waits_for_a_command_that_works_without_it():
+    with Server(start=False) as s:
+        assert set(states(s).values()) == {"ready"}
+        # One that is asked for a password holds the home until it has it.
+        asked = subprocess.Popen([postbus.program("postbusctl"), "-c", s.file, "mailbox", "password", ALICE], env=s.env, stdin=subprocess.PIPE)
+        wait(lambda: is_held(s), "the lock")
+        s.start(wait=False)
+        asked.communicate(PASSWORD.encode() + b"\n", timeout=60)
+        assert asked.returncode == 0
+        s.wait_ready()
+        s.imap().logout()
+
+
+def test_init_makes_a_home_or_nothing():
+    where = tempfile.mkdtemp(prefix="pb-init-")
+    try:
+        home = os.path.join(where, "h")
+        assert tool("init", home, "--hostname", "bad host name")[0] == 6 and not os.path.exists(home)
+        assert tool("init", home, "--listen", "bogus")[0] == 6 and not os.path.exists(home)
+        rc, _, said = tool("init", home, env={"POSTBUSD": "/bin/false"})
+        assert rc and not os.path.exists(home), said
+        os.mkdir(home)
+        open(os.path.join(home, "mine"), "w").close()
+        assert tool("init", home)[0] == 5 and os.listdir(home) == ["mine"]
+        os.unlink(os.path.join(home, "mine"))
+        assert tool("init", home, "--port-base", "3000", "--listen", "127.0.0.1", "--listen", "::1")[0] == 0
+        assert json.load(open(os.path.join(home, "postbus.json")))["listen"] == ["127.0.0.1", "::1"]
+        assert tool("init", home)[0] == 5
+    finally:
+        shutil.rmtree(where)
+
+
+def test_what_is_installed_names_real_places():
+    for name in ("packaging/postbus.service", "tools/postbus-plugin"):
+        text = open(os.path.join(postbus.BUILD, name)).read()
+        assert not re.search(r"@[a-z]+dir@", text), name
 
 
 # ---- queue, traces, figures ----
