@@ -26,15 +26,20 @@ static void run_put(struct pb_buf *out, const struct run *run)
 void flag_block_encode(const struct row_set *s, uint32_t block, struct pb_buf *out)
 {
 	uint32_t index = row_set_at_least(s, block << FLAG_BLOCK_BITS);
+	const struct pb_row *row = NULL;
+	const struct where *where = NULL;
 	struct run run = { 0 };
+	uint32_t many = 0;
 
 	/* A run may span UIDs that are gone, since they never come back; it must not span a row that is as it was appended. */
-	for (; index < s->n; index++) {
-		const struct pb_row *row = row_set_row(s, index);
-
+	for (; index < s->n; index++, row++, where++, many--) {
+		if (!many) {
+			row = row_set_run(s, index, &many);
+			where = row_set_where(s, index);	/* they lie as the rows do */
+		}
 		if (flag_block_of(row->uid) != block)
 			break;
-		if (row->modseq == row_set_where(s, index)->first_modseq) {
+		if (row->modseq == where->first_modseq) {
 			if (run.modseq)
 				run_put(out, &run);
 			run.modseq = 0;

@@ -39,9 +39,8 @@ static uint64_t new_flags(const struct storing *s, uint64_t old)
 	return s->flags;
 }
 
-static void change_row(struct storing *s, const struct row_set *rows, uint32_t index)
+static void change_row(struct storing *s, const struct pb_row *old, uint32_t index)
 {
-	const struct pb_row *old = row_set_row(rows, index);
 	uint64_t flags = new_flags(s, old->flags);
 	struct pb_row *row;
 
@@ -64,16 +63,21 @@ static void change_row(struct storing *s, const struct row_set *rows, uint32_t i
 
 static void change_rows(struct storing *s, const struct row_set *rows, const uint32_t *uids, size_t n)
 {
-	uint32_t index = 0;
+	const struct pb_row *row = NULL;
+	uint32_t index = 0, many = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		/* Neighbours are asked for one after the other, as a rule. */
-		if (index >= rows->n || row_set_row(rows, index)->uid != uids[i])
+		if (!many || row->uid != uids[i]) {
 			index = row_set_at_least(rows, uids[i]);
-		if (index == rows->n)
-			break;
-		if (row_set_row(rows, index)->uid == uids[i])
-			change_row(s, rows, index++);
+			if (index == rows->n)
+				break;
+			row = row_set_run(rows, index, &many);
+		}
+		if (row->uid != uids[i])
+			continue;
+		change_row(s, row++, index++);
+		many--;
 	}
 }
 

@@ -209,6 +209,14 @@ const struct where *row_set_where(const struct row_set *s, uint32_t index)
 	return &slot->wheres->wheres[index - slot->base];
 }
 
+const struct pb_row *row_set_run(const struct row_set *s, uint32_t index, uint32_t *ret_n)
+{
+	uint32_t i = row_set_slot(s, index), at = index - s->table->slots[i].base;
+
+	*ret_n = slot_rows(s, i) - at;
+	return &s->table->slots[i].rows->rows[at];
+}
+
 /* ---- appending ---- */
 
 static uint32_t next_cap(uint32_t n)
@@ -269,12 +277,11 @@ void row_set_append(struct row_set *s, const struct pb_row *row, const struct bo
 
 void row_edit_begin(struct row_edit *e, const struct row_set *from)
 {
+	*e = (struct row_edit){ .from = from };
 	row_set_ref(&e->set, from);
-	e->from = from;
-	e->copied = false;
 }
 
-struct pb_row *row_edit_row(struct row_edit *e, uint32_t index)
+struct pb_row *row_edit_chunk(struct row_edit *e, uint32_t index)
 {
 	uint32_t i = row_set_slot(&e->set, index), n = slot_rows(&e->set, i);
 	struct slot *slot;
@@ -292,7 +299,10 @@ struct pb_row *row_edit_row(struct row_edit *e, uint32_t index)
 		row_chunk_release(slot->rows);
 		slot->rows = mine;
 	}
-	return &slot->rows->rows[index - slot->base];
+	e->rows = slot->rows->rows;
+	e->first = slot->base;
+	e->n = n;
+	return &e->rows[index - e->first];
 }
 
 void row_edit_drop(struct row_edit *e)

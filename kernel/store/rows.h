@@ -73,6 +73,8 @@ uint32_t row_set_slot(const struct row_set *s, uint32_t index);
 uint32_t row_set_at_least(const struct row_set *s, uint32_t uid);
 const struct pb_row *row_set_row(const struct row_set *s, uint32_t index);
 const struct where *row_set_where(const struct row_set *s, uint32_t index);
+/* Rows that lie side by side: index and *ret_n - 1 behind it. Whoever walks asks once for a chunk. */
+const struct pb_row *row_set_run(const struct row_set *s, uint32_t index, uint32_t *ret_n);
 
 /* Append a row (UID above all others); head is copied. Pictures taken before are not disturbed. */
 void row_set_append(struct row_set *s, const struct pb_row *row, const struct body_id *body, struct pb_str head);
@@ -83,10 +85,16 @@ struct row_edit {
 	struct row_set set;		/* the picture to be */
 	const struct row_set *from;
 	bool copied;			/* its slot table is its own */
+	struct pb_row *rows;		/* the chunk at hand, its own too: rows first..first + n - 1 */
+	uint32_t first, n;
 };
 
 void row_edit_begin(struct row_edit *e, const struct row_set *from);
-struct pb_row *row_edit_row(struct row_edit *e, uint32_t index);	/* writable */
+struct pb_row *row_edit_chunk(struct row_edit *e, uint32_t index);	/* row_edit_row, where another chunk is needed */
+static inline struct pb_row *row_edit_row(struct row_edit *e, uint32_t index)	/* writable */
+{
+	return index - e->first < e->n ? &e->rows[index - e->first] : row_edit_chunk(e, index);
+}
 void row_edit_drop(struct row_edit *e);
 
 /* A picture of from without the rows at the given ascending indexes. */

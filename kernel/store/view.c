@@ -69,15 +69,7 @@ const struct pb_row *host_view_row(const struct pb_view *v, uint32_t seq)
 
 const struct pb_row *host_view_run(const struct pb_view *v, uint32_t seq, uint32_t *ret_n)
 {
-	const struct slot *slot;
-	uint32_t i;
-
-	if (seq - 1 >= v->rows.n)
-		return NULL;
-	i = row_set_slot(&v->rows, seq - 1);
-	slot = &v->rows.table->slots[i];
-	*ret_n = slot_rows(&v->rows, i) - (seq - 1 - slot->base);
-	return &slot->rows->rows[seq - 1 - slot->base];
+	return seq - 1 < v->rows.n ? row_set_run(&v->rows, seq - 1, ret_n) : NULL;
 }
 
 uint32_t host_view_find(const struct pb_view *v, uint32_t uid)

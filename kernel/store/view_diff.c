@@ -86,6 +86,18 @@ static void compare(const struct row_set *old, const struct row_set *now, struct
 		note(&f->gone, &f->ngone, &f->room_gone, a.index);
 }
 
+static void tell_changed(const struct pb_view *now, const struct found *f, const struct pb_view_change *tell, void *arg)
+{
+	const struct pb_row *row = NULL;
+	uint32_t many = 0;
+
+	for (size_t i = 0; i < f->nchanged; i++, row++, many--) {
+		if (!many || f->changed[i] != f->changed[i - 1] + 1)
+			row = row_set_run(&now->rows, f->changed[i], &many);
+		tell->flags(arg, f->changed[i] + 1, row);
+	}
+}
+
 void host_view_diff(const struct pb_view *old, const struct pb_view *now, const struct pb_view_change *tell, void *arg)
 {
 	struct found f = { 0 };
@@ -95,8 +107,8 @@ void host_view_diff(const struct pb_view *old, const struct pb_view *now, const 
 	compare(&old->rows, &now->rows, &f);
 	for (size_t i = f.ngone; tell->gone && i-- > 0;)
 		tell->gone(arg, f.gone[i] + 1, row_set_row(&old->rows, f.gone[i])->uid);
-	for (size_t i = 0; tell->flags && i < f.nchanged; i++)
-		tell->flags(arg, f.changed[i] + 1, row_set_row(&now->rows, f.changed[i]));
+	if (tell->flags)
+		tell_changed(now, &f, tell, arg);
 	free(f.gone);
 	free(f.changed);
 }

@@ -329,6 +329,8 @@ struct telling {
 	struct out out;
 	struct flag_texts texts;
 	size_t at;			/* in told->uids */
+	const struct pb_row *was;	/* in old: the row behind the last one found, and how many lie there */
+	uint32_t nwas;
 };
 
 static void tell_gone(void *arg, uint32_t seq, uint32_t uid)
@@ -341,11 +343,26 @@ static void tell_gone(void *arg, uint32_t seq, uint32_t uid)
 	out_lit(&t->out, " EXPUNGE\r\n");
 }
 
+/* The row as it was in the old picture: mostly the one behind the last. */
+static const struct pb_row *old_row(struct telling *t, uint32_t uid)
+{
+	if (!t->nwas || t->was->uid != uid) {
+		uint32_t seq = pb_view_find(t->old, uid);
+
+		t->nwas = 0;
+		if (!seq)
+			return NULL;
+		t->was = pb_view_run(t->old, seq, &t->nwas);
+	}
+	t->nwas--;
+	return t->was++;
+}
+
 /* Rows come in ascending order, so a cursor finds them; a jump back is searched for. */
 static bool was_told(struct telling *t, const struct pb_row *row)
 {
 	const struct told *told = t->told;
-	uint32_t seq;
+	const struct pb_row *old;
 
 	if (!told || !told->n)
 		return false;
@@ -355,8 +372,8 @@ static bool was_told(struct telling *t, const struct pb_row *row)
 		t->at++;
 	if (t->at == told->n || told->uids[t->at] != row->uid)
 		return false;
-	seq = pb_view_find(t->old, row->uid);
-	return seq && flags_after(pb_view_row(t->old, seq)->flags, told->mode, told->flags) == row->flags;
+	old = old_row(t, row->uid);
+	return old && flags_after(old->flags, told->mode, told->flags) == row->flags;
 }
 
 static void tell_flags(void *arg, uint32_t seq, const struct pb_row *row)

@@ -33,7 +33,11 @@ static void same(const struct row_set *s, const struct model *m)
 	for (uint32_t i = 0; i < m->n; i++) {
 		const struct pb_row *row = row_set_row(s, i);
 		const struct where *w = row_set_where(s, i);
+		uint32_t many;
 
+		assert_ptr_equal(row_set_run(s, i, &many), row);
+		assert_in_range(many, 1, m->n - i);
+		assert_ptr_equal(row_set_row(s, i + many - 1), row + many - 1);
 		assert_memory_equal(row, &m->rows[i], sizeof *row);
 		assert_int_equal(w->body.offset, row->uid);
 		assert_int_equal(w->head_len, row->uid % 3 ? row->uid % 13 : 0);
