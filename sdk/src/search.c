@@ -93,6 +93,7 @@ bool pb_needle_in_value(const struct pb_needle *n, struct pb_str value)
 
 bool pb_needle_in_header(const struct pb_needle *n, struct pb_str header)
 {
+	const char *at = header.ptr, *end = header.ptr + header.len;
 	struct pb_field f;
 
 	if (!n->folded.len)
@@ -100,10 +101,15 @@ bool pb_needle_in_header(const struct pb_needle *n, struct pb_str header)
 	while (pb_header_next(&header, &f)) {
 		struct pb_str line = pb_str_trim(f.raw);
 
+		/* Lines that are no field belong to no body either: they are looked at here, or nowhere. */
+		if (f.raw.ptr > at && pb_needle_in(n, pb_str(at, (size_t)(f.raw.ptr - at))))
+			return true;
+		at = f.raw.ptr + f.raw.len;
 		if (is_plain(line) ? pb_needle_in(n, line) : pb_needle_in(n, f.name) || pb_needle_in_value(n, f.value))
 			return true;
 	}
-	return false;
+	end -= header.len;
+	return end > at && pb_needle_in(n, pb_str(at, (size_t)(end - at)));
 }
 
 /* Charsets in which ASCII is ASCII and nothing else is, so that an ASCII text can be looked for before conversion. */

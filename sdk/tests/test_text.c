@@ -224,6 +224,12 @@ static void needles(void **state)
 	assert_true(pb_needle_in_value(&n, PB_STR("two\r\n words")));
 	assert_true(pb_needle_in_header(&n, PB_STR("A: x\r\nB: two\r\n words\r\n\r\n")));
 	assert_false(pb_needle_in_header(&n, PB_STR("A: two\r\nB: words\r\n\r\ntwo words\r\n")));
+	assert_true(pb_needle_in_header(&n, PB_STR("no field of two words\r\nA: x\r\n\r\n")));
+	assert_true(pb_needle_in_header(&n, PB_STR("A: x\r\nno field of two words\r\nB: y\r\n\r\n")));
+	assert_true(pb_needle_in_header(&n, PB_STR("A: x\r\nno field of two words\r\n\r\nbody")));
+	assert_true(pb_needle_in_header(&n, PB_STR("nothing but two words")));
+	assert_false(pb_needle_in_header(&n, PB_STR("nothing but two\r\n\r\ntwo words")));
+	assert_false(pb_needle_in_header(&n, PB_NOSTR));
 	pb_needle_free(&n);
 }
 

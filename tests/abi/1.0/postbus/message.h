@@ -157,7 +157,7 @@ void pb_needle_free(struct pb_needle *n);
 bool pb_needle_in(const struct pb_needle *n, struct pb_str text);
 /* In the raw value of a field: unfolded, encoded words decoded. */
 bool pb_needle_in_value(const struct pb_needle *n, struct pb_str value);
-/* In the header of a message or part: in any field's name or value. */
+/* In the header of a message or part: in any field's name or value, or in a line there that is no field. */
 bool pb_needle_in_header(const struct pb_needle *n, struct pb_str header);
 /* In the body of a leaf, decoded; body is its raw bytes. Parts that are no text are not searched: false. */
 bool pb_needle_in_part(const struct pb_needle *n, const struct pb_part *part, struct pb_str body);
