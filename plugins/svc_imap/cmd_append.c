@@ -31,12 +31,7 @@ static bool parse_append(struct parse *p, struct appending *a)
 /* The message will not be taken: read what comes anyway. False: too much of it. */
 static bool discard(struct pb_session *s, const struct literal *lit)
 {
-	if (!lit->there || lit->sync)
-		return true;
-	if (imap_discard_literals(s, pb_strz(pb_arena_printf(pb_session_arena(s), "{%llu+}", (unsigned long long)lit->size))))
-		return true;
-	pb_putz(s, "* BYE [TOOBIG] Literal too big\r\n");
-	return false;
+	return !lit->there || lit->sync || imap_discard_literals(s, pb_strz(pb_arena_printf(pb_session_arena(s), "{%llu+}", (unsigned long long)lit->size)));
 }
 
 static int refuse(struct pb_session *s, const struct literal *lit, const char *text)

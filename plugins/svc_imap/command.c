@@ -5,7 +5,7 @@
  */
 #include "imap.h"
 
-enum { COMMAND_MAX_BEFORE_LOGIN = 8192, DISCARD_BEFORE_LOGIN = 65536 };
+enum { COMMAND_MAX_BEFORE_LOGIN = 8192, DISCARD_BEFORE_LOGIN = 1 << 20 };
 
 static uint64_t command_max(struct pb_session *s)
 {
@@ -27,8 +27,13 @@ bool imap_discard_literals(struct pb_session *s, struct pb_str line)
 	bool sync;
 
 	while (parse_literal_tail(line, &size, &sync, &at) && !sync) {
-		if (size > left)
+		if (size > left) {
+			pb_putz(s, "* BYE [TOOBIG] Literal too big\r\n");
+			pb_flush(s);
+			/* What stays unread makes a reset of the end, and the client would see that and no BYE. */
+			pb_read_spool(s, NULL, left);
 			return false;
+		}
 		left -= size;
 		if (pb_read_spool(s, NULL, size) != 0)
 			return false;
@@ -41,11 +46,7 @@ bool imap_discard_literals(struct pb_session *s, struct pb_str line)
 /* Refuse a command because of its literal; what comes of it anyway is thrown away. */
 static int refuse_literal(struct pb_session *s, struct pb_str line, const char *text)
 {
-	if (!imap_discard_literals(s, line)) {
-		pb_putz(s, "* BYE [TOOBIG] Literal too big\r\n");
-		return PB_CLOSE;
-	}
-	return imap_bad(s, text);
+	return imap_discard_literals(s, line) ? imap_bad(s, text) : PB_CLOSE;
 }
 
 /* Read one literal and the line behind it onto buf, which ends in the literal's head. *ret_more: the length of buf before that line. */

@@ -78,7 +78,7 @@ struct literal {
 	bool there, sync;
 };
 int imap_gather_append(struct pb_session *s, struct pb_str args, struct pb_str *ret, struct literal *ret_literal, int *ret_result);
-/* A line that will not be run may end in a literal that comes anyway: throw it away, bounded. False: too much, close. */
+/* A line that will not be run may end in a literal that comes anyway: throw it away, bounded. False: it was too much, BYE was said; close. */
 bool imap_discard_literals(struct pb_session *s, struct pb_str line);
 
 /* ---- commands ---- */

@@ -61,10 +61,8 @@ static int refuse(struct pb_session *s, enum pb_refusal why, struct pb_str verb,
 		PB_AUTOBUF(line);
 
 		pb_buf_addstr(&line, args);
-		if (!imap_discard_literals(s, pb_buf_str(&line))) {
-			pb_putz(s, "* BYE [TOOBIG] Literal too big\r\n");
+		if (!imap_discard_literals(s, pb_buf_str(&line)))
 			return PB_CLOSE;
-		}
 	} else {
 		size_t tag = tag_length(args);
 

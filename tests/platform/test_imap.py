@@ -230,6 +230,31 @@ def test_a_literal_that_is_too_large_is_not_read(server):
     assert c.response().startswith(b"* BYE"), "an endless literal"
 
 
+def test_who_sends_a_literal_that_is_too_large_still_reads_why(server):
+    c = Raw(server, login=False, clear=True)
+    c.send(b"x FOO {700000+}\r\n" + b"a" * 700000 + b"\r\ny NOOP\r\n")
+    assert c.finish("x").tagged.startswith("BAD") and c.finish("y").ok
+    c.send(b"z FOO {1500000+}\r\n" + b"a" * 1040000)
+    c.s.shutdown(socket.SHUT_WR)
+    assert c.response().startswith(b"* BYE [TOOBIG]")
+    try:
+        c.fill()
+    except EOFError:
+        return
+    raise AssertionError("more than a BYE")
+
+
+def test_numbers_above_the_last_are_refused_in_an_empty_folder_too(server):
+    """RFC 3501 9, seq-number: BAD, "*" included; UIDs that are not there are nothing (6.4.8), and SEARCH finds nothing."""
+    c = Raw(server)
+    f = folder(c)
+    c.ok(f"SELECT {f}")
+    for command in "FETCH 1:* FLAGS", "STORE * +FLAGS (\\Seen)", "COPY 1:* INBOX", "MOVE 1 INBOX":
+        c.bad(command)
+        assert c.ok("UID " + command) == []
+    assert c.ok("SEARCH 1:*") == [b"* SEARCH"]
+
+
 def test_a_refused_literal_is_passed_over(server):
     c = Raw(server)
     c.send("x FOO {5+}\r\nabcde {3+}\r\nxyz\r\ny NOOP\r\n")
