@@ -21,6 +21,7 @@ libpostbus_la_SOURCES = \
 	%D%/src/facts_read.c \
 	%D%/src/header.c \
 	%D%/src/imap.c \
+	%D%/src/login.c \
 	%D%/src/memory.c \
 	%D%/src/sasl.c \
 	%D%/src/scan.c \
@@ -39,6 +40,7 @@ postbusinclude_HEADERS = \
 	%D%/include/postbus/date.h \
 	%D%/include/postbus/error.h \
 	%D%/include/postbus/link.h \
+	%D%/include/postbus/login.h \
 	%D%/include/postbus/mailbox.h \
 	%D%/include/postbus/message.h \
 	%D%/include/postbus/plugin.h \

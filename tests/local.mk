@@ -44,6 +44,7 @@ ABI_1_0 = %D%/abi/1.0/conn_hello.c %D%/abi/1.0/conn_hello.json \
 	%D%/abi/1.0/postbus/date.h \
 	%D%/abi/1.0/postbus/error.h \
 	%D%/abi/1.0/postbus/link.h \
+	%D%/abi/1.0/postbus/login.h \
 	%D%/abi/1.0/postbus/mailbox.h \
 	%D%/abi/1.0/postbus/message.h \
 	%D%/abi/1.0/postbus/plugin.h \

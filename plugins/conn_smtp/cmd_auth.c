@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* AUTH (RFC 4954) with PLAIN and LOGIN, under TLS only. Whether a password is right is auth.verify's business. */
+#include <postbus/login.h>
 #include "smtp.h"
 
 /* Who failed to log in, and why, is logged by whoever judged it. */
@@ -15,50 +16,33 @@ static int rejected(struct pb_session *s)
 	return fault(s, "535 5.7.8 authentication credentials invalid");
 }
 
-static int verified(struct pb_session *s, const json_t *who)
+static int verified(struct pb_session *s, const struct pb_user *user)
 {
 	struct conversation *c = pb_session_data(s);
-	const char *role = json_string_value(json_object_get(who, "role"));
-	struct pb_user user = {
-		.address = pb_strz(json_string_value(json_object_get(who, "address"))),
-		.mailbox = pb_strz(json_string_value(json_object_get(who, "mailbox"))),
-		.postoffice = pb_strz(json_string_value(json_object_get(who, "postoffice"))),
-		.role = role && !strcmp(role, "system") ? PB_ROLE_SYSTEM : role && !strcmp(role, "admin") ? PB_ROLE_ADMIN : PB_ROLE_USER,
-	};
 
-	pb_session_login(s, &user);
-	c->env->user = pb_envelope_copy(c->env, user.address);
-	c->env->mailbox = pb_envelope_copy(c->env, user.mailbox);
+	pb_session_login(s, user);
+	c->env->user = pb_envelope_copy(c->env, user->address);
+	c->env->mailbox = pb_envelope_copy(c->env, user->mailbox);
 	SAY(s, "235 2.7.0 authenticated");
 	return PB_NEXT;
 }
 
 static int verify(struct pb_session *s, const struct pb_sasl *sasl)
 {
-	struct pb_str password = pb_secret_bytes(sasl->password), peer = pb_session_peer(s);
 	struct pb_error err = { 0 };
-	json_t *params, *who = NULL;
-	int rc, next;
+	struct pb_login login;
+	int rc = pb_login_verify(s, "smtp", sasl, &login, &err), next;
 
-	if (sasl->authzid && sasl->authzid[0])
-		return rejected(s);	/* acting for another is not offered */
-	params = json_object();
-	json_object_set_new(params, "login", json_string(sasl->authcid));
-	json_object_set_new(params, "password", json_stringn(password.ptr, password.len));
-	json_object_set_new(params, "service", json_string("smtp"));
-	json_object_set_new(params, "peer", json_stringn(peer.ptr, peer.len));
-	rc = pb_call(pb_session_host(s), "auth.verify", params, &who, &err);
-	json_decref(params);
-	if (rc == PB_EDENIED || rc == PB_ENOTFOUND || rc == PB_EINVALID) {
+	if (rc == 0) {
+		next = verified(s, &login.user);
+	} else if (rc == PB_EDENIED) {
 		next = rejected(s);
-	} else if (rc) {
+	} else {
 		pb_session_log(s, PB_ERROR, "smtp.trouble", "error=%s", pb_logq(pb_strz(err.text)));
 		SAY(s, "454 4.7.0 authentication is not available now, try again later");
 		next = PB_NEXT;
-	} else {
-		next = verified(s, who);
 	}
-	json_decref(who);
+	pb_login_free(&login);
 	return next;
 }
 

@@ -23,7 +23,7 @@ void imap_put_capability(struct pb_session *s)
 		pb_putz(s, "CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE");
 		if (pb_session_can_tls(s))
 			pb_putz(s, " STARTTLS");
-		pb_putz(s, pb_session_is_tls(s) || imap_plugin_of(s)->cleartext_login ? " AUTH=PLAIN AUTH=LOGIN" : " LOGINDISABLED");
+		pb_putz(s, pb_login_is_allowed(imap_login_of(s), s) ? " AUTH=PLAIN AUTH=LOGIN" : " LOGINDISABLED");
 		return;
 	}
 	pb_putf(s, "CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE SPECIAL-USE CREATE-SPECIAL-USE "

@@ -62,7 +62,7 @@ int imap_idle(struct pb_session *s, struct pb_str args)
 	if (imap_no_args(s, args, &result) != 0)
 		return result;
 	imap_wait(s, PB_NOSTR);
-	im->deadline = pb_ticks(pb_session_host(s)) + (int64_t)imap_plugin_of(s)->idle_seconds * PB_SECOND;
+	im->deadline = pb_ticks(pb_session_host(s)) + (int64_t)pb_login_setting(imap_login_of(s), PB_LOGIN_IDLE) * PB_SECOND;
 	pb_putz(s, "+ idling\r\n");
 	/* Watched first, compared then: what comes between the two is a notice. */
 	if (im->folder)

@@ -3,13 +3,7 @@
  * LOGIN, AUTHENTICATE, STARTTLS: from a stranger to the owner of a mailbox. Whether a password is right is auth.verify's answer.
  */
 #include <stdlib.h>
-#include <postbus/sasl.h>
 #include "imap.h"
-
-static bool may_login(struct pb_session *s)
-{
-	return pb_session_is_tls(s) || imap_plugin_of(s)->cleartext_login;
-}
 
 /* ---- commands that sleep keep their tag ---- */
 
@@ -53,61 +47,6 @@ void imap_wait_end(struct pb_session *s)
 
 /* ---- who it is ---- */
 
-/* The bytes of a secret do not outlive the call. */
-static void wipe_password(json_t *params)
-{
-	const json_t *password = json_object_get(params, "password");
-
-	if (password)
-		pb_wipe((char *)(uintptr_t)json_string_value(password), json_string_length(password));
-}
-
-static int verify(struct pb_session *s, const struct pb_sasl *sasl, json_t **ret, struct pb_error *err)
-{
-	struct pb_str password = pb_secret_bytes(sasl->password), peer = pb_session_peer(s);
-	json_t *params;
-	int rc;
-
-	if (sasl->authzid && sasl->authzid[0])
-		return pb_fail(err, PB_EDENIED, "acting for others is not offered");
-	if (!pb_utf8_valid(password))
-		return pb_fail(err, PB_EDENIED, "password is no UTF-8");
-	params = json_object();
-	json_object_set_new(params, "login", json_string(sasl->authcid));
-	json_object_set_new(params, "password", json_stringn(password.ptr, password.len));
-	json_object_set_new(params, "service", json_string("imap"));
-	json_object_set_new(params, "peer", json_stringn(peer.ptr, peer.len));
-	rc = pb_call(pb_session_host(s), "auth.verify", params, ret, err);
-	wipe_password(params);
-	json_decref(params);
-	return rc;
-}
-
-static struct pb_str member(const json_t *o, const char *key)
-{
-	return pb_strz(json_string_value(json_object_get(o, key)));
-}
-
-static int welcome(struct pb_session *s, const json_t *who, struct pb_error *err)
-{
-	struct imap *im = imap_of(s);
-	struct pb_str role = member(who, "role");
-	struct pb_user user = {
-		.address = member(who, "address"),
-		.mailbox = member(who, "mailbox"),
-		.postoffice = member(who, "postoffice"),
-		.role = pb_str_eq(role, PB_STR("system")) ? PB_ROLE_SYSTEM : pb_str_eq(role, PB_STR("admin")) ? PB_ROLE_ADMIN : PB_ROLE_USER,
-	};
-	int rc = pb_mailbox_open(pb_session_host(s), user.mailbox, &im->mailbox, err);
-
-	if (rc != 0)
-		return rc;
-	pb_session_login(s, &user);
-	pb_session_set_state(s, IMAP_AUTH);
-	pb_session_idle(s, imap_plugin_of(s)->idle_seconds);
-	return 0;
-}
-
 static int denied(struct pb_session *s, enum pb_wake why, struct pb_str line)
 {
 	(void)why;
@@ -121,36 +60,40 @@ static int denied(struct pb_session *s, enum pb_wake why, struct pb_str line)
 /* The answer comes after a pause that holds no thread. */
 static int deny(struct pb_session *s, struct pb_str login, const struct pb_error *err)
 {
-	uint32_t delay = imap_plugin_of(s)->login_delay;
-
-	pb_session_log(s, PB_WARNING, "login.failed", "login=%s reason=%s", pb_logq(login), pb_logq(pb_strz(err->text)));
-	pb_count(pb_session_host(s), "logins_failed", 1);
 	imap_wait(s, PB_NOSTR);
-	return delay ? pb_park(s, denied, 0, (int64_t)delay * PB_SECOND) : denied(s, PB_WAKE_TIMEOUT, PB_NOSTR);
+	return pb_login_deny(imap_login_of(s), s, login, err, denied);
+}
+
+static int welcome(struct pb_session *s, const struct pb_user *user)
+{
+	struct imap *im = imap_of(s);
+
+	pb_login_enter(imap_login_of(s), s, user, IMAP_AUTH);
+	pb_put(s, im->tag, im->tag_len);
+	pb_putz(s, " OK [");
+	imap_put_capability(s);
+	pb_putz(s, "] Logged in\r\n");
+	return PB_NEXT;
 }
 
 static int authenticate(struct pb_session *s, const struct pb_sasl *sasl)
 {
-	struct imap *im = imap_of(s);
 	struct pb_error err = { 0 };
-	json_t *who = NULL;
-	int rc = verify(s, sasl, &who, &err);
+	struct pb_login login;
+	int rc = pb_login_verify(s, "imap", sasl, &login, &err), result;
 
 	if (rc == 0)
-		rc = welcome(s, who, &err);
-	json_decref(who);
+		rc = pb_mailbox_open(pb_session_host(s), login.user.mailbox, &imap_of(s)->mailbox, &err);
 	if (rc == 0) {
-		pb_put(s, im->tag, im->tag_len);
-		pb_putz(s, " OK [");
-		imap_put_capability(s);
-		pb_putz(s, "] Logged in\r\n");
-		return PB_NEXT;
-	}
-	if (rc != PB_EDENIED && rc != PB_EINVALID && rc != PB_ENOTFOUND) {
+		result = welcome(s, &login.user);
+	} else if (rc == PB_EDENIED || rc == PB_EINVALID || rc == PB_ENOTFOUND) {
+		result = deny(s, pb_strz(sasl->authcid), &err);
+	} else {
 		pb_session_log(s, PB_ERROR, "login.unavailable", "reason=%s", pb_logq(pb_strz(err.text)));
-		return imap_no(s, "[UNAVAILABLE] Cannot verify now, try again later");
+		result = imap_no(s, "[UNAVAILABLE] Cannot verify now, try again later");
 	}
-	return deny(s, pb_strz(sasl->authcid), &err);
+	pb_login_free(&login);
+	return result;
 }
 
 int imap_login(struct pb_session *s, struct pb_str args)
@@ -161,7 +104,7 @@ int imap_login(struct pb_session *s, struct pb_str args)
 	struct parse p;
 	int result;
 
-	if (!may_login(s)) {
+	if (!pb_login_is_allowed(imap_login_of(s), s)) {
 		/* The password came in the clear: no literal is asked for, no word about its rightness. */
 		if (!imap_discard_literals(s, args))
 			return PB_CLOSE;
@@ -214,7 +157,7 @@ static int plain_line(struct pb_session *s, enum pb_wake why, struct pb_str line
 
 static int64_t login_timeout(struct pb_session *s)
 {
-	return (int64_t)imap_plugin_of(s)->login_seconds * PB_SECOND;
+	return (int64_t)pb_login_setting(imap_login_of(s), PB_LOGIN_TIMEOUT) * PB_SECOND;
 }
 
 static int login_password(struct pb_session *s, enum pb_wake why, struct pb_str line)
@@ -260,7 +203,7 @@ int imap_authenticate(struct pb_session *s, struct pb_str args)
 		return imap_bad(s, p.error);
 	}
 	initial = parse_take(&p, ' ') ? pb_str(p.p, (size_t)(p.end - p.p)) : PB_NOSTR;	/* RFC 4959 */
-	if (!may_login(s))
+	if (!pb_login_is_allowed(imap_login_of(s), s))
 		return imap_no(s, "[PRIVACYREQUIRED] Logging in needs TLS");
 	if (pb_str_ieq(mechanism, PB_STR("PLAIN"))) {
 		if (initial.len)

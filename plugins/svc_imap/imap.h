@@ -5,7 +5,8 @@
 #ifndef SVC_IMAP_IMAP_H
 #define SVC_IMAP_IMAP_H
 
-#include <postbus/session.h>
+#include <stdatomic.h>
+#include <postbus/login.h>
 #include "parse.h"
 #include "set.h"
 
@@ -14,12 +15,12 @@ enum { IMAP_NOT_AUTH = 1, IMAP_AUTH = 2, IMAP_SELECTED = 4, IMAP_ANY = 7 };
 
 enum { IMAP_LINE_MAX = 65536 };		/* a command line; what literals add is the config's "command_max" */
 
-/* The plugin: its config as numbers, read once. */
+/* The plugin: its config as numbers, read with each reconfigure while sessions are at work. */
 struct imap_plugin {
 	struct pb_host *host;
-	uint32_t idle_seconds, login_seconds, login_delay, keepalive_seconds, errors_max, nesting_max;
-	uint64_t append_max, command_max;
-	bool cleartext_login;
+	struct pb_login_settings login;
+	_Atomic uint32_t keepalive_seconds, nesting_max;
+	_Atomic uint64_t append_max, command_max;
 };
 
 /* pb_session_data of every session. A session in IDLE is this and nothing else, so it stays below 100 bytes; what is rare hangs behind a pointer. */
@@ -45,6 +46,11 @@ static inline struct imap *imap_of(struct pb_session *s)
 static inline const struct imap_plugin *imap_plugin_of(struct pb_session *s)
 {
 	return pb_session_self(s);
+}
+
+static inline const struct pb_login_settings *imap_login_of(struct pb_session *s)
+{
+	return &imap_plugin_of(s)->login;
 }
 
 /* ---- reply.c: tagged ends. All give what a command gives ---- */

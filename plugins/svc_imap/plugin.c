@@ -11,7 +11,7 @@ static int greet(struct pb_session *s)
 {
 	struct pb_str name = pb_hostname(pb_session_host(s));
 
-	pb_session_idle(s, imap_plugin_of(s)->login_seconds);
+	pb_session_idle(s, pb_login_setting(imap_login_of(s), PB_LOGIN_TIMEOUT));
 	pb_putz(s, "* OK [");
 	imap_put_capability(s);
 	pb_putf(s, "] %.*s Postbus IMAP4rev1 ready\r\n", PB_FMT(name));
@@ -201,15 +201,11 @@ static void read_config(struct imap_plugin *plugin)
 {
 	struct pb_host *host = plugin->host;
 
-	plugin->idle_seconds = (uint32_t)pb_config_int(host, "idle_timeout");
-	plugin->login_seconds = (uint32_t)pb_config_int(host, "login_timeout");
-	plugin->login_delay = (uint32_t)pb_config_int(host, "login_delay");
+	pb_login_settings_read(&plugin->login, host);
 	plugin->keepalive_seconds = (uint32_t)pb_config_int(host, "idle_keepalive");
-	plugin->errors_max = (uint32_t)pb_config_int(host, "errors_max");
 	plugin->nesting_max = (uint32_t)pb_config_int(host, "nesting_max");
 	plugin->append_max = (uint64_t)pb_config_int(host, "append_max");
 	plugin->command_max = (uint64_t)pb_config_int(host, "command_max");
-	plugin->cleartext_login = pb_config_bool(host, "cleartext_login");
 }
 
 static int load(struct pb_host *host, void **ret_self, struct pb_error *err)

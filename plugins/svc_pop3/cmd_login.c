@@ -3,12 +3,11 @@
  * CAPA, USER, PASS, AUTH, STLS: from a stranger to the holder of a locked maildrop. Whether a password is right is auth.verify's answer.
  */
 #include <stdlib.h>
-#include <postbus/sasl.h>
 #include "pop3.h"
 
 static bool may_login(struct pb_session *s)
 {
-	return pb_session_is_tls(s) || pop3_plugin_of(s)->cleartext_login;
+	return pb_login_is_allowed(pop3_login_of(s), s);
 }
 
 int pop3_capa(struct pb_session *s, struct pb_str args)
@@ -35,29 +34,6 @@ int pop3_stls(struct pb_session *s, struct pb_str args)
 
 /* ---- who it is ---- */
 
-static int verify(struct pb_session *s, const struct pb_sasl *sasl, json_t **ret, struct pb_error *err)
-{
-	struct pb_str password = pb_secret_bytes(sasl->password), peer = pb_session_peer(s);
-	json_t *params, *secret;
-	int rc;
-
-	if (sasl->authzid && sasl->authzid[0])
-		return pb_fail(err, PB_EDENIED, "acting for others is not offered");
-	if (!pb_utf8_valid(password))
-		return pb_fail(err, PB_EDENIED, "password is no UTF-8");
-	secret = json_stringn(password.ptr, password.len);
-	params = json_object();
-	json_object_set_new(params, "login", json_string(sasl->authcid));
-	json_object_set(params, "password", secret);
-	json_object_set_new(params, "service", json_string("pop3"));
-	json_object_set_new(params, "peer", json_stringn(peer.ptr, peer.len));
-	rc = pb_call(pb_session_host(s), "auth.verify", params, ret, err);
-	json_decref(params);
-	pb_wipe((char *)(uintptr_t)json_string_value(secret), json_string_length(secret));
-	json_decref(secret);
-	return rc;
-}
-
 static int denied(struct pb_session *s, enum pb_wake why, struct pb_str line)
 {
 	(void)why;
@@ -67,11 +43,7 @@ static int denied(struct pb_session *s, enum pb_wake why, struct pb_str line)
 
 static int deny(struct pb_session *s, struct pb_str login, const struct pb_error *err)
 {
-	uint32_t delay = pop3_plugin_of(s)->login_delay;
-
-	pb_session_log(s, PB_WARNING, "login.failed", "login=%s reason=%s", pb_logq(login), pb_logq(pb_strz(err->text)));
-	pb_count(pb_session_host(s), "logins_failed", 1);
-	return delay ? pb_park(s, denied, 0, (int64_t)delay * PB_SECOND) : denied(s, PB_WAKE_TIMEOUT, PB_NOSTR);
+	return pb_login_deny(pop3_login_of(s), s, login, err, denied);
 }
 
 /* The maildrop as it is now, locked. */
@@ -91,22 +63,10 @@ static int open_maildrop(struct pb_session *s, struct pb_str id, struct pb_error
 	return rc;
 }
 
-static struct pb_str member(const json_t *o, const char *key)
+static int welcome(struct pb_session *s, const struct pb_user *user)
 {
-	return pb_strz(json_string_value(json_object_get(o, key)));
-}
-
-static int welcome(struct pb_session *s, const json_t *who)
-{
-	struct pb_str role = member(who, "role");
-	struct pb_user user = {
-		.address = member(who, "address"),
-		.mailbox = member(who, "mailbox"),
-		.postoffice = member(who, "postoffice"),
-		.role = pb_str_eq(role, PB_STR("system")) ? PB_ROLE_SYSTEM : pb_str_eq(role, PB_STR("admin")) ? PB_ROLE_ADMIN : PB_ROLE_USER,
-	};
 	struct pb_error err;
-	int rc = open_maildrop(s, user.mailbox, &err);
+	int rc = open_maildrop(s, user->mailbox, &err);
 
 	if (rc == PB_EBUSY)
 		return pop3_err(s, "[IN-USE] Another POP3 session has this mailbox");
@@ -114,9 +74,7 @@ static int welcome(struct pb_session *s, const json_t *who)
 		return pop3_err(s, "[SYS/PERM] There is no mailbox for this login");
 	if (rc != 0)
 		return pop3_failed(s, "PASS", &err);
-	pb_session_login(s, &user);
-	pb_session_set_state(s, POP3_TRANSACTION);
-	pb_session_idle(s, pop3_plugin_of(s)->idle_seconds);
+	pb_login_enter(pop3_login_of(s), s, user, POP3_TRANSACTION);
 	return pop3_ok(s, "Logged in");
 }
 
@@ -124,18 +82,18 @@ static int welcome(struct pb_session *s, const json_t *who)
 static int authenticate(struct pb_session *s, struct pb_sasl *sasl)
 {
 	struct pb_error err = { 0 };
-	json_t *who = NULL;
-	int rc = verify(s, sasl, &who, &err), result;
+	struct pb_login login;
+	int rc = pb_login_verify(s, "pop3", sasl, &login, &err), result;
 
 	if (rc == 0) {
-		result = welcome(s, who);
-	} else if (rc == PB_EDENIED || rc == PB_EINVALID || rc == PB_ENOTFOUND) {
+		result = welcome(s, &login.user);
+	} else if (rc == PB_EDENIED) {
 		result = deny(s, pb_strz(sasl->authcid), &err);
 	} else {
 		pb_session_log(s, PB_ERROR, "login.unavailable", "reason=%s", pb_logq(pb_strz(err.text)));
 		result = pop3_err(s, "[SYS/TEMP] Cannot verify now, try again later");
 	}
-	json_decref(who);
+	pb_login_free(&login);
 	pb_sasl_free(sasl);
 	return result;
 }
@@ -200,7 +158,7 @@ static int plain(struct pb_session *s, enum pb_wake why, struct pb_str line)
 
 static int64_t timeout(struct pb_session *s)
 {
-	return (int64_t)pop3_plugin_of(s)->login_seconds * PB_SECOND;
+	return (int64_t)pb_login_setting(pop3_login_of(s), PB_LOGIN_TIMEOUT) * PB_SECOND;
 }
 
 static int login_password(struct pb_session *s, enum pb_wake why, struct pb_str line)

@@ -27,7 +27,7 @@ int pop3_bad(struct pb_session *s, const char *text)
 {
 	pop3_err(s, text);
 	pb_session_error(s);
-	if (++pop3_of(s)->errors < pop3_plugin_of(s)->errors_max)
+	if (++pop3_of(s)->errors < pb_login_setting(pop3_login_of(s), PB_LOGIN_ERRORS_MAX))
 		return PB_NEXT;
 	pop3_err(s, "Too many bad commands");
 	return PB_CLOSE;
@@ -73,7 +73,7 @@ static int greet(struct pb_session *s)
 {
 	struct pb_str name = pb_hostname(pb_session_host(s));
 
-	pb_session_idle(s, pop3_plugin_of(s)->login_seconds);
+	pb_session_idle(s, pb_login_setting(pop3_login_of(s), PB_LOGIN_TIMEOUT));
 	pb_putf(s, "+OK %.*s Postbus POP3 ready\r\n", PB_FMT(name));
 	return PB_NEXT;
 }
@@ -184,11 +184,7 @@ static const struct pb_protocol *const protocols[] = { &pop3_protocol, NULL };
 
 static void read_config(struct pop3_plugin *plugin)
 {
-	plugin->idle_seconds = (uint32_t)pb_config_int(plugin->host, "idle_timeout");
-	plugin->login_seconds = (uint32_t)pb_config_int(plugin->host, "login_timeout");
-	plugin->login_delay = (uint32_t)pb_config_int(plugin->host, "login_delay");
-	plugin->errors_max = (uint32_t)pb_config_int(plugin->host, "errors_max");
-	plugin->cleartext_login = pb_config_bool(plugin->host, "cleartext_login");
+	pb_login_settings_read(&plugin->login, plugin->host);
 	plugin->mark_seen = pb_config_bool(plugin->host, "mark_seen");
 }
 

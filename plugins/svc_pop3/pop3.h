@@ -5,16 +5,18 @@
 #ifndef SVC_POP3_POP3_H
 #define SVC_POP3_POP3_H
 
-#include <postbus/session.h>
+#include <stdatomic.h>
+#include <postbus/login.h>
 
 enum { POP3_AUTHORIZATION = 1, POP3_TRANSACTION = 2, POP3_ANY = 3 };
 
 enum { POP3_LINE_MAX = 2048 };	/* RFC 2449 says 255; a SASL response may need more */
 
+/* The plugin: its config, read with each reconfigure while sessions are at work. */
 struct pop3_plugin {
 	struct pb_host *host;
-	uint32_t idle_seconds, login_seconds, login_delay, errors_max;
-	bool cleartext_login, mark_seen;
+	struct pb_login_settings login;
+	_Atomic bool mark_seen;
 };
 
 /* pb_session_data: what a session knows. The view is the maildrop: what comes while the session lasts belongs to the next one (RFC 1939 5). */
@@ -37,6 +39,11 @@ static inline struct pop3 *pop3_of(struct pb_session *s)
 static inline const struct pop3_plugin *pop3_plugin_of(struct pb_session *s)
 {
 	return pb_session_self(s);
+}
+
+static inline const struct pb_login_settings *pop3_login_of(struct pb_session *s)
+{
+	return &pop3_plugin_of(s)->login;
 }
 
 /* ---- endings: give what a command gives. text is without line end ---- */

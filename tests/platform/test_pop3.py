@@ -191,6 +191,17 @@ def test_one_session_holds_the_mailbox(server):
     d.run("QUIT")
 
 
+def test_a_changed_setting_holds_for_a_session_at_work(server):
+    c = Raw(server, user=None, clear=True)
+    assert c.run(f"USER {ALICE}").startswith(b"-ERR [SYS/PERM]")
+    server.ctl("config", "set", "svc_pop3", "cleartext_login", "true")
+    try:
+        assert c.run(f"USER {ALICE}").startswith(b"+OK")
+    finally:
+        server.ctl("config", "set", "svc_pop3", "cleartext_login", "false")
+    assert c.run(f"USER {ALICE}").startswith(b"-ERR [SYS/PERM]")
+
+
 def test_pipelining(server):
     fill(server, [b"Subject: 1\r\n\r\nx\r\n", b"Subject: 2\r\n\r\ny\r\n"])
     c = Raw(server, user=None)
