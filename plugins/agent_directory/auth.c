@@ -44,51 +44,53 @@ int password_prepare(struct directory *d, struct pb_str password, json_t **ret_c
 	return 0;
 }
 
-/* A hash that no password has, at the cost of real ones: what is compared for those who cannot log in. Its salt is made once a process. */
-static int burn(struct directory *d, struct pb_str password, struct pb_error *err)
+/* The credential that is stored for a mailbox, where it may log in with it. Who may not, and who is not there, costs the same looks. */
+static int find_credential(struct directory *d, struct pb_str login, struct row **ret_mailbox, struct row **ret_stored, struct pb_error *err)
 {
-	char hash[256];
-	struct pb_str any = password.len ? password : PB_STR("x");
-	int rc = hash_make(d->hashers, any, (int)pb_config_int(d->host, "hash_cost"), hash, sizeof hash, err);
-
-	pb_wipe(hash, sizeof hash);
-	return rc ? rc : PB_EDENIED;
-}
-
-static int check(struct directory *d, struct pb_str login, struct pb_str password, struct row **ret, struct pb_error *err)
-{
-	struct pb_str credential = PB_NOSTR, id = PB_NOSTR;
-	struct row *mailbox = NULL;
-	ROW(stored);
-	int rc = find_mailbox(d, login, &mailbox, err);
+	int rc = find_mailbox(d, login, ret_mailbox, err);
+	/* An id is no login name. */
+	bool may = !rc && pb_str_find(login, '@', 0) >= 0 && flag_of((*ret_mailbox)->value, "enabled");
 
 	if (rc && rc != PB_ENOTFOUND && rc != PB_EINVALID)
 		return rc;
-	/* An id is no login name. */
-	if (!rc && pb_str_find(login, '@', 0) >= 0 && flag_of(mailbox->value, "enabled")) {
+	rc = row_read(d, 'c', may ? text_of((*ret_mailbox)->value, "id") : PB_STR("nobody"), PB_NOSTR, ret_stored, err);
+	if (rc || may)
+		return rc;
+	row_release(*ret_mailbox);
+	*ret_mailbox = NULL;
+	return 0;
+}
+
+/* Whoever cannot log in is compared like the others, with a hash of the same cost that no password has. */
+static int check(struct directory *d, struct pb_str login, struct pb_str password, struct row **ret, struct pb_error *err)
+{
+	struct pb_str credential = PB_NOSTR, id = PB_STR("nobody");
+	ROW(mailbox);
+	ROW(stored);
+	int rc = find_credential(d, login, &mailbox, &stored, err);
+	bool may;
+
+	if (rc)
+		return rc;
+	if (stored->value)
+		credential = text_of(stored->value, "crypt");
+	may = mailbox && credential.len;
+	if (may)
 		id = text_of(mailbox->value, "id");
-		rc = row_read(d, 'c', id, PB_NOSTR, &stored, err);
-		if (rc) {
-			row_release(mailbox);
-			return rc;
-		}
-		credential = stored->value ? text_of(stored->value, "crypt") : PB_NOSTR;
-	}
-	if (!credential.len) {
-		rc = burn(d, password, err);
-	} else if (logins_knows(d->logins, id, credential, password)) {
+	else
+		credential = pb_strz(d->nobody);
+	if (logins_knows(d->logins, id, credential, password)) {
 		pb_count(d->host, "logins_remembered", 1);
-		rc = 0;
 	} else {
 		rc = hash_check(d->hashers, password, credential.ptr, err);
-		if (!rc)
+		if (!rc && may)
 			logins_remember(d->logins, id, credential, password);
 	}
-	if (rc)
-		row_release(mailbox);
-	else
-		*ret = mailbox;
-	return rc;
+	if (rc || !may)
+		return rc ? rc : pb_fail(err, PB_EDENIED, "nobody logs in by that name");
+	*ret = mailbox;
+	mailbox = NULL;
+	return 0;
 }
 
 METHOD(auth_verify)
@@ -107,7 +109,7 @@ METHOD(auth_verify)
 		pb_buf_addstr(&full, pb_config_str(d->host, "login_domain"));
 	}
 	if (password_normal(text_of(params, "password"), room, &normal, NULL))
-		rc = burn(d, PB_NOSTR, err);
+		rc = check(d, PB_STR("nobody"), PB_STR("x"), &mailbox, err);
 	else
 		rc = check(d, pb_buf_str(&full), normal, &mailbox, err);
 	pb_wipe(room, sizeof room);

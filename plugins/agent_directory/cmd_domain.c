@@ -186,29 +186,17 @@ static int step_delete(struct command *c, struct tx *tx, struct pb_error *err)
 
 METHOD(domain_create)
 {
-	struct command c = { .d = self, .who = who, .params = params };
-	int rc = command_run(&c, step_create, err);
-
-	*ret_result = c.result;
-	return rc;
+	return command_do(self, who, params, step_create, ret_result, err);
 }
 
 METHOD(domain_set)
 {
-	struct command c = { .d = self, .who = who, .params = params };
-	int rc = command_run(&c, step_set, err);
-
-	*ret_result = c.result;
-	return rc;
+	return command_do(self, who, params, step_set, ret_result, err);
 }
 
 METHOD(domain_delete)
 {
-	struct command c = { .d = self, .who = who, .params = params };
-	int rc = command_run(&c, step_delete, err);
-
-	*ret_result = c.result;
-	return rc;
+	return command_do(self, who, params, step_delete, ret_result, err);
 }
 
 METHOD(domain_show)
@@ -241,15 +229,7 @@ static json_t *show_listed(struct command *c, struct pb_str key, const json_t *v
 
 METHOD(domain_list)
 {
-	struct command c = { .d = self, .who = who, .params = params };
-	PB_AUTOBUF(prefix);
 	struct list_query q = { .name = "domains", .base = 4, .show = show_listed };
-	int rc = command_prefix(&c, "d", &prefix, err);
 
-	q.prefix = pb_buf_str(&prefix);
-	if (!rc)
-		rc = command_list(&c, &q, err);
-	if (!rc)
-		*ret_result = c.result;
-	return rc;
+	return command_list_kind(self, who, params, "d", &q, ret_result, err);
 }

@@ -178,44 +178,34 @@ static int step_show(struct command *c, struct tx *tx, struct pb_error *err)
 	return rc;
 }
 
-static int run(void *self, const struct pb_caller *who, const json_t *params, int (*step)(struct command *, struct tx *, struct pb_error *), json_t **ret_result,
-	       struct pb_error *err)
-{
-	struct command c = { .d = self, .who = who, .params = params };
-	int rc = command_run(&c, step, err);
-
-	*ret_result = c.result;
-	return rc;
-}
-
 METHOD(group_create)
 {
-	return run(self, who, params, step_create, ret_result, err);
+	return command_do(self, who, params, step_create, ret_result, err);
 }
 
 METHOD(group_show)
 {
-	return run(self, who, params, step_show, ret_result, err);
+	return command_do(self, who, params, step_show, ret_result, err);
 }
 
 METHOD(group_set)
 {
-	return run(self, who, params, step_set, ret_result, err);
+	return command_do(self, who, params, step_set, ret_result, err);
 }
 
 METHOD(group_add)
 {
-	return run(self, who, params, step_add, ret_result, err);
+	return command_do(self, who, params, step_add, ret_result, err);
 }
 
 METHOD(group_remove)
 {
-	return run(self, who, params, step_remove, ret_result, err);
+	return command_do(self, who, params, step_remove, ret_result, err);
 }
 
 METHOD(group_delete)
 {
-	return run(self, who, params, step_delete, ret_result, err);
+	return command_do(self, who, params, step_delete, ret_result, err);
 }
 
 static json_t *show_listed(struct command *c, struct pb_str key, const json_t *value)
@@ -230,15 +220,7 @@ static json_t *show_listed(struct command *c, struct pb_str key, const json_t *v
 
 METHOD(group_list)
 {
-	struct command c = { .d = self, .who = who, .params = params };
-	PB_AUTOBUF(prefix);
 	struct list_query q = { .name = "groups", .base = 4, .show = show_listed };
-	int rc = command_prefix(&c, "g", &prefix, err);
 
-	q.prefix = pb_buf_str(&prefix);
-	if (!rc)
-		rc = command_list(&c, &q, err);
-	if (!rc)
-		*ret_result = c.result;
-	return rc;
+	return command_list_kind(self, who, params, "g", &q, ret_result, err);
 }

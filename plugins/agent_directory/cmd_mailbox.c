@@ -395,15 +395,7 @@ static json_t *show_listed(struct command *c, struct pb_str key, const json_t *v
 
 METHOD(mailbox_list)
 {
-	struct command c = { .d = self, .who = who, .params = params };
-	PB_AUTOBUF(prefix);
 	struct list_query q = { .name = "mailboxes", .base = 4, .show = show_listed };
-	int rc = command_prefix(&c, "m", &prefix, err);
 
-	q.prefix = pb_buf_str(&prefix);
-	if (!rc)
-		rc = command_list(&c, &q, err);
-	if (!rc)
-		*ret_result = c.result;
-	return rc;
+	return command_list_kind(self, who, params, "m", &q, ret_result, err);
 }

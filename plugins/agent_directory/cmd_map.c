@@ -151,34 +151,24 @@ static int step_show(struct command *c, struct tx *tx, struct pb_error *err)
 	return rc;
 }
 
-static int run(void *self, const struct pb_caller *who, const json_t *params, int (*step)(struct command *, struct tx *, struct pb_error *), json_t **ret_result,
-	       struct pb_error *err)
-{
-	struct command c = { .d = self, .who = who, .params = params };
-	int rc = command_run(&c, step, err);
-
-	*ret_result = c.result;
-	return rc;
-}
-
 METHOD(map_create)
 {
-	return run(self, who, params, step_create, ret_result, err);
+	return command_do(self, who, params, step_create, ret_result, err);
 }
 
 METHOD(map_show)
 {
-	return run(self, who, params, step_show, ret_result, err);
+	return command_do(self, who, params, step_show, ret_result, err);
 }
 
 METHOD(map_set)
 {
-	return run(self, who, params, step_set, ret_result, err);
+	return command_do(self, who, params, step_set, ret_result, err);
 }
 
 METHOD(map_delete)
 {
-	return run(self, who, params, step_delete, ret_result, err);
+	return command_do(self, who, params, step_delete, ret_result, err);
 }
 
 /* l/x/<post office>/<domain>/<local part> */
@@ -198,15 +188,7 @@ static json_t *show_listed(struct command *c, struct pb_str key, const json_t *v
 
 METHOD(map_list)
 {
-	struct command c = { .d = self, .who = who, .params = params };
-	PB_AUTOBUF(prefix);
 	struct list_query q = { .name = "address_maps", .base = 4, .show = show_listed };
-	int rc = command_prefix(&c, "x", &prefix, err);
 
-	q.prefix = pb_buf_str(&prefix);
-	if (!rc)
-		rc = command_list(&c, &q, err);
-	if (!rc)
-		*ret_result = c.result;
-	return rc;
+	return command_list_kind(self, who, params, "x", &q, ret_result, err);
 }

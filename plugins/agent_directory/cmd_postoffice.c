@@ -134,29 +134,17 @@ static int step_delete(struct command *c, struct tx *tx, struct pb_error *err)
 
 METHOD(postoffice_create)
 {
-	struct command c = { .d = self, .who = who, .params = params };
-	int rc = command_run(&c, step_create, err);
-
-	*ret_result = c.result;
-	return rc;
+	return command_do(self, who, params, step_create, ret_result, err);
 }
 
 METHOD(postoffice_set)
 {
-	struct command c = { .d = self, .who = who, .params = params };
-	int rc = command_run(&c, step_set, err);
-
-	*ret_result = c.result;
-	return rc;
+	return command_do(self, who, params, step_set, ret_result, err);
 }
 
 METHOD(postoffice_delete)
 {
-	struct command c = { .d = self, .who = who, .params = params };
-	int rc = command_run(&c, step_delete, err);
-
-	*ret_result = c.result;
-	return rc;
+	return command_do(self, who, params, step_delete, ret_result, err);
 }
 
 METHOD(postoffice_show)

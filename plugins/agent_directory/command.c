@@ -6,6 +6,16 @@
 #include <stdlib.h>
 #include "directory.h"
 
+int command_do(void *self, const struct pb_caller *who, const json_t *params, int (*step)(struct command *c, struct tx *tx, struct pb_error *err),
+	       json_t **ret_result, struct pb_error *err)
+{
+	struct command c = { .d = self, .who = who, .params = params };
+	int rc = command_run(&c, step, err);
+
+	*ret_result = c.result;
+	return rc;
+}
+
 bool command_may(const struct command *c, struct pb_str postoffice)
 {
 	if (c->who->role == PB_ROLE_SYSTEM)
@@ -255,5 +265,19 @@ int command_list(struct command *c, const struct list_query *q, struct pb_error 
 	if (!rc)
 		show_page(c, q, &page, limit);
 	pb_arena_free(page.arena);
+	return rc;
+}
+
+int command_list_kind(void *self, const struct pb_caller *who, const json_t *params, const char *kind, struct list_query *q, json_t **ret_result, struct pb_error *err)
+{
+	struct command c = { .d = self, .who = who, .params = params };
+	PB_AUTOBUF(prefix);
+	int rc = command_prefix(&c, kind, &prefix, err);
+
+	q->prefix = pb_buf_str(&prefix);
+	if (!rc)
+		rc = command_list(&c, q, err);
+	if (!rc)
+		*ret_result = c.result;
 	return rc;
 }

@@ -47,6 +47,7 @@ struct directory {
 	struct logins *logins;
 	pthread_mutex_t quota_lock;	/* the last one through it wrote the newest quota into the store */
 	char separator;			/* of subaddresses; 0: none */
+	char nobody[256];		/* what passwords of those who cannot log in are compared with */
 };
 
 /* ---- names (name.c) ---- */
@@ -135,6 +136,9 @@ struct command {
 
 /* Run step until its batch holds (some 16 times at most), then durable: PB_EBUSY when others always came first. */
 int command_run(struct command *c, int (*step)(struct command *c, struct tx *tx, struct pb_error *err), struct pb_error *err);
+/* A method that is one step. */
+int command_do(void *self, const struct pb_caller *who, const json_t *params, int (*step)(struct command *c, struct tx *tx, struct pb_error *err),
+	       json_t **ret_result, struct pb_error *err);
 /* Rows that commands start from; what belongs to another post office than an admin's is not there for him. PB_ENOTFOUND. */
 int command_domain(struct command *c, struct tx *tx, struct pb_str domain, json_t **ret, struct pb_error *err);
 /* The mailbox that an id or address names. A user sees himself alone. */
@@ -155,6 +159,8 @@ struct list_query {
 int command_list(struct command *c, const struct list_query *q, struct pb_error *err);
 /* "l/<kind>/<post office>/<domain>/" as far as the caller and the parameters "postoffice" and "domain" confine it. */
 int command_prefix(struct command *c, const char *kind, struct pb_buf *out, struct pb_error *err);
+/* A method that lists what has "l/<kind>/" keys. q without a prefix. */
+int command_list_kind(void *self, const struct pb_caller *who, const json_t *params, const char *kind, struct list_query *q, json_t **ret_result, struct pb_error *err);
 /* The post office as key: the parameter "postoffice", else the caller's, else the only one that there is. */
 int command_office(struct command *c, struct pb_buf *out, struct pb_error *err);
 
@@ -237,6 +243,8 @@ struct hashers *hashers_new(unsigned at_once, unsigned waiting, int64_t patience
 void hashers_free(struct hashers *h);
 /* The crypt(3) form of a password with a fresh salt. */
 int hash_make(struct hashers *h, struct pb_str password, int cost, char *ret_hash, size_t room, struct pb_error *err);
+/* One that no password has, at this cost, without hashing. */
+int hash_nobody(int cost, char *ret_hash, size_t room, struct pb_error *err);
 /* 0: it matches; PB_EDENIED: it does not. */
 int hash_check(struct hashers *h, struct pb_str password, const char *hash, struct pb_error *err);
 /* The form of a password that is hashed: RFC 8265 OpaqueString where it can be had, else its bytes. room: PASSWORD_MAX + 1 bytes. */

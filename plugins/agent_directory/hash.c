@@ -105,17 +105,35 @@ static void free_data(struct crypt_data *data)
 	free(data);
 }
 
-int hash_make(struct hashers *h, struct pb_str password, int cost, char *ret_hash, size_t room, struct pb_error *err)
+static int make_setting(int cost, char *setting, struct pb_error *err)
 {
-	char setting[CRYPT_GENSALT_OUTPUT_SIZE], random[16];
-	struct crypt_data *data;
-	const char *hash;
-	int rc;
+	char random[16];
 
 	pb_random(random, sizeof random);
-	if (!crypt_gensalt_rn("$y$", (unsigned long)cost, random, sizeof random, setting, sizeof setting))
+	if (!crypt_gensalt_rn("$y$", (unsigned long)cost, random, sizeof random, setting, CRYPT_GENSALT_OUTPUT_SIZE))
 		return pb_fail_errno(err, errno, "no salt for yescrypt with cost %d", cost);
-	rc = enter(h, err);
+	return 0;
+}
+
+int hash_nobody(int cost, char *ret_hash, size_t room, struct pb_error *err)
+{
+	char setting[CRYPT_GENSALT_OUTPUT_SIZE];
+	int rc = make_setting(cost, setting, err);
+
+	if (!rc && (size_t)snprintf(ret_hash, room, "%s$...........................................", setting) >= room)
+		rc = pb_fail(err, PB_EINTERNAL, "the hash of nobody is too long");
+	return rc;
+}
+
+int hash_make(struct hashers *h, struct pb_str password, int cost, char *ret_hash, size_t room, struct pb_error *err)
+{
+	char setting[CRYPT_GENSALT_OUTPUT_SIZE];
+	struct crypt_data *data;
+	const char *hash;
+	int rc = make_setting(cost, setting, err);
+
+	if (!rc)
+		rc = enter(h, err);
 	if (rc)
 		return rc;
 	data = pb_alloc(sizeof *data);

@@ -41,5 +41,14 @@ test_credentials_CPPFLAGS = $(CPPFLAGS_TEST)
 test_credentials_CFLAGS = $(CFLAGS_TEST) $(CRYPT_CFLAGS)
 test_credentials_LDADD = $(test_directory_LDADD)
 test_credentials_SOURCES = %D%/tests/test_credentials.c $(agent_directory_sources)
+
+# How long refused logins take, by kind: make bench-logins.
+BENCHES += %D%/tests/login_times
+%C%_tests_login_times_CPPFLAGS = $(CPPFLAGS_TEST)
+%C%_tests_login_times_CFLAGS = $(CFLAGS_TEST) $(CRYPT_CFLAGS)
+%C%_tests_login_times_LDADD = $(test_directory_LDADD)
+%C%_tests_login_times_SOURCES = %D%/tests/login_times.c %D%/tests/fake.c %D%/tests/fake.h $(agent_directory_sources)
+bench-logins: %D%/tests/login_times
+	%D%/tests/login_times 1000
 endif
 EXTRA_DIST += %D%/README.md

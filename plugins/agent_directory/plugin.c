@@ -31,6 +31,8 @@ static int start(void *self, struct pb_error *err)
 	int rc = pb_table_open(d->host, "directory", &d->table, err);
 
 	if (!rc)
+		rc = hash_nobody((int)pb_config_int(d->host, "hash_cost"), d->nobody, sizeof d->nobody, err);
+	if (!rc)
 		rc = mailbox_settle_all(d, err);
 	return rc;
 }

@@ -107,11 +107,29 @@ static void a_success_is_remembered_for_its_credential_alone(void **state)
 	logins_free(l);
 }
 
+static void nobodys_hash_costs_what_a_real_one_costs_and_has_no_password(void **state)
+{
+	struct hashers *h = hashers_new(1, 1, PB_SECOND);
+	char nobody[256], real[256], small[80];
+	struct pb_error err;
+
+	(void)state;
+	assert_int_equal(hash_nobody(2, nobody, sizeof nobody, &err), 0);
+	assert_int_equal(hash_make(h, PB_STR("secret"), 2, real, sizeof real, &err), 0);
+	assert_int_equal(strlen(nobody), strlen(real));
+	assert_memory_equal(nobody, real, strlen("$y$j75$"));	/* the method and its cost */
+	assert_int_equal(hash_check(h, PB_STR("secret"), nobody, &err), PB_EDENIED);
+	assert_int_equal(hash_check(h, PB_STR("x"), nobody, &err), PB_EDENIED);
+	assert_int_equal(hash_nobody(2, small, 40, &err), PB_EINTERNAL);
+	hashers_free(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(scram_keys_prove_what_the_rfc_says),
 		cmocka_unit_test(a_hash_matches_its_password_alone),
+		cmocka_unit_test(nobodys_hash_costs_what_a_real_one_costs_and_has_no_password),
 		cmocka_unit_test(a_full_pool_says_busy),
 		cmocka_unit_test(passwords_are_normalised_and_bounded),
 		cmocka_unit_test(a_success_is_remembered_for_its_credential_alone),
