@@ -21,6 +21,7 @@ PLATFORM_TESTS += %D%/platform/test_mail_clients.py
 PLATFORM_TESTS += %D%/platform/test_config.py
 PLATFORM_TESTS += %D%/platform/test_postmaster.py
 PLATFORM_TESTS += %D%/platform/test_reload.py
+PLATFORM_TESTS += %D%/platform/test_dnssec.py
 PLATFORM_TESTS += %D%/docs/test_docs.py
 PLATFORM_TESTS += %D%/platform/test_admin.py
 PLATFORM_TESTS += %D%/platform/test_store.py
