@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -13,28 +12,33 @@
 
 enum { FILE_MAX = 4 << 20, DEPTH_MAX = 64 };
 
-static const char fields_text[] =
-#include "kernel/config/fields_json.h"
-    ;
-
-static json_t *fields;
-static pthread_once_t fields_once = PTHREAD_ONCE_INIT;
-
-static void fields_init(void)
+const json_t *builtin_json(struct builtin_json *b)
 {
+	json_t *doc = b->doc, *none = NULL;
 	json_error_t e;
 
-	fields = json_loads(fields_text, 0, &e);
-	if (!fields) {
-		fprintf(stderr, "postbus: built-in fields, line %d: %s\n", e.line, e.text);
+	if (doc)
+		return doc;
+	doc = json_loads(b->text, 0, &e);
+	if (!doc) {
+		fprintf(stderr, "postbus: built-in %s, line %d: %s\n", b->what, e.line, e.text);
 		abort();
 	}
+	if (atomic_compare_exchange_strong(&b->doc, &none, doc))
+		return doc;
+	json_decref(doc);	/* another thread was first */
+	return none;
 }
 
 const json_t *config_fields(void)
 {
-	pthread_once(&fields_once, fields_init);
-	return fields;
+	static struct builtin_json fields = {
+		.what = "fields",
+		.text =
+#include "kernel/config/fields_json.h"
+	};
+
+	return builtin_json(&fields);
 }
 
 static unsigned nesting(struct pb_str text)

@@ -30,6 +30,13 @@ void config_exchange(struct config *c, struct config *other);
 void config_keep(struct config *c, struct config *other);
 void config_free(struct config *c);		/* NULL is fine */
 
+/* A JSON text that is built in; parsed when it is first asked for, and kept. What is wrong in it ends the process: it is a bug of the build. */
+struct builtin_json {
+	const char *what, *text;
+	_Atomic(json_t *) doc;
+};
+const json_t *builtin_json(struct builtin_json *b);
+
 /* Reads any JSON file with a size limit; the error names line and column. */
 int config_read_json(const char *path, json_t **ret, struct pb_error *err);
 /* Refuses texts nested deeper than limit before the recursive parser sees them; gives a new reference. what: for the error. */

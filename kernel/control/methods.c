@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The kernel's own methods: each a few lines over the room that does the work. */
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -8,6 +7,7 @@
 #include <postbus/date.h>
 #include "kernel/bus/bus.h"
 #include "kernel/clock/clock.h"
+#include "kernel/config/config.h"
 #include "kernel/control/methods.h"
 #include "kernel/log/log.h"
 #include "kernel/plugin/plugins.h"
@@ -20,22 +20,15 @@
 	static int name(void *self, const struct pb_caller *who, const json_t *params, json_t **ret, struct pb_error *err)
 #define KERNEL struct kernel *k = self; (void)k, (void)who, (void)params, (void)err
 
-static const char specs_text[] =
-#include "kernel/control/kernel_json.h"
-    ;
-
-static json_t *specs;
-static pthread_once_t specs_once = PTHREAD_ONCE_INIT;
-
-static void specs_init(void)
+static const json_t *specs(void)
 {
-	json_error_t e;
+	static struct builtin_json specs = {
+		.what = "methods",
+		.text =
+#include "kernel/control/kernel_json.h"
+	};
 
-	specs = json_loads(specs_text, 0, &e);
-	if (!specs) {
-		fprintf(stderr, "postbus: built-in methods, line %d: %s\n", e.line, e.text);
-		abort();
-	}
+	return builtin_json(&specs);
 }
 
 static const char *word(const json_t *params, const char *key)
@@ -353,9 +346,8 @@ static const struct pb_method methods[] = {
 
 int methods_register(struct kernel *kernel, struct pb_host *host, struct pb_error *err)
 {
-	pthread_once(&specs_once, specs_init);
 	for (const struct pb_method *m = methods; m->name; m++)
-		if (bus_provide(kernel->bus, host, m, json_object_get(specs, m->name), err))
+		if (bus_provide(kernel->bus, host, m, json_object_get(specs(), m->name), err))
 			return err->code;
 	return 0;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Reads manifests and checks them against their own fields. Leaves the object beside them to the loader. */
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "kernel/config/config.h"
@@ -8,28 +7,15 @@
 #include "kernel/host.h"
 #include "kernel/plugin/manifest.h"
 
-static const char fields_text[] =
-#include "kernel/plugin/manifest_fields_json.h"
-    ;
-
-static json_t *fields;
-static pthread_once_t fields_once = PTHREAD_ONCE_INIT;
-
-static void fields_init(void)
-{
-	json_error_t e;
-
-	fields = json_loads(fields_text, 0, &e);
-	if (!fields) {
-		fprintf(stderr, "postbus: built-in manifest fields, line %d: %s\n", e.line, e.text);
-		abort();
-	}
-}
-
 const json_t *manifest_fields(void)
 {
-	pthread_once(&fields_once, fields_init);
-	return fields;
+	static struct builtin_json fields = {
+		.what = "manifest fields",
+		.text =
+#include "kernel/plugin/manifest_fields_json.h"
+	};
+
+	return builtin_json(&fields);
 }
 
 unsigned manifest_right(const char *word)
