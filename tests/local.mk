@@ -24,10 +24,11 @@ PLATFORM_TESTS += %D%/platform/test_reload.py
 PLATFORM_TESTS += %D%/platform/test_dnssec.py
 PLATFORM_TESTS += %D%/docs/test_docs.py
 PLATFORM_TESTS += %D%/platform/test_admin.py
+PLATFORM_TESTS += %D%/platform/test_plugin_life.py
 PLATFORM_TESTS += %D%/platform/test_store.py
 PLATFORM_TESTS += %D%/platform/test_faults.py
 TESTS += $(PLATFORM_TESTS)
-EXTRA_DIST += %D%/platform/postbus.py %D%/platform/smtp_peer.py $(PLATFORM_TESTS)
+EXTRA_DIST += %D%/platform/postbus.py %D%/platform/probe.py %D%/platform/smtp_peer.py $(PLATFORM_TESTS)
 EXTRA_DIST += %D%/run %D%/tsan.supp
 
 # The source itself.

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include "kernel/plugin/plugin.h"
 
 /* libltdl is not thread-safe: callers hold the plugins' lock, but a process may have several hosts (tests). */
@@ -23,39 +24,84 @@ static int check_descriptor(struct plugin *p, const struct pb_plugin *d, const c
 	return 0;
 }
 
-int object_open(struct plugin *p, struct pb_error *err)
+/* The loader's reason begins with the copy's name, which says nothing to anybody. */
+static const char *reason_after(const char *why, const char *copy)
 {
-	char path[4096], symbol[120];
+	size_t n = strlen(copy);
+
+	if (!why)
+		return "no reason is given";
+	return !strncmp(why, copy, n) && why[n] == ':' ? why + n + 1 + strspn(why + n + 1, " ") : why;
+}
+
+/* libltdl binds lazily, so that a missing symbol would end the process at its first use, and its reasons are poor: the loader itself goes first. */
+static int load_copy(struct plugin *p, const char *copy, const char *path, struct pb_error *err)
+{
 	lt_dladvise advise;
 	void *bound;
-	int rc;
+	int rc = 0;
 
-	snprintf(path, sizeof path, "%s/%s.so", p->manifest->dir, p->manifest->name);
-	snprintf(symbol, sizeof symbol, "%s_LTX_pb_plugin", p->manifest->name);
-	pthread_mutex_lock(&ltdl_lock);
-	if (ltdl_users++ == 0)
-		lt_dlinit();
+	dlerror();
+	bound = dlopen(copy, RTLD_NOW | RTLD_LOCAL);
+	if (!bound)
+		return pb_fail(err, PB_EUNAVAILABLE, "%s: %s", path, reason_after(dlerror(), copy));
 	lt_dladvise_init(&advise);
 	lt_dladvise_local(&advise);
 #ifdef PB_SANITIZED
 	lt_dladvise_resident(&advise);	/* leak reports keep their symbols */
 #endif
-	/* libltdl binds lazily, so that a missing symbol would end the process at its first use, and its reasons are poor: the loader itself goes first. */
-	dlerror();
-	bound = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	if (!bound)
-		rc = pb_fail(err, PB_EUNAVAILABLE, "%s", dlerror());
-	else if ((p->object = lt_dlopenadvise(path, advise)) == NULL)
+	p->object = lt_dlopenadvise(copy, advise);
+	if (!p->object)
 		rc = pb_fail(err, PB_EUNAVAILABLE, "%s: %s", path, lt_dlerror());
-	else
-		rc = check_descriptor(p, lt_dlsym(p->object, symbol), path, err);
-	if (bound)
-		dlclose(bound);
 	lt_dladvise_destroy(&advise);
+	dlclose(bound);
+	return rc;
+}
+
+/* The copy is loaded under a name by which debuggers and leak reports find it, from other processes too, as long as its descriptor is open. */
+static void name_copy(const struct plugin *p, char *copy, size_t room)
+{
+	snprintf(copy, room, "/proc/%d/fd/%d", (int)getpid(), p->copy);
+}
+
+int object_open(struct plugin *p, struct pb_error *err)
+{
+	const char *home = p->host.kernel->home;
+	char path[4096], symbol[120], copy[60];
+	bool own;
+	int rc;
+
+	snprintf(path, sizeof path, "%s/%s.so", p->manifest->dir, p->manifest->name);
+	snprintf(symbol, sizeof symbol, "%s_LTX_pb_plugin", p->manifest->name);
+	own = home && !strncmp(path, home, strlen(home)) && path[strlen(home)] == '/';
+	p->copy = object_copy(path, p->manifest->name, !own, err);
+	if (p->copy < 0)
+		return err->code;
+	name_copy(p, copy, sizeof copy);
+	pthread_mutex_lock(&ltdl_lock);
+	if (ltdl_users++ == 0)
+		lt_dlinit();
+	rc = load_copy(p, copy, path, err);
+	if (!rc)
+		rc = check_descriptor(p, lt_dlsym(p->object, symbol), path, err);
 	pthread_mutex_unlock(&ltdl_lock);
 	if (rc)
 		object_close(p);
 	return rc;
+}
+
+/* What the loader keeps (under sanitizers all, else what asked for it) keeps its name too: another copy must not get it. */
+static void drop_copy(struct plugin *p)
+{
+	char copy[60];
+	void *kept;
+
+	name_copy(p, copy, sizeof copy);
+	kept = dlopen(copy, RTLD_LAZY | RTLD_LOCAL | RTLD_NOLOAD);
+	if (kept)
+		dlclose(kept);
+	else
+		close(p->copy);
 }
 
 void object_close(struct plugin *p)
@@ -64,6 +110,7 @@ void object_close(struct plugin *p)
 	if (p->object)
 		lt_dlclose(p->object);
 	p->object = NULL;
+	drop_copy(p);
 	ltdl_users--;
 #ifndef PB_SANITIZED	/* what is resident stays in its list */
 	if (ltdl_users == 0)

@@ -33,6 +33,7 @@ struct plugin {
 	enum plugin_state state;
 	char reason[240];		/* why FAILED */
 	lt_dlhandle object;
+	int copy;			/* descriptor of the copy that object is, while it is loaded */
 	struct pb_plugin desc;		/* a copy: fields its SDK did not know are NULL */
 	_Atomic(json_t *) config;	/* checked values */
 	json_t *retired;		/* list of earlier configs: views into them stay valid until unload */
@@ -61,6 +62,8 @@ void plugins_search(struct plugins *all);
 /* object.c: the shared object. */
 int object_open(struct plugin *p, struct pb_error *err);
 void object_close(struct plugin *p);
+/* copy.c: descriptor of a copy in memory, whole and written by nobody else, or a code. follow: path may be a symbolic link. */
+int object_copy(const char *path, const char *name, bool follow, struct pb_error *err);
 
 /* values.c: config of one plugin from manifest, file and settings. */
 int values_compute(const struct plugin *p, const json_t *file_plugins, const json_t *settings, const char *path, json_t **ret, struct pb_error *err);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Kinds, owners and modes of what the daemon obeys. Leaves opening to those who read. */
+#include <errno.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "kernel/config/guard.h"
+
+static const char *kind_of(mode_t mode)
+{
+	return S_ISDIR(mode) ? "directory" : S_ISFIFO(mode) ? "pipe" : S_ISSOCK(mode) ? "socket" : S_ISLNK(mode) ? "symbolic link" : S_ISREG(mode) ? "file" : "device";
+}
+
+/* A group may write if it is root's or the daemon's own: where every user has a group of his own, files are often made so. */
+static int check_writers(const struct stat *st, const char *path, struct pb_error *err)
+{
+	bool others = st->st_mode & S_IWOTH, group = (st->st_mode & S_IWGRP) && st->st_gid != 0 && st->st_gid != getegid();
+
+	if (others || group)
+		return pb_fail(err, PB_EDENIED, "%s: %s may write to it (mode %04o): chmod %s '%s'", path, others ? "anybody" : "a group", (unsigned)st->st_mode & 07777,
+			       others ? "o-w" : "g-w", path);
+	return 0;
+}
+
+int guard_file(int fd, const char *path, struct pb_error *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return pb_fail_errno(err, errno, "%s", path);
+	if (!S_ISREG(st.st_mode))
+		return pb_fail(err, PB_EINVALID, "%s: is a %s; it must be a file", path, kind_of(st.st_mode));
+	return check_writers(&st, path, err);
+}
+
+int guard_directory(const char *path, struct pb_error *err)
+{
+	struct stat st;
+
+	if (stat(path, &st))
+		return pb_fail_errno(err, errno, "%s", path);
+	if (!S_ISDIR(st.st_mode))
+		return pb_fail(err, PB_EINVALID, "%s: is a %s; it must be a directory", path, kind_of(st.st_mode));
+	return check_writers(&st, path, err);
+}

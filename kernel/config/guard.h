@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Whom the daemon trusts with its files: nobody but root and the user it runs as may write to what it reads and obeys. What is a link, a pipe or a device
+ * where a file is meant is refused too.
+ */
+#ifndef KERNEL_CONFIG_GUARD_H
+#define KERNEL_CONFIG_GUARD_H
+
+#include <postbus/error.h>
+
+/* An open file that is read and obeyed: regular, and nobody else may write to it. PB_EDENIED and PB_EINVALID name path, what was found and what helps. */
+int guard_file(int fd, const char *path, struct pb_error *err);
+/* The same of a directory. */
+int guard_directory(const char *path, struct pb_error *err);
+
+#endif

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Small plugins that misbehave on demand, compiled where a test runs: what a stranger's plugin may do to the server."""
+import json, os, shutil, subprocess, tempfile
+import postbus
+
+SOURCE = r"""
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <postbus/plugin.h>
+#include <postbus/bus.h>
+static struct pb_host *door;
+
+/* Whoever comes in waits as long as the file is there. */
+static void held(const char *file)
+{
+	while (access(file, F_OK) == 0)
+		poll(NULL, 0, 10);
+}
+static int load(struct pb_host *host, void **ret_self, struct pb_error *err)
+{
+	(void)err;
+	door = host;
+	*ret_self = &door;
+	held(HOLD ".load");
+	return 0;
+}
+static void drain(void *self)
+{
+	(void)self;
+	held(HOLD ".drain");
+}
+static int call(void *self, const struct pb_caller *who, const json_t *params, json_t **ret, struct pb_error *err)
+{
+	(void)self, (void)who, (void)err, (void)params;
+	held(HOLD ".call");
+	*ret = json_loads(ANSWER_JSON, 0, NULL);
+	return 0;
+}
+static int ask(void *self, const struct pb_question *q, struct pb_verdict *v, struct pb_error *err)
+{
+	(void)self, (void)err;
+	held(HOLD ".ask");
+	if (json_object_get(q->facts, "sender"))
+		pb_verdict_note(v, "sender", json_deep_copy(json_object_get(q->facts, "sender")));
+	return 0;
+}
+static const struct pb_method methods[] = { { NAME ".call", call }, { 0 } };
+static const struct pb_hook hooks[] = {
+#if HOOKS
+	{ "smtp.mail", ask },
+#endif
+	{ 0 }
+};
+const struct pb_plugin SYMBOL __attribute__((visibility("default"))) = { PB_PLUGIN_HEAD(NAME), .load = load, .drain = drain, .methods = methods, .hooks = hooks };
+"""
+
+
+def directory():
+    if not shutil.which("cc"):
+        raise postbus.Skip("no C compiler")
+    return tempfile.mkdtemp(prefix="pb-probe-")
+
+
+def hold(where, name, moment):
+    """The plugin does not come back from this moment (load, drain, call, ask) until release."""
+    open(os.path.join(where, f"{name}.{moment}"), "w").close()
+
+
+def release(where, name, moment):
+    os.unlink(os.path.join(where, f"{name}.{moment}"))
+
+
+def build(where, name, answer='{}', hooks=None, into=None, **manifest):
+    """into: a name for the object other than its own."""
+    doc = {"name": name, "kind": "agent", "version": "1.0.0", "sdk": "1.0", "summary": "Probes",
+           "provides": {"methods": {name + ".call": {"summary": "Call", "role": "admin", "params": {}, "returns": {"answer": {"type": "string", "doc": "Its answer."}}}}}}
+    if hooks:
+        doc["hooks"] = hooks
+    doc.update(manifest)
+    with open(os.path.join(where, name + ".json"), "w") as f:
+        json.dump(doc, f)
+    root = os.environ.get("POSTBUS_BIN")
+    include = os.path.join(os.path.dirname(root), "include") if root else os.path.join(postbus.TOP, "sdk", "include")
+    lib = os.path.join(os.path.dirname(root), "lib") if root else os.path.join(postbus.BUILD, ".libs")
+    source, made = os.path.join(where, name + ".c"), into or os.path.join(where, name + ".so")
+    with open(source, "w") as f:
+        f.write(f"#define NAME \"{name}\"\n#define SYMBOL {name}_LTX_pb_plugin\n#define HOLD {json.dumps(os.path.join(where, name))}\n"
+                f"#define ANSWER_JSON {json.dumps(answer)}\n#define HOOKS {1 if hooks else 0}\n" + SOURCE)
+    subprocess.run(["cc", "-std=gnu11", "-w", "-g", "-fPIC", "-shared", "-I", include, "-o", made, source, "-L", lib, "-lpostbus", "-ljansson"], check=True)
+    return made
+
+
+def others():
+    """The directory of the plugins of this release."""
+    root = os.environ.get("POSTBUS_BIN")
+    return os.path.join(os.path.dirname(root), "lib", "postbus", "plugins") if root else postbus.plugin_dir()
