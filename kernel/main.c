@@ -153,6 +153,8 @@ static int go_up(struct kernel *k, enum mode mode, struct pb_error *err)
 
 static void go_down(struct kernel *k)
 {
+	if (k->queue)
+		queue_ending(k->queue);
 	if (k->plugins)
 		plugins_stop(k->plugins, DRAIN_TIME);
 	control_close(k->control);

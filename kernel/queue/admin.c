@@ -11,7 +11,7 @@ enum act { ACT_HOLD, ACT_RELEASE, ACT_RETRY, ACT_DELETE };
 static const char *const words[] = { "held", "released", "retry", "deleted" };
 
 /* What an act applies to. A retry makes an item fresh, so a walk over a lane that grows by it comes to its end. */
-static bool act_fits(enum act act, const struct found *f)
+static bool act_fits(enum act act, bool named, const struct found *f)
 {
 	switch (act) {
 	case ACT_HOLD:
@@ -19,7 +19,7 @@ static bool act_fits(enum act act, const struct found *f)
 	case ACT_RELEASE:
 		return f->state != STATE_ACTIVE;
 	case ACT_RETRY:
-		return count_of(f->state, f->due, f->id) == COUNT_DEFERRED;
+		return count_of(f->state, f->due, f->id) == COUNT_DEFERRED || (named && f->state == STATE_DEAD);
 	case ACT_DELETE:
 		return true;
 	}
@@ -81,6 +81,7 @@ static int move_row(struct batch *b, const struct entry *e, enum act act, struct
 static int change(struct queue *q, struct entry *e, enum act act, struct pb_error *err)
 {
 	PB_AUTOBUF(value);
+	engine_ticket ticket = 0;
 	struct row row;
 	struct batch b;
 	struct key key;
@@ -94,8 +95,11 @@ static int change(struct queue *q, struct entry *e, enum act act, struct pb_erro
 	if (!rc) {
 		batch_gone(&b, e->lane, e->state, e->due, e->id, e->sub);
 		batch_unref(&b, &row.body);
-		rc = batch_apply(&b, NULL, err);
+		rc = batch_apply(&b, &ticket, err);
 	}
+	/* A dead letter may take the daemon with it at once: then it is known that it was let go. */
+	if (!rc && e->state == STATE_DEAD)
+		rc = engine_wait(q->kernel->engine, ticket, err);
 	if (!rc) {
 		timeline_text(queue_timeline(q), e->id, "kernel", words[act], e->lane->name);
 		pthread_mutex_lock(&q->lock);
@@ -111,6 +115,7 @@ static int change(struct queue *q, struct entry *e, enum act act, struct pb_erro
 struct acting {
 	struct queue *q;
 	enum act act;
+	bool named;			/* by its id, not met on a walk */
 	size_t done;
 	struct pb_error *err;
 };
@@ -123,7 +128,7 @@ static int act_on(void *arg, const struct found *f)
 	bool noted;
 	int rc;
 
-	if (!act_fits(a->act, f))
+	if (!act_fits(a->act, a->named, f))
 		return 0;
 	e = claim(a->q, a->act, f, &noted);
 	a->done += noted;
@@ -141,7 +146,7 @@ static int act_on(void *arg, const struct found *f)
 
 static int act_all(struct queue *q, const json_t *params, enum act act, json_t **ret, struct pb_error *err)
 {
-	struct acting a = { .q = q, .act = act, .err = err };
+	struct acting a = { .q = q, .act = act, .named = json_object_get(params, "id") != NULL, .err = err };
 	int rc = found_each(q, params, act_on, &a, err);
 
 	if (rc)

@@ -103,6 +103,7 @@ static void *worker(void *arg)
 	struct consumer *c;
 	struct entry *e;
 
+	inhand_enter(q);
 	pthread_mutex_lock(&q->lock);
 	if (q->waking)
 		q->waking--;
@@ -122,6 +123,7 @@ static void *worker(void *arg)
 		q->busy--;
 		consumer_done(q, c);
 	}
+	inhand_leave();
 	q->threads--;
 	pthread_cond_broadcast(&q->gone);
 	pthread_mutex_unlock(&q->lock);

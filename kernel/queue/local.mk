@@ -5,6 +5,7 @@ libkernel_la_SOURCES += \
 	%D%/batch.c \
 	%D%/dispatch.c \
 	%D%/hop.c \
+	%D%/inhand.c %D%/inhand.h \
 	%D%/item.c \
 	%D%/lane.c \
 	%D%/load.c \
@@ -14,7 +15,8 @@ libkernel_la_SOURCES += \
 	%D%/row.c \
 	%D%/settle.c \
 	%D%/shard.c \
-	%D%/spool.c
+	%D%/spool.c \
+	%D%/suspect.c
 
 check_LTLIBRARIES += libqueuerig.la
 libqueuerig_la_CPPFLAGS = $(CPPFLAGS_TEST)
@@ -79,3 +81,12 @@ test_queue_hop_SOURCES = %D%/tests/test_queue_hop.c
 test_queue_hop_CPPFLAGS = $(CPPFLAGS_TEST)
 test_queue_hop_CFLAGS = $(CFLAGS_TEST)
 test_queue_hop_LDADD = libqueuerig.la $(LIBS_TEST)
+
+# Asked by test_poison.py; -rpath makes a shared object of it though it is never installed.
+check_LTLIBRARIES += crash_probe.la
+crash_probe_la_CPPFLAGS = $(CPPFLAGS_PLUGIN)
+crash_probe_la_CFLAGS = $(CFLAGS_PLUGIN)
+crash_probe_la_LDFLAGS = $(LDFLAGS_PLUGIN) -rpath /nowhere
+crash_probe_la_LIBADD = $(LIBS_PLUGIN)
+crash_probe_la_SOURCES = %D%/tests/crash_probe.c
+EXTRA_DIST += %D%/tests/crash_probe.json

@@ -186,6 +186,7 @@ struct queue {
 	unsigned threads, idle, waking, busy, cpus, threads_max;
 	uint64_t picks, poked, rounds;	/* rounds: how often the timer has looked at everything */
 	/* counters */
+	struct inhand *inhand;		/* inhand.h; NULL: crashes are not looked into */
 	struct metric *accepted, *delivered, *relayed, *retried, *failed, *dead;
 };
 
@@ -315,6 +316,8 @@ struct pb_item {
 int item_open(struct queue *q, struct consumer *c, struct entry *e, struct pb_item **ret, struct pb_error *err);
 void item_free(struct pb_item *item);
 struct pb_str item_keep(struct pb_item *item, struct pb_str text);	/* a copy that lives as long as item */
+/* It becomes a dead letter, as it is. The lease goes on. */
+int item_bury(struct queue *q, struct entry *e, const struct pb_error *why);
 /* Everything that a leased entry's turn means; gives the lane where its first successor waits, or NULL. */
 struct lane *item_run(struct queue *q, struct consumer *c, struct entry *e);
 int64_t settle_due(const struct consumer *c, unsigned attempts, int64_t now);
@@ -337,6 +340,17 @@ bool hop_end(struct queue *q, struct entry *e, const struct body_id *body);
 size_t hop_collect(struct batch *b, struct entry *ret[LATER_MAX]);
 void hop_gone(struct queue *q, struct entry *const *rows, size_t n);
 void hop_sweep(struct queue *q);			/* in batches of their own, those that found none */
+
+/* ---- what is in hand, for the next start: inhand.c ---- */
+
+int inhand_open(struct queue *q, struct pb_error *err);
+void inhand_ending(struct queue *q);
+void inhand_close(struct queue *q);
+void inhand_enter(struct queue *q);	/* a worker's thread begins, and ends */
+void inhand_leave(void);
+/* This thread takes an item that is open. False: it is not its time; its lease has ended. */
+bool inhand_begin(struct queue *q, const struct consumer *c, struct entry *e);
+void inhand_end(struct queue *q);
 
 /* ---- the rest ---- */
 

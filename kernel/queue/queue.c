@@ -51,6 +51,8 @@ int queue_open(struct kernel *kernel, struct queue **ret, struct pb_error *err)
 		rc = rc ? rc : one;
 	}
 	if (!rc)
+		rc = inhand_open(q, err);
+	if (!rc)
 		rc = dispatch_start(q, err);
 	if (rc) {
 		queue_close(q);
@@ -70,6 +72,7 @@ void queue_close(struct queue *q)
 	for (unsigned s = 0; s < SHARDS; s++)
 		for (size_t i = 0; i < q->shards[s].nlater; i++)	/* the store took no writes: they are there at the next start */
 			entry_finish(q, q->shards[s].later[i].row);
+	inhand_close(q);
 	for (size_t i = 0; i < q->nlanes; i++)
 		lane_clear(q, q->lanes[i]);
 	for (size_t i = 0; i < q->nlanes; i++)
@@ -80,6 +83,11 @@ void queue_close(struct queue *q)
 	free(q->table);
 	pthread_mutex_destroy(&q->lock);
 	free(q);
+}
+
+void queue_ending(struct queue *q)
+{
+	inhand_ending(q);
 }
 
 void queue_poke(struct queue *q)

@@ -44,6 +44,8 @@ int queue_retry(struct queue *q, const json_t *params, json_t **ret, struct pb_e
 int queue_delete(struct queue *q, const json_t *params, json_t **ret, struct pb_error *err);
 int queue_counts(struct queue *q, json_t **ret, struct pb_error *err);				/* per lane: ready, deferred, held, leased, dead */
 
+/* The end is near: who is killed from now on was too slow, which says nothing about what is in hand. */
+void queue_ending(struct queue *q);
 /* Look at the clock again, which a test has turned by hand. */
 void queue_poke(struct queue *q);
 void queue_close(struct queue *q);

@@ -297,22 +297,26 @@ static struct lane *settle_item(struct pb_item *item, struct pb_error *failure)
 
 /* ---- what cannot even be opened ---- */
 
-static void bury(struct queue *q, struct entry *e, const struct pb_error *why)
+int item_bury(struct queue *q, struct entry *e, const struct pb_error *why)
 {
 	struct pb_error err = { 0 };
 	struct entry *grave, *row = entry_base(e);
 	struct batch b;
+	int rc;
 
 	log_line(q->kernel->log, PB_ERROR, NULL, "queue.dead", "id=%s lane=%s error=%s", e->id, e->lane->name, pb_logq(pb_strz(why->text)));
 	timeline_add(queue_timeline(q), e->id, "kernel", "dead", "lane=%s %s", e->lane->name, why->text);
-	metric_add(q->dead, 1);
 	batch_init(&b, q, e->shard);
 	grave = batch_row(&b, e->lane, STATE_DEAD, clock_now(q->kernel->clock), e->id, e->sub);
 	pb_buf_addstr(&grave->blob, pb_buf_str(&e->blob));
 	batch_gone(&b, row->lane, row->state, row->due, row->id, row->sub);
-	if (batch_apply(&b, NULL, &err))
+	rc = batch_apply(&b, NULL, &err);
+	if (rc)
 		log_line(q->kernel->log, PB_ERROR, NULL, "queue.dead", "id=%s error=%s", e->id, pb_logq(pb_strz(err.text)));
+	else
+		metric_add(q->dead, 1);
 	batch_free(&b);
+	return rc;
 }
 
 static struct lane *not_opened(struct queue *q, struct entry *e, const struct pb_error *err)
@@ -320,7 +324,7 @@ static struct lane *not_opened(struct queue *q, struct entry *e, const struct pb
 	bool later = err->code != PB_ENOTFOUND && err->code != PB_ECORRUPT;
 
 	if (e->blob.len && !later)
-		bury(q, e, err);
+		item_bury(q, e, err);
 	else if (later)
 		log_line(q->kernel->log, PB_ERROR, NULL, "queue.read", "id=%s lane=%s error=%s", e->id, e->lane->name, pb_logq(pb_strz(err->text)));
 	pthread_mutex_lock(&q->lock);
@@ -339,6 +343,10 @@ struct lane *item_run(struct queue *q, struct consumer *c, struct entry *e)
 
 	if (item_open(q, c, e, &item, &err))
 		return not_opened(q, e, &err);
+	if (!inhand_begin(q, c, e)) {
+		item_free(item);
+		return NULL;
+	}
 	if (c->is_courier)
 		timeline_add(queue_timeline(q), e->id, c->host->name, "attempt", "lane=%s number=%u%s%s", e->lane->name, item->row.attempts + 1,
 			     *item->row.destination ? " destination=" : "", item->row.destination);
@@ -348,5 +356,6 @@ struct lane *item_run(struct queue *q, struct consumer *c, struct entry *e)
 		pb_fail(&err, PB_EINTERNAL, "it failed without a reason");
 	first = settle_item(item, &err);
 	item_free(item);
+	inhand_end(q);
 	return first;
 }

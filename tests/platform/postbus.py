@@ -239,6 +239,13 @@ def merge(into, over):
             into[key] = value
 
 
+def merge_file(path, over):
+    doc = json.load(open(path))
+    merge(doc, over)
+    with open(path, "w") as f:
+        json.dump(doc, f, indent=1)
+
+
 def no_check():
     import ssl
     context = ssl.create_default_context()
