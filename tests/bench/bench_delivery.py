@@ -7,7 +7,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "platform"))
 import peers, postbus
 
 LOAD = os.path.join(postbus.BUILD, "tests", "bench", "smtp_load")
-GROUP = "/sys/fs/cgroup/cpuacct/postbus-bench"
+CPU = peers.Cpu("postbus-bench")
 
 
 def disk():
@@ -17,27 +17,11 @@ def disk():
     return sum(int(r[9]) for r in rows) * 512, sum(int(r[18]) for r in rows if len(r) > 18)
 
 
-class Cpu:
-    """CPU seconds of processes that began inside the group."""
-
-    def __enter__(self):
-        os.makedirs(GROUP, exist_ok=True)
-        open(f"{GROUP}/tasks", "w").write(str(os.getpid()))
-        return self
-
-    def __exit__(self, *exc):
-        open("/sys/fs/cgroup/cpuacct/tasks", "w").write(str(os.getpid()))
-
-    @staticmethod
-    def used():
-        return int(open(f"{GROUP}/cpuacct.usage").read()) / 1e9
-
-
 class PeerPair:
     name = "Postfix+Dovecot"
 
     def __init__(self, mailboxes):
-        with Cpu():
+        with CPU:
             self.dovecot = peers.Dovecot()
             self.postfix = peers.Postfix(f"virtual_mailbox_domains = demo.example\nvirtual_transport = lmtp:inet:127.0.0.1:{self.dovecot.ports['lmtp']}\n"
                                          "lmtp_destination_concurrency_limit = 20\n")
@@ -55,7 +39,7 @@ class Ours:
     name = "Postbus"
 
     def __init__(self, mailboxes):
-        with Cpu():
+        with CPU:
             self.server = postbus.Server(config={"log": {"level": "warning"}})
         for i in range(mailboxes):
             self.server.ctl("mailbox", "create", f"u{i}@demo.example")
@@ -72,12 +56,12 @@ class Ours:
 
 def measure(server, senders, messages, size, mailboxes, per_connection):
     os.sync()
-    cpu, (written, flushes), start = Cpu.used(), disk(), time.monotonic()
+    cpu, (written, flushes), start = CPU.used(), disk(), time.monotonic()
     subprocess.run([LOAD, str(server.port), str(senders), str(messages), str(size), str(mailboxes), str(per_connection)], check=True, stdout=subprocess.PIPE)
     while not server.idle():
         time.sleep(0.01)
     seconds = time.monotonic() - start
-    cpu = Cpu.used() - cpu
+    cpu = CPU.used() - cpu
     os.sync()
     w, f = disk()
     return {"rate": messages / seconds, "cpu": cpu / messages, "written": (w - written) / messages / size, "flushes": (f - flushes) / messages}

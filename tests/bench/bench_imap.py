@@ -58,7 +58,9 @@ class Dovecot:
 
     def __init__(self, format, stock=False):
         self.name = "stock" if stock else format
-        self.server = peers.Dovecot(format=format, stock=stock)
+        self.cpu = peers.Cpu("postbus-bench-" + self.name)
+        with self.cpu:
+            self.server = peers.Dovecot(format=format, stock=stock)
         self.password = "secret"
         self.take_ports()
 
@@ -69,11 +71,13 @@ class Dovecot:
         self.server.process.terminate()
         self.server.process.wait(20)
         between()
-        self.server.process = subprocess.Popen(["dovecot", "-F", "-c", f"{self.server.dir}/dovecot.conf"], stderr=subprocess.DEVNULL)
+        with self.cpu:
+            self.server.process = subprocess.Popen(["dovecot", "-F", "-c", f"{self.server.dir}/dovecot.conf"], stderr=subprocess.DEVNULL)
         peers.wait_port(self.imap)
 
     def close(self):
         self.server.stop()
+        self.cpu.remove()
 
 
 class Postbus:
@@ -81,7 +85,9 @@ class Postbus:
     filler = "append"
 
     def __init__(self):
-        self.server = postbus.Server(config=CLEARTEXT)
+        self.cpu = peers.Cpu("postbus-bench-postbus")
+        with self.cpu:
+            self.server = postbus.Server(config=CLEARTEXT)
         self.password = postbus.PASSWORD
         for i in range(USERS):
             self.server.ctl("mailbox", "create", f"u{i}@demo.example")
@@ -94,12 +100,14 @@ class Postbus:
     def restart(self, between):
         self.server.stop()
         between()
-        self.server.start()
+        with self.cpu:
+            self.server.start()
         self.take_ports()
 
     def close(self):
         self.server.stop()
         self.server.remove()
+        self.cpu.remove()
 
 
 def fill(server):
@@ -206,14 +214,17 @@ def logins(servers):
 def logins_of(servers):
     for kind, label in (("imap", "IMAP login"), ("pop3", "POP3 login, STAT, RETR")):
         for threads in (1, 8):
-            best = [float("inf")] * len(servers)
+            best, spent = [float("inf")] * len(servers), [float("inf")] * len(servers)
             for turn in range(4):
                 for k, s in enumerate(servers):
                     count = 400 if k == len(servers) - 1 else 100
+                    cpu = s.cpu.used()
                     done = subprocess.run([LOAD, kind, str(getattr(s, kind)), s.password, str(count), str(USERS), str(threads)], check=True, stdout=subprocess.PIPE, text=True)
                     if turn:
                         best[k] = min(best[k], float(done.stdout) / count)
+                        spent[k] = min(spent[k], (s.cpu.used() - cpu) / count)
             show(f"{label}, {threads} client{'s' * (threads > 1)}", best, 10.0)
+            show("    CPU of the server for each", spent, 10.0)
 
 
 def main():
