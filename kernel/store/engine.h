@@ -121,7 +121,7 @@ int engine_compact(struct engine *e, bool *ret_more, struct pb_error *err);
 
 struct engine_stats {
 	uint64_t flushes, tickets, bytes_written, bodies, body_bytes;	/* since the engine was opened */
-	uint64_t dead_bytes, segments, log_bytes;	/* dead: as far as it is known yet */
+	uint64_t dead_bytes, segments, log_bytes, journal_bytes;	/* dead: as far as it is known yet */
 	bool readonly;			/* a flush failed or there is no room */
 	bool failed;			/* a flush failed: only opening it again helps */
 	char why[240];			/* of failed */
@@ -137,9 +137,11 @@ struct engine_options {
 	uint64_t cache_bytes;		/* 0: 64 MiB */
 	uint64_t segment_bytes;		/* 0: 64 MiB */
 	uint64_t log_bytes;		/* of one file of the log; 0: 16 MiB */
+	uint64_t journal_bytes;		/* of the journal, where it is made; 0: 8 MiB */
 	/* tests only */
 	bool unsafe_ack;		/* tickets count as durable before the flush, to prove that the power-cut test can fail */
 	bool deadlock_first;		/* every first attempt of a batch is made again, as if it had met a deadlock */
+	int (*flush)(int fd);		/* of the journal; NULL: fdatasync */
 	uint64_t (*room)(const char *dir);	/* bytes that are free on the disk; NULL: what the system says */
 };
 int engine_bdb_open(const struct engine_options *o, struct engine **ret, struct pb_error *err);

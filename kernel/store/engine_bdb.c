@@ -100,10 +100,34 @@ static int clear_unmade(struct bdb *b, struct pb_error *err)
 		if (at->d_name[0] != '.')
 			unlinkat(b->db_dir, at->d_name, 0);
 	closedir(d);
+	char path[4096];
+	snprintf(path, sizeof(path), "%s/journal", b->dir);
+	if (unlink(path) && errno != ENOENT)
+		return pb_fail_errno(err, errno, "removing %s", path);
 	return 0;
 }
 
 /* ---- opening ---- */
+
+static int open_journal(struct bdb *b, const struct engine_options *o, struct pb_error *err)
+{
+	int fd = open(b->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return pb_fail_errno(err, errno, "opening %s", b->dir);
+	int r = journal_open(&b->journal, fd, b->dir, o->journal_bytes ? o->journal_bytes : 8 << 20, b->flush, err);
+	close(fd);
+	b->segments.news_max = b->journal.half / 4;
+	bdb_durable_open(b);
+	return r ? r : bdb_journal_bodies(b, err);
+}
+
+static int begin_journal(struct bdb *b, struct pb_error *err)
+{
+	int errnum = journal_begin(&b->journal);
+
+	return errnum ? pb_fail_errno(err, errnum, "beginning %s/journal", b->dir) : 0;
+}
 
 static int start(struct bdb *b, const struct engine_options *o, struct pb_error *err)
 {
@@ -128,12 +152,10 @@ static int start(struct bdb *b, const struct engine_options *o, struct pb_error 
 	if (made && (faccessat(b->db_dir, "rows.db", F_OK, 0) || faccessat(b->db_dir, "refs.db", F_OK, 0)))
 		return pb_fail(err, PB_ECORRUPT, "%s/db has lost its rows.db or refs.db: restore a backup; nothing was changed", b->dir);
 	r = segments_open(&b->segments, path, o->segment_bytes ? o->segment_bytes : 64 << 20, err);
-	if (!r)
-		segments_layout_decide(&b->segments, b->db_dir);
 	if (!r && !made)
 		r = clear_unmade(b, err);
 	if (!r)
-		bdb_durable_open(b);
+		r = open_journal(b, o, err);
 	if (!r)
 		r = bdb_log_recover(b, err);
 	/* What is read from here on may be in the system's memory only, and a batch must not become more durable than its bodies. */
@@ -141,17 +163,33 @@ static int start(struct bdb *b, const struct engine_options *o, struct pb_error 
 		r = segments_sync_from(&b->segments, b->sync_from, err);
 	if (!r)
 		r = bdb_env_open(b, err);
+	/* From here on pages wait for the log, and once batches come from outside for the journal too. */
+	atomic_store(&b->committer.durable_lsn, UINT64_MAX);
+	if (!r)
+		bdb_hook_add(b);
+	if (!r)
+		r = bdb_journal_batches(b, err);
 	if (!r)
 		r = bdb_bodies_resume(b, err);
+	if (!r)
+		r = begin_journal(b, err);
 	if (!r && !made)
 		r = format_write(b, err);
 	if (!r)
 		r = bdb_committer_start(b, err);
 	if (!r) {
-		bdb_hook_add(b);
+		b->served = true;
 		r = bdb_keeper_start(b, err);
 	}
 	return r;
+}
+
+/* Where all is well the index is closed and lies durably on the disk; with the segments nothing is left that the journal would be needed for. */
+static void close_journal(struct bdb *b)
+{
+	if (b->served && !atomic_load(&b->committer.failed) && !segments_flush(&b->segments) && !fsync(b->db_dir))
+		journal_move_base(&b->journal, journal_place(&b->journal, true));
+	journal_close(&b->journal);
 }
 
 /* Also for an engine that did not come to its end of opening. */
@@ -160,12 +198,13 @@ static void bdb_close(struct engine *e)
 	struct bdb *b = bdb_of(e);
 
 	bdb_keeper_stop(b);
-	/* The last flush makes all tickets durable; then pages may go out freely. After a failure they may not: the hook holds back to the end what the log lacks. */
+	/* The last flush makes all tickets durable; then pages wait for the log only. After a failure the hook holds back to the end what the journal lacks. */
 	bdb_committer_stop(b);
 	if (!atomic_load(&b->committer.failed))
-		bdb_hook_remove(b);
+		atomic_store(&b->committer.durable_lsn, UINT64_MAX);
 	bdb_env_close(b);
 	bdb_hook_remove(b);
+	close_journal(b);
 	bdb_durable_close(b);
 	segments_close(&b->segments);
 	if (b->db_dir >= 0)
@@ -175,6 +214,8 @@ static void bdb_close(struct engine *e)
 	pthread_mutex_destroy(&b->care);
 	pthread_mutex_destroy(&b->db_error_lock);
 	pthread_mutex_destroy(&b->reserve_lock);
+	pthread_mutex_destroy(&b->order);
+	pthread_mutex_destroy(&b->home_lock);
 	free(b->dir);
 	free(b);
 }
@@ -195,6 +236,10 @@ static void bdb_stats(struct engine *e, struct engine_stats *ret)
 	ret->bytes_written = atomic_load(&b->segments.bytes_written);
 	segments_last(&b->segments, &ret->segments);
 	ret->dead_bytes = segments_dead(&b->segments);
+	pthread_mutex_lock(&b->journal.lock);
+	ret->journal_bytes = b->journal.written;
+	pthread_mutex_unlock(&b->journal.lock);
+	ret->bytes_written += ret->journal_bytes;
 	if (b->env->log_stat(b->env, &stat, 0) == 0) {
 		ret->log_bytes = ((uint64_t)stat->st_w_mbytes << 20) + stat->st_w_bytes;
 		ret->bytes_written += ret->log_bytes;
@@ -223,6 +268,8 @@ int engine_bdb_open(const struct engine_options *o, struct engine **ret, struct 
 	b->dir = pb_str_dup(pb_strz(o->dir));
 	b->db_dir = -1;
 	b->segments.dirfd = -1;
+	b->journal.fd = -1;
+	b->flush = o->flush ? o->flush : fdatasync;
 	b->cache_bytes = o->cache_bytes ? o->cache_bytes : 64 << 20;
 	b->log_bytes = o->log_bytes ? o->log_bytes : 16 << 20;
 	b->unsafe_ack = o->unsafe_ack;
@@ -233,6 +280,8 @@ int engine_bdb_open(const struct engine_options *o, struct engine **ret, struct 
 	pthread_mutex_init(&b->care, NULL);
 	pthread_mutex_init(&b->db_error_lock, NULL);
 	pthread_mutex_init(&b->reserve_lock, NULL);
+	pthread_mutex_init(&b->order, NULL);
+	pthread_mutex_init(&b->home_lock, NULL);
 	int r = start(b, o, err);
 	if (r) {
 		bdb_close(&b->base);

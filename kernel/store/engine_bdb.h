@@ -2,14 +2,16 @@
 /*
  * The inside of the engine on Berkeley DB and segment files: what its parts know of each other. Nothing outside engine_bdb* includes it.
  *
- * A store's directory: FORMAT (what it is, and which format), db/ (rows.db, refs.db and the log), seg/ (bodies), reserve (room to delete in when the disk is full),
- * durable (up to where the log and the bodies were, as far as this process came).
+ * A store's directory: FORMAT (what it is, and which format), journal, db/ (rows.db, refs.db and the log), seg/ (bodies), reserve (room to delete in when the disk is
+ * full), durable (which frame of the journal was whole, as far as this process came).
  *  - rows.db: <entity, escaped> 00 00 -> version, header; <entity, escaped> 00 01 <key> -> value. Byte order is the order of entities and of keys.
  *  - refs.db: 'b' segment offset -> how many rows name the body, its size, and where it lies now if compaction moved it; 'm' segment offset -> the id's segment and offset,
  *    for bodies that were moved into that place.
+ *  - journal: what was acknowledged last, bodies and batches; see journal.h. The log and the segments become durable behind it, once for each half of it.
  *  - the log holds two kinds of records of our own: a mark before the commit of a batch that refers to new bodies, and one at the start of each flush that says up to
- *    where everything was durable. A start after a crash cuts the log before the first mark whose body did not reach its segment, so what is left is a prefix of the
- *    batches. For that to be right no page may be written whose changes are younger than the last whole flush; the hook around pwrite sees to it.
+ *    where everything was durable. A start after a crash writes the journal's bodies to their segments, cuts the log before the first mark whose body is not whole, so
+ *    that what is left is a prefix of the batches, and applies those batches of the journal again that are not in it. For that to be right no page may be written whose
+ *    changes are younger than the last whole flush; the hook around pwrite sees to it.
  */
 #ifndef KERNEL_STORE_ENGINE_BDB_H
 #define KERNEL_STORE_ENGINE_BDB_H
@@ -20,6 +22,7 @@
 #include <stdatomic.h>
 
 #include "kernel/store/engine_ops.h"
+#include "kernel/store/journal.h"
 #include "kernel/store/segment.h"
 
 enum {
@@ -63,7 +66,6 @@ struct committer {
 	char why[160];
 	struct when *when;
 	size_t nwhen, when_room;
-	uint32_t log_file;		/* whose directory entry is durable */
 	pthread_mutex_t helper_lock;
 	pthread_cond_t helper_work, helper_done;
 	uint64_t called_back;		/* up to which ticket */
@@ -81,12 +83,18 @@ struct bdb {
 	struct durable_note *note;	/* engine_bdb_durable.c; NULL: there is none */
 	bool note_turn;
 	bool unsafe_ack, deadlock_first;
+	bool served;			/* it came to the end of opening */
 	DB_ENV *env;
 	DB *rows, *refs;
 	struct { uint64_t device, inode; } files[2];	/* of rows.db and refs.db, for the hook */
 	struct bdb *next;		/* in the hook's list */
 	pthread_mutex_t stripes[STRIPES];
 	struct segments segments;
+	struct journal journal;
+	int (*flush)(int fd);		/* of the journal */
+	pthread_mutex_t order;		/* of commits: in the journal, in the log, and of tickets */
+	pthread_mutex_t home_lock;	/* one brings the journal home at a time */
+	_Atomic uint32_t kept_log;	/* names of log files are durable up to this one */
 	struct committer committer;
 	pthread_t keeper;		/* checkpoints, prepares segments */
 	bool keeper_running, keeper_stop;
@@ -127,11 +135,10 @@ int bdb_checkpoint(struct engine *e, struct pb_error *err);
 /* Is there room for a batch that makes the store larger? Looks at the disk now and then. */
 bool bdb_has_room(struct bdb *b);
 
-/* ---- up to where all was durable: engine_bdb_durable.c ---- */
+/* ---- which frame was whole: engine_bdb_durable.c ---- */
 void bdb_durable_open(struct bdb *b);
-uint64_t bdb_durable_noted(struct bdb *b);	/* file << 32 | offset; 0: nothing was */
-void bdb_durable_note(struct bdb *b, uint64_t lsn);
-void bdb_durable_forget(struct bdb *b);		/* it does not belong to this log */
+uint64_t bdb_durable_noted(struct bdb *b);	/* of those that were found; 0: nothing was */
+void bdb_durable_note(struct bdb *b, uint64_t frame);
 void bdb_durable_close(struct bdb *b);
 
 /* ---- keys ---- */
@@ -174,6 +181,8 @@ static inline DBT bdb_into(void *ptr, size_t room)
 
 /* ---- apply: engine_bdb_apply.c ---- */
 int bdb_apply(struct engine *e, const struct engine_batch *batch, uint64_t *ret_version, engine_ticket *ret_ticket, struct pb_error *err);
+/* At a start, from the journal: no guards. */
+int bdb_apply_again(struct bdb *b, const struct engine_batch *batch, struct pb_error *err);
 int bdb_drop(struct engine *e, struct pb_str entity, struct pb_error *err);
 /* A new body in the mark that goes into the log before the commit. */
 void bdb_mark_add(struct pb_buf *mark, const struct body_id *id);
@@ -181,9 +190,10 @@ void bdb_mark_add(struct pb_buf *mark, const struct body_id *id);
 void bdb_set_fresh(struct bdb *b, const struct body_id *id, bool on);
 pthread_mutex_t *bdb_stripe(struct bdb *b, struct pb_str entity);
 /* The one place where a transaction begins, is retried after a deadlock, and commits. work returns a Berkeley DB code (0: commit), or BDB_REFUSED after it
- * filled err. Gives the ticket. */
+ * filled err. entry goes into the journal with the commit; without one only bdb_settle makes it durable. Gives the ticket. */
 #define BDB_REFUSED (-1)
-int bdb_transact(struct bdb *b, int (*work)(struct bdb *b, DB_TXN *txn, void *arg, struct pb_error *err), void *arg, engine_ticket *ret_ticket, struct pb_error *err);
+int bdb_transact(struct bdb *b, int (*work)(struct bdb *b, DB_TXN *txn, void *arg, struct pb_error *err), void *arg, const struct pb_buf *entry, engine_ticket *ret_ticket,
+	struct pb_error *err);
 
 /* ---- reading: engine_bdb_scan.c ---- */
 int bdb_head(struct engine *e, struct pb_str entity, uint64_t *ret_version, struct pb_buf *header, struct pb_error *err);
@@ -205,8 +215,29 @@ int bdb_body_facts(struct engine *e, const struct body_id *id, struct pb_buf *ou
 /* Where new bodies go after a start: behind the last one that a row names and all that follow it. */
 int bdb_bodies_resume(struct bdb *b, struct pb_error *err);
 
+/* Did this body reach its segment whole? */
+bool bdb_body_whole(struct bdb *b, const struct body_id *id);
+
+/* ---- journal: engine_bdb_journal.c ---- */
+/* A batch that gave its entity this version, as bytes for the journal; fresh: for each ref, whether it makes the body live. */
+void bdb_journal_batch(struct pb_buf *out, const struct engine_batch *batch, uint64_t version, const char *fresh);
+void bdb_journal_add(struct bdb *b, struct pb_str entry);	/* with b->order */
+/* Make the frame durable whose batches were taken, with these bodies. 0, errno or a code of Berkeley DB. */
+int bdb_journal_write(struct bdb *b, const struct segment_news *list, size_t n);
+/* Log files are made by whoever fills the one before: make the names of those up to this one durable. 0 or errno. */
+int bdb_keep_log(struct bdb *b, uint32_t file);
+/* Make what was journaled durable where it belongs, if the journal's other half is still needed, or in any case. Where it fails nothing is written any more. */
+int bdb_bring_home(struct bdb *b, bool all);
+/* All that was committed is durable where it belongs, and nothing before this is in the journal any more. */
+int bdb_settle(struct bdb *b, struct pb_error *err);
+/* At a start: the bodies to their segments; then, with the index open, the batches that it does not have. */
+int bdb_journal_bodies(struct bdb *b, struct pb_error *err);
+int bdb_journal_batches(struct bdb *b, struct pb_error *err);
+
 /* ---- committer: engine_bdb_committer.c ---- */
 int bdb_committer_start(struct bdb *b, struct pb_error *err);
+/* The record that begins a flush; its place. A code of Berkeley DB. */
+int bdb_log_flush_record(struct bdb *b, DB_LSN *ret);
 void bdb_committer_stop(struct bdb *b);		/* after a last flush */
 /* A ticket for what was just committed. */
 engine_ticket bdb_ticket(struct bdb *b);

@@ -24,7 +24,26 @@ static void pause_before(unsigned attempt)
 	nanosleep(&t, NULL);
 }
 
-int bdb_transact(struct bdb *b, int (*work)(struct bdb *b, DB_TXN *txn, void *arg, struct pb_error *err), void *arg, engine_ticket *ret_ticket, struct pb_error *err)
+/* One at a time, so that the journal has the order of the log, and whoever holds the lock sees no batch in the one that is not in the other. */
+static int commit(struct bdb *b, DB_TXN *txn, const struct pb_buf *entry, engine_ticket *ret_ticket, struct pb_error *err)
+{
+	pthread_mutex_lock(&b->order);
+	if (entry)
+		bdb_journal_add(b, pb_buf_str(entry));
+	int r = txn->commit(txn, DB_TXN_NOSYNC);
+	engine_ticket ticket = r || !b->committer.running ? 0 : bdb_ticket(b);
+	pthread_mutex_unlock(&b->order);
+	if (r) {
+		bdb_set_failed(b, "a batch that was journaled could not be committed");
+		return bdb_fail(b, err, r, "committing");
+	}
+	if (ret_ticket)
+		*ret_ticket = ticket;
+	return 0;
+}
+
+int bdb_transact(struct bdb *b, int (*work)(struct bdb *b, DB_TXN *txn, void *arg, struct pb_error *err), void *arg, const struct pb_buf *entry,
+	engine_ticket *ret_ticket, struct pb_error *err)
 {
 	for (unsigned attempt = 0;; attempt++) {
 		DB_TXN *txn;
@@ -38,22 +57,20 @@ int bdb_transact(struct bdb *b, int (*work)(struct bdb *b, DB_TXN *txn, void *ar
 		r = work(b, txn, arg, err);
 		if (!r && attempt == 0 && b->deadlock_first)
 			r = DB_LOCK_DEADLOCK;
-		if (!r) {
-			r = txn->commit(txn, DB_TXN_NOSYNC);
-			if (r)
-				return bdb_fail(b, err, r, "committing");
-			engine_ticket ticket = bdb_ticket(b);
-			if (ret_ticket)
-				*ret_ticket = ticket;
-			return 0;
-		}
+		if (!r)
+			return commit(b, txn, entry, ret_ticket, err);
 		int r2 = txn->abort(txn);
 		if (r2)
 			return bdb_fail(b, err, r2, "giving up a transaction");
 		if (r == BDB_REFUSED)
 			return err->code;
-		if (r != DB_LOCK_DEADLOCK && r != DB_LOCK_NOTGRANTED)
-			return bdb_fail(b, err, r, "writing");
+		if (r != DB_LOCK_DEADLOCK && r != DB_LOCK_NOTGRANTED) {
+			bdb_fail(b, err, r, "writing");
+			/* The system's own codes are above 0: the log could not be written, and what is in the file now nobody knows. */
+			if (r > 0)
+				bdb_set_failed(b, err->text);
+			return err->code;
+		}
 		pause_before(attempt);
 	}
 }
@@ -67,6 +84,9 @@ struct apply {
 	uint64_t version;		/* after it */
 	struct pb_buf buf;		/* what is read */
 	struct pb_buf mark;
+	struct pb_buf fresh;		/* for each ref: 1 where it makes the body live */
+	struct pb_buf entry;		/* for the journal */
+	bool again;			/* it comes from there */
 	struct {
 		struct body_id at;	/* where the room is that is dead now */
 	} few[FEW], *dead;
@@ -130,7 +150,9 @@ static int ref(struct bdb *b, DB_TXN *txn, struct apply *a, const struct body_id
 
 	ref_key_make(key, 'b', id->segment, id->offset);
 	DBT k = bdb_dbt(key, sizeof(key)), v = bdb_dbt(value, ref_row_pack(&row, value));
-	if (is_fresh(b, id)) {
+	bool fresh = is_fresh(b, id);
+	pb_buf_addc(&a->fresh, fresh);
+	if (fresh) {
 		int r = b->refs->put(b->refs, txn, &k, &v, DB_NOOVERWRITE);
 
 		if (!r)
@@ -297,6 +319,7 @@ static int apply_work(struct bdb *b, DB_TXN *txn, void *arg, struct pb_error *er
 	struct row_key key;
 
 	pb_buf_reset(&a->mark);
+	pb_buf_reset(&a->fresh);
 	a->ndead = 0;
 	int r = read_head(b, txn, a, &key, err);
 	if (!r)
@@ -315,31 +338,50 @@ static int apply_work(struct bdb *b, DB_TXN *txn, void *arg, struct pb_error *er
 
 		r = b->env->log_put(b->env, &lsn, &mark, 0);
 	}
+	if (!r && !a->again)
+		bdb_journal_batch(&a->entry, batch, a->version, a->fresh.ptr);
 	return r;
+}
+
+static int apply(struct bdb *b, struct apply *a, engine_ticket *ret_ticket, struct pb_error *err)
+{
+	struct pb_error own;
+	pthread_mutex_t *stripe = bdb_stripe(b, a->batch->entity);
+
+	a->dead = a->few;
+	a->dead_room = FEW;
+	pthread_mutex_lock(stripe);
+	int r = bdb_transact(b, apply_work, a, a->again ? NULL : &a->entry, ret_ticket, err ? err : &own);
+	if (!r)
+		settle(b, a);
+	pthread_mutex_unlock(stripe);
+	pb_buf_free(&a->buf);
+	pb_buf_free(&a->mark);
+	pb_buf_free(&a->fresh);
+	pb_buf_free(&a->entry);
+	if (a->dead != a->few)
+		free(a->dead);
+	return r;
+}
+
+int bdb_apply_again(struct bdb *b, const struct engine_batch *batch, struct pb_error *err)
+{
+	struct apply a = { .batch = batch, .again = true };
+
+	return apply(b, &a, NULL, err);
 }
 
 int bdb_apply(struct engine *e, const struct engine_batch *batch, uint64_t *ret_version, engine_ticket *ret_ticket, struct pb_error *err)
 {
 	struct bdb *b = bdb_of(e);
-	struct apply a = { .batch = batch, .dead_room = FEW };
-	struct pb_error own;
+	struct apply a = { .batch = batch };
 	bool shrinks = !batch->nref && (batch->nremove || batch->nunref);
 
-	a.dead = a.few;
 	if (!shrinks && !bdb_has_room(b))
 		return pb_fail(err, PB_EFULL, "the disk of %s is full", b->dir);
-	pthread_mutex_t *stripe = bdb_stripe(b, batch->entity);
-	pthread_mutex_lock(stripe);
-	int r = bdb_transact(b, apply_work, &a, ret_ticket, err ? err : &own);
-	if (!r)
-		settle(b, &a);
-	pthread_mutex_unlock(stripe);
+	int r = apply(b, &a, ret_ticket, err);
 	if (!r && ret_version)
 		*ret_version = a.version;
-	pb_buf_free(&a.buf);
-	pb_buf_free(&a.mark);
-	if (a.dead != a.few)
-		free(a.dead);
 	return r;
 }
 
@@ -398,10 +440,15 @@ int bdb_drop(struct engine *e, struct pb_str entity, struct pb_error *err)
 	row_key_make(&d.from, entity, ROW_ROW, PB_NOSTR);
 	row_key_make(&d.end, entity, ROW_END, PB_NOSTR);
 	d.last = pb_str((char *)d.end.bytes, d.end.len);
+	/* Before and after it nothing of the entity is in the journal: a start would make it again, or take what comes next for a part of it. */
+	pthread_mutex_lock(stripe);
+	r = bdb_settle(b, err);
 	do {
-		pthread_mutex_lock(stripe);
-		r = bdb_transact(b, drop_work, &d, NULL, err ? err : &own);
-		pthread_mutex_unlock(stripe);
+		if (!r)
+			r = bdb_transact(b, drop_work, &d, NULL, NULL, err ? err : &own);
 	} while (!r && d.more);
+	if (!r)
+		r = bdb_settle(b, err);
+	pthread_mutex_unlock(stripe);
 	return r;
 }

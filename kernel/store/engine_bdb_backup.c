@@ -264,7 +264,7 @@ int bdb_backup(struct engine *e, const char *dir, struct pb_error *err)
 		return r;
 	/* Compaction would remove segments that the copied index names. */
 	pthread_mutex_lock(&b->care);
-	r = bdb_wait(e, atomic_load(&b->committer.issued), err);
+	r = bdb_settle(b, err);
 	if (!r)
 		r = backup(b, dir, err);
 	pthread_mutex_unlock(&b->care);

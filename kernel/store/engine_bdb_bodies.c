@@ -27,13 +27,7 @@ static int begin(struct bdb *b, uint64_t size, struct pb_str facts, struct segme
 		return r;
 	if (!bdb_has_room(b))
 		return pb_fail(err, PB_EFULL, "the disk of %s is full", b->dir);
-	r = segment_take(&b->segments, size, facts.len, ret, ret_id, err);
-	if (atomic_load(&b->segments.layout_wanted)) {
-		pthread_mutex_lock(&b->keeper_lock);
-		pthread_cond_signal(&b->keeper_work);
-		pthread_mutex_unlock(&b->keeper_lock);
-	}
-	return r;
+	return segment_take(&b->segments, size, facts.len, ret, ret_id, err);
 }
 
 static int end(struct bdb *b, struct segment *g, struct body_id *id, struct pb_str facts, int r)
@@ -70,14 +64,14 @@ int bdb_body_write(struct engine *e, const struct pb_str *parts, size_t nparts, 
 	int r = begin(b, size, facts, &g, &id, err);
 	if (r)
 		return r;
-	r = end(b, g, &id, facts, segment_write(g, &id, crc, parts, nparts, err));
+	r = end(b, g, &id, facts, segment_write(&b->segments, g, &id, crc, parts, nparts, err));
 	if (!r)
 		*ret = id;
 	return r;
 }
 
 /* The header is written last, because it holds the check of what is read on the way. */
-static int copy_in(struct segment *g, const struct body_id *id, int fd, struct pb_error *err)
+static int copy_in(struct segments *s, struct segment *g, const struct body_id *id, int fd, struct pb_error *err)
 {
 	enum { CHUNK = 256 << 10 };
 	PB_AUTOBUF(chunk);
@@ -106,7 +100,7 @@ static int copy_in(struct segment *g, const struct body_id *id, int fd, struct p
 		}
 		done += n;
 	}
-	return segment_write(g, id, crc, NULL, 0, err);
+	return segment_write(s, g, id, crc, NULL, 0, err);
 }
 
 int bdb_body_write_fd(struct engine *e, int fd, uint64_t size, struct pb_str facts, struct body_id *ret, struct pb_error *err)
@@ -118,7 +112,7 @@ int bdb_body_write_fd(struct engine *e, int fd, uint64_t size, struct pb_str fac
 
 	if (r)
 		return r;
-	r = end(b, g, &id, facts, copy_in(g, &id, fd, err));
+	r = end(b, g, &id, facts, copy_in(&b->segments, g, &id, fd, err));
 	if (!r)
 		*ret = id;
 	return r;
@@ -135,7 +129,7 @@ void bdb_body_discard(struct engine *e, const struct body_id *id)
 	if (id->offset < g->size && segment_bit(&g->fresh, id->offset)) {
 		segment_bit_set(g, &g->fresh, id->offset, false);
 		segment_bit_set(g, &g->checked, id->offset, false);
-		segment_give_back(&b->segments, g, id);
+		segment_drop(g, id);
 	}
 	segment_unpin(&b->segments, g);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The committer: makes what was committed durable, for all that wait together. Berkeley DB's own group commit keeps page locks during the flush, so
- * batches commit without one and their tickets become durable here. A waiter flushes for all who wait, so that a lone one needs no other thread; bodies are
- * written back before the log, and where the log's flush covers them (see segments_write_back) one flush of the device is all.
+ * batches commit without one and their tickets become durable here, in a frame of the journal. A waiter flushes for all who wait, so that a lone one needs no
+ * other thread.
  */
 #include "kernel/store/engine_bdb.h"
 
@@ -57,6 +57,9 @@ void bdb_set_failed(struct bdb *b, const char *why)
 
 /* ---- the flush ---- */
 
+/* As many bodies pay for a flush of their segment, and are written once; fewer are written to the journal first. */
+enum { MANY_BODIES = 6 };
+
 static void *helper_main(void *arg)
 {
 	struct bdb *b = arg;
@@ -98,8 +101,8 @@ static int helper_wait(struct committer *c)
 	return errnum;
 }
 
-/* The record that begins a flush: type, no transaction, up to where all was durable before, and the first segment that may not have been. */
-static int log_flush_record(struct bdb *b, DB_LSN *ret)
+/* Type, no transaction, up to where all was durable before, and the first segment that may not have been. */
+int bdb_log_flush_record(struct bdb *b, DB_LSN *ret)
 {
 	unsigned char bytes[28] = { 0 };
 	DBT record = bdb_dbt(bytes, sizeof(bytes));
@@ -113,31 +116,33 @@ static int log_flush_record(struct bdb *b, DB_LSN *ret)
 	return b->env->log_put(b->env, ret, &record, 0);
 }
 
-/* The log, and at the same time the segments that need a flush of their own; what went wrong goes to why. */
-static void flush_files(struct bdb *b, DB_LSN *ret_lsn, char *why, size_t room)
+/* What was committed up to now and is in no frame yet, and the bodies written before; at the same time segments with what is not in the frame. What went wrong
+ * goes to why. */
+static void flush_frame(struct bdb *b, DB_LSN *ret_lsn, uint64_t *ret_issued, char *why, size_t room)
 {
 	struct committer *c = &b->committer;
-	bool rough = false;
-	/* The segments first: whoever flushes the log from the record on has flushed a device that has their bytes. */
-	int errnum = segments_write_back(&b->segments, &rough), r = 0;
+	struct segment_news *news;
+	size_t n;
 
-	if (!errnum)
-		r = log_flush_record(b, ret_lsn);
-	if (!errnum && !r) {
-		if (rough)
-			helper_set(c, HELPER_ASKED);
-		r = b->env->log_flush(b->env, NULL);
-		if (rough)
-			errnum = helper_wait(c);
-	}
-	/* A log file is made by whoever fills the one before. */
-	if (!r && !errnum && ret_lsn->file != c->log_file) {
-		if (fsync(b->db_dir))
-			errnum = errno;
-		c->log_file = ret_lsn->file;
-	}
+	pthread_mutex_lock(&b->order);
+	*ret_issued = atomic_load(&c->issued);
+	int r = bdb_log_flush_record(b, ret_lsn), errnum = 0;
+	journal_take(&b->journal);
+	pthread_mutex_unlock(&b->order);
+	/* Bodies are written before the batches that name them. */
+	bool rough = segments_take_news(&b->segments, &news, &n), many = n >= MANY_BODIES;
+	rough |= many;
+	if (rough)
+		helper_set(c, HELPER_ASKED);
+	if (!r)
+		r = bdb_journal_write(b, news, many ? 0 : n);
+	if (rough)
+		errnum = helper_wait(c);
+	for (size_t i = 0; i < n; i++)
+		segment_unpin(&b->segments, news[i].segment);
+	free(news);
 	if (r)
-		snprintf(why, room, "flushing the log of %s: %s", b->dir, db_strerror(r));
+		snprintf(why, room, "flushing the journal of %s: %s", b->dir, db_strerror(r));
 	else if (errnum)
 		snprintf(why, room, "flushing segments of %s: %s", b->dir, strerror(errnum));
 }
@@ -151,15 +156,15 @@ static void flush(struct bdb *b)
 
 	c->flushing = true;
 	pthread_mutex_unlock(&c->lock);
-	uint64_t issued = atomic_load(&c->issued);
-	flush_files(b, &lsn, why, sizeof(why));
+	uint64_t issued;
+	flush_frame(b, &lsn, &issued, why, sizeof(why));
 	/* After a failed flush nobody knows what is on the disk, and a second one would lie: stop here, a new start finds out. */
 	if (*why)
 		bdb_set_failed(b, why);
 	pthread_mutex_lock(&c->lock);
 	c->flushing = false;
 	if (!*why) {
-		bdb_durable_note(b, (uint64_t)lsn.file << 32 | lsn.offset);
+		bdb_durable_note(b, journal_last(&b->journal));
 		atomic_store(&c->durable_lsn, (uint64_t)lsn.file << 32 | lsn.offset);
 		atomic_store(&c->durable, issued);
 		c->flushes++;
@@ -410,7 +415,6 @@ int bdb_committer_start(struct bdb *b, struct pb_error *err)
 	if (r)
 		return bdb_fail(b, err, r, "asking for the end of the log");
 	atomic_store(&c->durable_lsn, (uint64_t)stat->st_cur_file << 32 | stat->st_cur_offset);
-	c->log_file = stat->st_cur_file;
 	free(stat);
 	c->running = true;
 	int errnum = pthread_create(&c->helper, NULL, helper_main, b);

@@ -100,7 +100,6 @@ struct move {
 	struct bdb *bdb;
 	struct segment *from;
 	const char *map;
-	engine_ticket ticket;		/* of the last row that was written */
 	bool stuck;			/* a body cannot be moved, so the segment stays */
 	struct pb_error *err;
 	/* of one body */
@@ -178,7 +177,7 @@ static int move_one(void *arg, const struct body_at *body)
 	if (r)
 		return BDB_REFUSED;
 	m->body = *body;
-	r = bdb_transact(b, move_work, m, &m->ticket, m->err ? m->err : &own);
+	r = bdb_transact(b, move_work, m, NULL, NULL, m->err ? m->err : &own);
 	if (r || m->gone)
 		bdb_body_discard(&b->base, &m->to);
 	else
@@ -215,7 +214,7 @@ static int compact_one(struct bdb *b, struct segment *g, struct pb_error *err)
 		return 0;
 	}
 	/* The old place goes when the new one and the rows that say so are on the disk: also those that somebody else removed a moment ago. */
-	r = bdb_wait(&b->base, atomic_load(&b->committer.issued), err);
+	r = bdb_settle(b, err);
 	if (!r)
 		segments_remove(&b->segments, g);
 	return r;
@@ -230,7 +229,10 @@ int bdb_compact(struct engine *e, bool *ret_more, struct pb_error *err)
 	if (r)
 		return r;
 	pthread_mutex_lock(&b->care);
-	struct segment *g = segments_next(&b->segments, b->compact_next);
+	/* What is in the journal only keeps its segment from being looked at. */
+	if (!b->compact_next)
+		r = bdb_settle(b, err);
+	struct segment *g = r ? NULL : segments_next(&b->segments, b->compact_next);
 	for (; g; g = segments_next(&b->segments, b->compact_next)) {
 		b->compact_next = g->number + 1;
 		bool candidate = !g->damaged && !segments_is_writing(&b->segments, g) && !has_fresh(g);

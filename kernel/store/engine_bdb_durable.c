@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Up to where everything was durable, noted in a mapped file after each flush, without a call and without a flush of its own. The log's flush records say it
- * one flush late: of the last flush nobody could tell whether it had ended. What the file says was true when it was written and stays true, so it may be
- * old after a power cut, and after the death of the process alone it is the last word.
+ * Which frame of the journal was whole, noted in a mapped file after each flush, without a call and without a flush of its own. That a frame follows another
+ * shows that the flush of the one had ended, with all that belongs to it; of the last one nothing else could tell. What the file says was true when it was
+ * written and stays true, so it may be old after a power cut, and after the death of the process alone it is the last word.
  */
 #include "kernel/store/engine_bdb.h"
 
@@ -18,13 +18,14 @@ enum { NOTE_BYTES = 4096 };
 /* Two places, written in turn: a death between the words of one leaves the other. */
 struct durable_note {
 	struct {
-		_Atomic uint64_t lsn, check;
+		_Atomic uint64_t frame, check;
 	} place[2];
 };
 
-static uint64_t check_of(uint64_t lsn)
+/* Of another life of the journal it says nothing. */
+static uint64_t check_of(const struct bdb *b, uint64_t frame)
 {
-	return ~lsn ^ UINT64_C(0x506f737462757301);
+	return ~frame ^ b->journal.life;
 }
 
 void bdb_durable_open(struct bdb *b)
@@ -39,7 +40,7 @@ void bdb_durable_open(struct bdb *b)
 		map = mmap(NULL, NOTE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (fd >= 0)
 		close(fd);
-	/* Without it a start has the log's word only. */
+	/* Without it a start has the journal's word only. */
 	b->note = map == MAP_FAILED ? NULL : map;
 }
 
@@ -48,27 +49,21 @@ uint64_t bdb_durable_noted(struct bdb *b)
 	uint64_t latest = 0;
 
 	for (int i = 0; b->note && i < 2; i++) {
-		uint64_t lsn = atomic_load(&b->note->place[i].lsn);
+		uint64_t frame = atomic_load(&b->note->place[i].frame);
 
-		if (lsn > latest && atomic_load(&b->note->place[i].check) == check_of(lsn))
-			latest = lsn;
+		if (frame > latest && atomic_load(&b->note->place[i].check) == check_of(b, frame))
+			latest = frame;
 	}
 	return latest;
 }
 
-void bdb_durable_note(struct bdb *b, uint64_t lsn)
+void bdb_durable_note(struct bdb *b, uint64_t frame)
 {
 	if (!b->note)
 		return;
 	b->note_turn = !b->note_turn;
-	atomic_store(&b->note->place[b->note_turn].lsn, lsn);
-	atomic_store(&b->note->place[b->note_turn].check, check_of(lsn));
-}
-
-void bdb_durable_forget(struct bdb *b)
-{
-	for (int i = 0; b->note && i < 2; i++)
-		atomic_store(&b->note->place[i].check, 0);
+	atomic_store(&b->note->place[b->note_turn].frame, frame);
+	atomic_store(&b->note->place[b->note_turn].check, check_of(b, frame));
 }
 
 void bdb_durable_close(struct bdb *b)

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A log file is made as long as its limit and the buffer, and filled with zeros: so the buffer is smaller than the file. */
+/* The log is written when its buffer is full, before pages that need it, and when the journal is brought home. */
 enum { LOG_BUFFER = 4 << 20, CHECKPOINT_KIB = 48 << 10, CHECKPOINT_MINUTES = 1, KEEPER_SECONDS = 1 };
 
 int bdb_fail(struct bdb *b, struct pb_error *err, int r, const char *fmt, ...)
@@ -96,15 +96,26 @@ static void take_right_to_write(int fd)
 	close(only);
 }
 
-/* A page's first eight bytes are the LSN of its last change. If log and segments are not whole up to there, wait for them: a page on the disk whose batch
- * is cut off the log by the next start could not be taken back. */
+/* A page's first eight bytes are the LSN of its last change. Journal and log must hold all up to there: a page on the disk whose batch is cut off the log by
+ * the next start could not be taken back. Berkeley DB flushed the log before, or failed to and writes the page nevertheless when it is closed. */
+static bool may_be_written(struct bdb *b, const void *page)
+{
+	uint32_t words[2];
+
+	memcpy(words, page, sizeof(words));
+	DB_LSN lsn = { words[0], words[1] };
+	/* No file: a page that no record is about. */
+	if (!lsn.file)
+		return true;
+	return bdb_wait_lsn(b, (uint64_t)lsn.file << 32 | lsn.offset) == 0 && b->env->log_flush(b->env, &lsn) == 0 && bdb_keep_log(b, lsn.file) == 0;
+}
+
 static ssize_t guarded_pwrite(int fd, const void *bytes, size_t n, off_t at)
 {
 	struct stat st;
 	struct bdb *b;
-	uint32_t lsn[2];
 
-	if (n < sizeof(lsn) || fstat(fd, &st))
+	if (n < sizeof(DB_LSN) || fstat(fd, &st))
 		return pwrite(fd, bytes, n, at);
 	pthread_rwlock_rdlock(&hooked_lock);
 	for (b = hooked; b; b = b->next)
@@ -112,8 +123,7 @@ static ssize_t guarded_pwrite(int fd, const void *bytes, size_t n, off_t at)
 			break;
 	pthread_rwlock_unlock(&hooked_lock);
 	/* An engine that is being closed writes its pages before it leaves the list, so it is still there. */
-	memcpy(lsn, bytes, sizeof(lsn));
-	if (b && bdb_wait_lsn(b, (uint64_t)lsn[0] << 32 | lsn[1])) {
+	if (b && !may_be_written(b, bytes)) {
 		take_right_to_write(fd);
 		errno = EIO;
 		return -1;
@@ -168,7 +178,7 @@ static int settings(struct bdb *b)
 	r = r ? r : env->set_app_dispatch(env, skip_record);
 	r = r ? r : env->set_lg_bsize(env, LOG_BUFFER < b->log_bytes ? LOG_BUFFER : b->log_bytes);
 	r = r ? r : env->set_lg_max(env, b->log_bytes);
-	r = r ? r : env->log_set_config(env, DB_LOG_ZERO | DB_LOG_AUTO_REMOVE, 1);
+	r = r ? r : env->log_set_config(env, DB_LOG_AUTO_REMOVE, 1);
 	r = r ? r : env->set_flags(env, DB_TXN_NOSYNC, 1);
 	r = r ? r : env->set_lk_detect(env, DB_LOCK_MINWRITE);
 	r = r ? r : env->set_lk_max_locks(env, 200000);
@@ -274,7 +284,7 @@ static void *keeper_main(void *arg)
 
 		clock_gettime(CLOCK_MONOTONIC, &due);
 		due.tv_sec += KEEPER_SECONDS;
-		if (!atomic_load(&b->segments.layout_wanted) || atomic_load(&b->committer.failed))
+		if (!journal_is_behind(&b->journal) || atomic_load(&b->committer.failed))
 			pthread_cond_timedwait(&b->keeper_work, &b->keeper_lock, &due);
 		if (b->keeper_stop)
 			break;
@@ -284,9 +294,7 @@ static void *keeper_main(void *arg)
 			bdb_has_room(b);
 			if (!atomic_load(&b->full))
 				segments_prepare(&b->segments, NULL);
-			/* A failed flush that was told here would not be told again. */
-			if (segments_lay_out(&b->segments))
-				bdb_set_failed(b, "flushing blocks that were laid out failed");
+			bdb_bring_home(b, false);
 			/* On a full disk removals live on log files that a checkpoint lets go. */
 			int r = b->env->txn_checkpoint(b->env, atomic_load(&b->full) ? b->log_bytes >> 11 : CHECKPOINT_KIB, CHECKPOINT_MINUTES, 0);
 			if (r == DB_RUNRECOVERY)

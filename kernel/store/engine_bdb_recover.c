@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What a crash left of the log: read from its end back to the last flush that is known to have ended, test the bodies that later batches brought, and cut the
- * log before the first batch whose body did not reach the disk. What stays is a prefix of the batches; Berkeley DB's own recovery then runs on it.
+ * log before the first batch whose body did not reach the disk. What stays is a prefix of the batches; Berkeley DB's own recovery then runs on it, and what was
+ * cut and had been acknowledged is applied again from the journal.
  */
 #include "kernel/store/engine_bdb.h"
 
@@ -25,6 +26,20 @@ static uint32_t type_of(const DBT *record)
 	return type;
 }
 
+bool bdb_body_whole(struct bdb *b, const struct body_id *id)
+{
+	struct segment *g = segments_pin(&b->segments, id->segment);
+	struct record r;
+	const char *map;
+
+	if (!g)
+		return false;
+	bool whole = !g->damaged && segment_map(&b->segments, g, &map, NULL) == 0 && record_at(map, g->size, g->number, id->offset, &r) && r.random == id->random &&
+		     r.size == id->size && record_body_good(map, &r);
+	segment_unpin(&b->segments, g);
+	return whole;
+}
+
 /* Did every body that this mark names reach its segment whole? */
 static bool mark_good(struct bdb *b, const DBT *record)
 {
@@ -32,15 +47,9 @@ static bool mark_good(struct bdb *b, const DBT *record)
 	bool good = (record->size - LOG_HEAD) % MARK_BODY == 0;
 
 	for (size_t left = record->size - LOG_HEAD; good && left; left -= MARK_BODY, at += MARK_BODY) {
-		struct segment *g = segments_pin(&b->segments, le32_get(at));
-		struct record r;
-		const char *map;
+		struct body_id id = { .segment = le32_get(at), .random = le32_get(at + 4), .offset = le64_get(at + 8), .size = le64_get(at + 16) };
 
-		if (!g)
-			return false;
-		good = !g->damaged && segment_map(&b->segments, g, &map, NULL) == 0 && record_at(map, g->size, g->number, le64_get(at + 8), &r)
-			&& r.random == le32_get(at + 4) && r.size == le64_get(at + 16) && record_body_good(map, &r);
-		segment_unpin(&b->segments, g);
+		good = bdb_body_whole(b, &id);
 	}
 	return good;
 }
@@ -63,22 +72,6 @@ static int last_flush(struct bdb *b, DB_LOGC *c, DB_LSN *ret)
 		}
 	free(record.data);
 	return r == DB_NOTFOUND ? 0 : r;
-}
-
-/* The note in the file beside the log knows one flush more, if it is a flush of this log. */
-static void later_of_note(struct bdb *b, DB_LOGC *c, DB_LSN *durable)
-{
-	DBT record = { .flags = DB_DBT_REALLOC };
-	uint64_t noted = bdb_durable_noted(b);
-	DB_LSN lsn = { noted >> 32, (uint32_t)noted };
-
-	if (noted <= ((uint64_t)durable->file << 32 | durable->offset))
-		return;
-	if (c->get(c, &lsn, &record, DB_SET) == 0 && type_of(&record) == LOG_FLUSH)
-		*durable = lsn;
-	else
-		bdb_durable_forget(b);
-	free(record.data);
 }
 
 /* From there on: the first mark that is not good. *ret stays as it is where all are. */
@@ -126,8 +119,6 @@ static int find_end(struct bdb *b, const char *home, DB_LSN *ret, bool *ret_brok
 	if (!r)
 		r = last_flush(b, c, &durable);
 	if (!r)
-		later_of_note(b, c, &durable);
-	if (!r)
 		r = first_broken(b, c, durable, ret, ret_broken);
 	if (c)
 		c->close(c, 0);
@@ -166,10 +157,9 @@ static uint32_t newest_log(struct bdb *b, uint32_t above, bool remove)
 	return newest;
 }
 
-/* Nothing behind the end may ever be taken for a record again: later files go first, the rest of the last one becomes zeros. */
+/* Nothing behind the end may ever be taken for a record again. */
 static int cut(struct bdb *b, DB_LSN end)
 {
-	static const char zeros[64 << 10];
 	char name[32];
 	struct stat st;
 
@@ -180,17 +170,7 @@ static int cut(struct bdb *b, DB_LSN end)
 	int fd = openat(b->db_dir, name, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : errno;
-	int errnum = fstat(fd, &st) ? errno : 0;
-	for (off_t at = end.offset; !errnum && at < st.st_size;) {
-		off_t left = st.st_size - at;
-		ssize_t n = pwrite(fd, zeros, left < (off_t)sizeof(zeros) ? (size_t)left : sizeof(zeros), at);
-
-		if (n <= 0)
-			errnum = n ? errno : ENOSPC;
-		at += n;
-	}
-	if (!errnum && fdatasync(fd))
-		errnum = errno;
+	int errnum = fstat(fd, &st) || (st.st_size > end.offset && ftruncate(fd, end.offset)) || fdatasync(fd) ? errno : 0;
 	close(fd);
 	return errnum;
 }

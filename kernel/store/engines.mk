@@ -16,9 +16,12 @@ libkernel_la_SOURCES += \
 	%D%/engine_bdb_compact.c \
 	%D%/engine_bdb_durable.c \
 	%D%/engine_bdb_env.c \
+	%D%/engine_bdb_journal.c \
 	%D%/engine_bdb_recover.c \
 	%D%/engine_bdb_scan.c \
 	%D%/engine_bdb_verify.c \
+	%D%/journal.h \
+	%D%/journal.c \
 	%D%/segment.h \
 	%D%/segment.c \
 	%D%/segment_facts.c \

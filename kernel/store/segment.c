@@ -148,7 +148,8 @@ int segments_open(struct segments *s, const char *dir, uint64_t segment_bytes, s
 {
 	*s = (struct segments) { .dir = pb_str_dup(pb_strz(dir)), .next_number = 1, .segment_bytes = (segment_bytes + 4095) / 4096 * 4096 };
 	pthread_mutex_init(&s->lock, NULL);
-	pthread_cond_init(&s->laid, NULL);
+	pthread_mutex_init(&s->flush_lock, NULL);
+	pthread_mutex_init(&s->news_lock, NULL);
 	pb_random(&s->seed, sizeof(s->seed));
 	s->dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = s->dirfd >= 0 ? opendir(dir) : NULL;
@@ -174,6 +175,9 @@ void segments_close(struct segments *s)
 {
 	if (!s->dir)
 		return;
+	for (size_t i = 0; i < s->nnews; i++)
+		segment_unpin(s, s->news[i].segment);
+	free(s->news);
 	/* What was made ahead and never used would only be read at the next start. */
 	if (s->prepared)
 		segments_remove(s, s->prepared);
@@ -190,7 +194,8 @@ void segments_close(struct segments *s)
 	if (s->dirfd >= 0)
 		close(s->dirfd);
 	pthread_mutex_destroy(&s->lock);
-	pthread_cond_destroy(&s->laid);
+	pthread_mutex_destroy(&s->flush_lock);
+	pthread_mutex_destroy(&s->news_lock);
 	free(s->table);
 	free(s->dir);
 	s->dir = NULL;

@@ -45,13 +45,9 @@ struct segment {
 	uint64_t used;			/* where the next record goes; under segments.lock */
 	uint64_t facts_used;
 	_Atomic uint64_t dead;		/* bytes of records that no row names any more */
-	atomic_bool dirty;		/* written since the last flush began */
+	atomic_bool dirty;		/* written since it was flushed last */
 	atomic_bool counted;		/* dead is known since this start */
 	bool damaged;			/* its header cannot be read */
-	atomic_bool rough;		/* written since then where blocks were not laid out before: needs a flush of its own */
-	/* Blocks that were written with zeros and flushed: writing to them again changes nothing but their bytes. */
-	_Atomic uint64_t laid_from, laid_to;	/* raised in this order, read in the other */
-	uint64_t laying_from, laying_to;	/* being written with zeros: nobody takes room there; under segments.lock */
 	atomic_int pins;		/* users; the table is one */
 	atomic_bool removed;
 	struct segment *next_writing;	/* those with an fd; under segments.lock */
@@ -60,6 +56,12 @@ struct segment {
 	pthread_mutex_t lock;		/* of making map, facts_map, bits and facts_fd */
 	_Atomic(_Atomic uint8_t *) checked;	/* a bit for each place: the body's CRC was good */
 	_Atomic(_Atomic uint8_t *) fresh;	/* a bit for each place: written by this process, no row has named it yet */
+};
+
+/* A record that was written. */
+struct segment_news {
+	struct segment *segment;
+	uint64_t offset, bytes;
 };
 
 struct segments {
@@ -78,9 +80,13 @@ struct segments {
 	_Atomic uint64_t counter, bytes_written;
 	_Atomic uint64_t bodies, body_bytes;
 	atomic_int facts_open;
-	bool lays_out;			/* overwriting laid out blocks needs no flush but the device's, and the log is on the same device */
-	atomic_bool layout_wanted;	/* it is time to */
-	pthread_cond_t laid;		/* laying out ended */
+	pthread_mutex_t flush_lock;	/* one flush at a time, and its result */
+	int flush_errno;		/* a flush failed: nobody knows what of */
+	pthread_mutex_t news_lock;
+	struct segment_news *news;	/* records that were written since they were asked for last */
+	size_t nnews, news_room;
+	uint64_t news_bytes, news_max;	/* of all together; what is more, or more than a quarter of it in one record, is flushed in its segment */
+	bool rough;			/* there was such a record */
 };
 
 /* Reads the directory. PB_EINVALID: a newer format. */
@@ -95,17 +101,11 @@ void segment_unpin(struct segments *s, struct segment *g);
 int segments_prepare(struct segments *s, struct pb_error *err);
 /* Flush all that were written to; 0 or errno. */
 int segments_flush(struct segments *s);
-/* Hand to the device what was written to laid out blocks, so that any flush of the device which begins afterwards makes it durable.
- * ret_rough: there is more, which only segments_flush makes durable. 0 or errno. */
-int segments_write_back(struct segments *s, bool *ret_rough);
-/* Lay out blocks ahead of the active segment's end, in proportion to what was written. 0 or errno: then they are flushed as before. */
-int segments_lay_out(struct segments *s);
-/* Room was taken in the active segment: is it time to lay out more? Callers hold segments.lock. */
-void segments_note_use(struct segments *s);
-/* Decides whether to: on a file system that overwrites in place, with the log (in that directory) on the same device. */
-void segments_layout_decide(struct segments *s, int log_dir);
-/* What was written to segment g at offset is there; notes which flush it needs. */
-void segment_written(struct segment *g, uint64_t offset, uint64_t room);
+/* What was written to segment g at offset is there. */
+void segment_written(struct segments *s, struct segment *g, uint64_t offset, uint64_t bytes);
+/* What was written since the last call, in that order, with pinned segments; the list is the caller's to free. True: there was more, which segments_flush makes
+ * durable. */
+bool segments_take_news(struct segments *s, struct segment_news **ret, size_t *ret_n);
 /* No longer in the table; its file goes, or is kept to be used again, once nobody reads it. */
 void segments_remove(struct segments *s, struct segment *g);
 /* The highest number in use, and how many there are. */
@@ -132,10 +132,12 @@ void segment_path(const struct segments *s, uint32_t number, const char *suffix,
 /* Take room for a body and its facts; gives the pinned segment and fills all of id. PB_EFULL. */
 int segment_take(struct segments *s, uint64_t size, size_t facts_len, struct segment **ret, struct body_id *ret_id, struct pb_error *err);
 /* Write the record: header and parts, and the facts. Nobody else writes to that room. */
-int segment_write(struct segment *g, const struct body_id *id, uint32_t crc, const struct pb_str *parts, size_t nparts, struct pb_error *err);
+int segment_write(struct segments *s, struct segment *g, const struct body_id *id, uint32_t crc, const struct pb_str *parts, size_t nparts, struct pb_error *err);
 int segment_write_facts(struct segments *s, struct segment *g, const struct body_id *id, struct pb_str facts, struct pb_error *err);
-/* Give room back (only a hint: it is used again at once if it is the last), and count it as dead. */
+/* Give room back where nothing whole was written: it is used again at once if it is the last. */
 void segment_give_back(struct segments *s, struct segment *g, const struct body_id *id);
+/* A record that nobody wants: its room is dead, and not used again, because a journal may hold it. */
+void segment_drop(struct segment *g, const struct body_id *id);
 int segment_map(struct segments *s, struct segment *g, const char **ret, struct pb_error *err);
 /* PB_ENOTFOUND: there are none (any more); PB_ECORRUPT: they fail their check. */
 int segment_read_facts(struct segments *s, struct segment *g, const struct body_id *id, struct pb_buf *out, struct pb_error *err);

@@ -193,10 +193,6 @@ static int segment_for(struct segments *s, uint64_t room, size_t facts_len, stru
 	if (room > s->segment_bytes - SEGMENT_HEADER)
 		return segment_make(s, (SEGMENT_HEADER + room + 4095) / 4096 * 4096, ret, err);
 	struct segment *g = s->active;
-	while (g && g->laying_to && g->used + room > g->laying_from) {
-		pthread_cond_wait(&s->laid, &s->lock);
-		g = s->active;
-	}
 	if (!g || g->size - g->used < room || g->facts_used + FACTS_HEADER + facts_len > UINT32_MAX) {
 		if (s->prepared) {
 			s->active = s->prepared;
@@ -229,7 +225,6 @@ int segment_take(struct segments *s, uint64_t size, size_t facts_len, struct seg
 			g->facts_used += FACTS_HEADER + facts_len;
 		atomic_fetch_add(&g->pins, 1);
 		*ret = g;
-		segments_note_use(s);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return r;
@@ -237,7 +232,7 @@ int segment_take(struct segments *s, uint64_t size, size_t facts_len, struct seg
 
 enum { IOV = 64 };
 
-int segment_write(struct segment *g, const struct body_id *id, uint32_t crc, const struct pb_str *parts, size_t nparts, struct pb_error *err)
+int segment_write(struct segments *s, struct segment *g, const struct body_id *id, uint32_t crc, const struct pb_str *parts, size_t nparts, struct pb_error *err)
 {
 	struct record record = { .size = id->size, .offset = id->offset, .segment = id->segment, .random = id->random, .body_crc = crc,
 		.facts_offset = id->facts_offset, .facts_len = id->facts_len };
@@ -262,7 +257,7 @@ int segment_write(struct segment *g, const struct body_id *id, uint32_t crc, con
 	} while (!errnum && i < nparts);
 	if (errnum)
 		return pb_fail_errno(err, errnum, "writing a body of %" PRIu64 " bytes to segment %" PRIu32, id->size, g->number);
-	segment_written(g, id->offset, record_room(id->size));
+	segment_written(s, g, id->offset, RECORD_HEADER + id->size);
 	return 0;
 }
 
@@ -317,4 +312,9 @@ void segment_give_back(struct segments *s, struct segment *g, const struct body_
 	else
 		atomic_fetch_add(&g->dead, room);
 	pthread_mutex_unlock(&s->lock);
+}
+
+void segment_drop(struct segment *g, const struct body_id *id)
+{
+	atomic_fetch_add(&g->dead, record_room(id->size));
 }

@@ -110,7 +110,7 @@ def filled(n=5):
     s = Server()
     for k in range(n):
         s.send(message(f"m{k}", f"BODY-OF-{k} " + "y" * 2000 + "\r\n"))
-    s.wait_messages(n)
+        s.wait_messages(k + 1)         # in this order
     assert s.stop() == 0
     return s
 

@@ -32,7 +32,7 @@ static const struct engine_options *options(const char *dir, bool unsafe)
 {
 	static struct engine_options o;
 
-	o = (struct engine_options) { .dir = dir, .segment_bytes = 128 << 10, .log_bytes = 512 << 10, .cache_bytes = 256 << 10, .unsafe_ack = unsafe };
+	o = (struct engine_options) { .dir = dir, .segment_bytes = 128 << 10, .log_bytes = 512 << 10, .cache_bytes = 256 << 10, .journal_bytes = 256 << 10, .unsafe_ack = unsafe };
 	return &o;
 }
 
@@ -140,8 +140,9 @@ static int child(const char *dir, bool unsafe)
 }
 
 /* One batch with two bodies, acknowledged; then death at once. Its flush is the last one, and nothing in the log says that it ended. */
-static int child_pair(const char *dir)
+static int child_pair(const char *dir, bool large)
 {
+	static const char zeros[50000];
 	struct body_id ids[2];
 	struct engine_row rows[2];
 	struct pb_error err;
@@ -152,9 +153,9 @@ static int child_pair(const char *dir)
 		return 2;
 	for (uint32_t n = 0; n < 2; n++) {
 		make_body(&body, n + 1, 77);
-		struct pb_str part = pb_buf_str(&body);
+		struct pb_str parts[2] = { pb_buf_str(&body), pb_str(zeros, large ? sizeof(zeros) : 0) };
 
-		if (engine_body_write(engine, &part, 1, PB_NOSTR, &ids[n], &err))
+		if (engine_body_write(engine, parts, 2, PB_NOSTR, &ids[n], &err))
 			return 2;
 		rows[n] = (struct engine_row) { pb_str(n ? "second" : "first", n ? 6 : 5), pb_str((char *)&ids[n], sizeof(ids[n])) };
 	}
@@ -367,21 +368,28 @@ static void acknowledging_before_the_flush_is_caught(void **state)
 	assert_true(caught);
 }
 
-/* A byte of the first body of the pair. */
-static void damage_first(const char *dir)
+/* A byte of this file, from here on where it has these bytes. */
+static void damage(const char *dir, const char *name, struct pb_str bytes)
 {
+	static char all[9 << 20];
 	char path[512], byte;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	int fd = open(path, O_RDWR);
+	ssize_t n = pread(fd, all, sizeof(all), 0);
+	char *at = n > 0 ? memmem(all, n, bytes.ptr, bytes.len) : NULL;
+	assert_non_null(at);
+	byte = *at ^ 1;
+	assert_int_equal(pwrite(fd, &byte, 1, at - all), 1);
+	close(fd);
+}
+
+static void damage_first(const char *dir, const char *name)
+{
 	PB_AUTOBUF(body);
 
-	snprintf(path, sizeof(path), "%s/seg/00000001.seg", dir);
-	int fd = open(path, O_RDWR);
-	off_t at = SEGMENT_HEADER + RECORD_HEADER;
 	make_body(&body, 1, 77);
-	assert_int_equal(pread(fd, &byte, 1, at), 1);
-	assert_int_equal(byte, body.ptr[0]);
-	byte ^= 1;
-	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
-	close(fd);
+	damage(dir, name, pb_buf_str(&body));
 }
 
 static int open_row(const char *key, struct engine_body **ret)
@@ -398,51 +406,88 @@ static int open_row(const char *key, struct engine_body **ret)
 	return engine_body_open(engine, &id, ret, &err);
 }
 
-static void damage_after_a_death_costs_what_it_hit(void **state)
+static void both_are_there(const char *dir)
 {
-	(void)state;
+	static const char *const keys[] = { "first", "second" };
 	struct engine_body *body;
 	struct pb_error err;
-	struct scratch s;
 	PB_AUTOBUF(want);
+
+	assert_int_equal(engine_bdb_open(options(dir, false), &engine, &err), 0);
+	for (uint32_t n = 0; n < 2; n++) {
+		assert_int_equal(open_row(keys[n], &body), 0);
+		make_body(&want, n + 1, 77);
+		assert_true(pb_str_eq(engine_body_bytes(body), pb_buf_str(&want)));
+		engine_body_close(body);
+	}
+	engine_close(engine);
+}
+
+static void damage_after_a_death_is_mended_from_the_journal(void **state)
+{
+	(void)state;
+	struct scratch s;
 
 	scratch_make(&s);
 	struct outcome o = run_child(s.dir, "pair", 0, 0, 0);
 	assert_true(WIFSIGNALED(o.status));
-	damage_first(s.dir);
+	damage_first(s.dir, "seg/00000001.seg");
+	both_are_there(s.dir);
+	scratch_remove(&s);
+}
+
+/* A frame that is not whole was never acknowledged, as far as a start can tell; the store is as it was before. */
+static void a_frame_that_is_damaged_ends_the_journal(void **state)
+{
+	(void)state;
+	struct engine_body *body;
+	struct pb_error err;
+	struct scratch s;
+
+	scratch_make(&s);
+	run_child(s.dir, "pair", 0, 0, 0);
+	damage_first(s.dir, "seg/00000001.seg");
+	damage_first(s.dir, "journal");
 	assert_int_equal(engine_bdb_open(options(s.dir, false), &engine, &err), 0);
-	assert_int_equal(open_row("first", &body), PB_ECORRUPT);
-	assert_int_equal(open_row("second", &body), 0);
-	make_body(&want, 2, 77);
-	assert_true(pb_str_eq(engine_body_bytes(body), pb_buf_str(&want)));
-	engine_body_close(body);
+	assert_int_equal(open_row("second", &body), PB_ENOTFOUND);
 	engine_close(engine);
 	scratch_remove(&s);
 }
 
-/* After a power cut the note may be old, or not there: then the log alone counts, as for a body that never reached the disk. A note of another log counts nothing. */
+static void set_note(const char *dir, const uint64_t *words)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/durable", dir);
+	assert_int_equal(unlink(path), 0);
+	int fd = words ? open(path, O_WRONLY | O_CREAT, 0600) : -1;
+	if (words) {
+		assert_int_equal(write(fd, words, 2 * sizeof(*words)), 2 * sizeof(*words));
+		close(fd);
+	}
+}
+
+/* Bodies that are too large for the journal: what the last frame says of them may be more than the disk has, unless the note knows that its flush had ended. A note that
+ * may be old, is not there, or is of another life of the journal counts nothing. */
 static void without_its_note_the_last_flush_is_doubted(void **state)
 {
 	(void)state;
-	static const uint64_t beyond[2] = { 7ull << 32 | 28, ~(7ull << 32 | 28) ^ 0x506f737462757301 };
+	static const uint64_t another[2] = { 77, ~77ull ^ 0x506f737462757301 };
 	struct engine_body *body;
 	struct pb_error err;
 	struct scratch s;
-	char path[512];
 
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < 3; i++) {
 		scratch_make(&s);
-		run_child(s.dir, "pair", 0, 0, 0);
-		damage_first(s.dir);
-		snprintf(path, sizeof(path), "%s/durable", s.dir);
-		assert_int_equal(unlink(path), 0);
-		int fd = i ? open(path, O_WRONLY | O_CREAT, 0600) : -1;
-		if (i) {
-			assert_int_equal(write(fd, beyond, sizeof(beyond)), sizeof(beyond));
-			close(fd);
-		}
+		run_child(s.dir, "large-pair", 0, 0, 0);
+		damage_first(s.dir, "seg/00000001.seg");
+		if (i)
+			set_note(s.dir, i == 1 ? NULL : another);
 		assert_int_equal(engine_bdb_open(options(s.dir, false), &engine, &err), 0);
-		assert_int_equal(open_row("second", &body), PB_ENOTFOUND);
+		assert_int_equal(open_row("first", &body), i ? PB_ENOTFOUND : PB_ECORRUPT);
+		assert_int_equal(open_row("second", &body), i ? PB_ENOTFOUND : 0);
+		if (!i)
+			engine_body_close(body);
 		engine_close(engine);
 		scratch_remove(&s);
 	}
@@ -450,15 +495,16 @@ static void without_its_note_the_last_flush_is_doubted(void **state)
 
 int main(int argc, char **argv)
 {
-	if (argc == 4 && !strcmp(argv[1], "child") && !strcmp(argv[3], "pair"))
-		return child_pair(argv[2]);
+	if (argc == 4 && !strcmp(argv[1], "child") && strstr(argv[3], "pair"))
+		return child_pair(argv[2], *argv[3] == 'l');
 	if (argc == 4 && !strcmp(argv[1], "child"))
 		return child(argv[2], !strcmp(argv[3], "unsafe"));
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_acknowledged_survives_kill_9),
 		cmocka_unit_test(what_was_acknowledged_survives_a_power_cut),
 		cmocka_unit_test(acknowledging_before_the_flush_is_caught),
-		cmocka_unit_test(damage_after_a_death_costs_what_it_hit),
+		cmocka_unit_test(damage_after_a_death_is_mended_from_the_journal),
+		cmocka_unit_test(a_frame_that_is_damaged_ends_the_journal),
 		cmocka_unit_test(without_its_note_the_last_flush_is_doubted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

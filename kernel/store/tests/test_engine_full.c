@@ -28,7 +28,7 @@ static uint64_t lots(const char *dir)
 
 static int open_store(struct engine **ret, bool sees)
 {
-	const struct engine_options o = { .dir = store, .segment_bytes = 128 << 10, .log_bytes = 512 << 10, .cache_bytes = 4 << 20, .room = sees ? NULL : lots };
+	const struct engine_options o = { .dir = store, .segment_bytes = 128 << 10, .log_bytes = 512 << 10, .cache_bytes = 4 << 20, .journal_bytes = 1 << 20, .room = sees ? NULL : lots };
 
 	return engine_bdb_open(&o, ret, &err);
 }

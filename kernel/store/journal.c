@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The journal's file: making it, finding its frames at a start, writing frames around and around. What is in them, and when they are needed no more, is
+ * engine_bdb_journal.c's.
+ */
+#include "kernel/store/journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kernel/store/segment.h"	/* numbers on the disk */
+
+#define BASE_MAGIC "PBJOURNL"
+#define FRAME_MAGIC 0x31666a50u		/* "Pjf1" */
+
+enum { BASES = 2, BASE_BYTES = 56, FRAME_HEAD = 32, ITEM_HEAD = 4, ITEM_MAX = (1 << 28) - 1, SECTOR = 512, ZEROS = 1 << 20, HALF_MIN = 64 << 10, PENDING_KEPT = 1 << 20 };
+
+/* Base blocks, then the halves. */
+static uint64_t half_start(const struct journal *j, unsigned half)
+{
+	return BASES * JOURNAL_BLOCK + half * j->half;
+}
+
+/* ---- the file ---- */
+
+static int write_at(int fd, const char *bytes, size_t len, uint64_t at)
+{
+	while (len) {
+		ssize_t n = pwrite(fd, bytes, len, at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n ? errno : ENOSPC;
+		bytes += n;
+		len -= n;
+		at += n;
+	}
+	return 0;
+}
+
+static void *aligned(size_t len)
+{
+	void *p = NULL;
+
+	if (posix_memalign(&p, JOURNAL_BLOCK, len))
+		abort();
+	return p;
+}
+
+/* The blocks take turns, so that one is whole whatever happens to the other. */
+static int write_base(struct journal *j, struct journal_place first)
+{
+	unsigned char *p = aligned(JOURNAL_BLOCK);
+
+	memset(p, 0, JOURNAL_BLOCK);
+	memcpy(p, BASE_MAGIC, 8);
+	le32_put(p + 8, JOURNAL_FORMAT);
+	le64_put(p + 12, j->half);
+	le64_put(p + 20, ++j->bases);
+	le64_put(p + 28, j->life);
+	le64_put(p + 36, first.at);
+	le64_put(p + 44, first.frame);
+	le32_put(p + 52, pb_crc32c(0, p, 52));
+	int errnum = write_at(j->fd, (char *)p, JOURNAL_BLOCK, j->bases % BASES * JOURNAL_BLOCK);
+	free(p);
+	if (!errnum && j->flush(j->fd))
+		errnum = errno;
+	return errnum;
+}
+
+/* Every block is written once, so that writing to it again changes nothing but its bytes. */
+static int make(struct journal *j, int dirfd, uint64_t size)
+{
+	uint64_t half = size / 2 / JOURNAL_BLOCK * JOURNAL_BLOCK;
+	char *zeros = pb_alloc(ZEROS);
+
+	j->half = half < HALF_MIN ? HALF_MIN : half;
+	j->fd = openat(dirfd, "journal.new", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int errnum = j->fd < 0 ? errno : 0;
+	uint64_t end = half_start(j, 2);
+	for (uint64_t at = 0; !errnum && at < end; at += ZEROS)
+		errnum = write_at(j->fd, zeros, end - at < ZEROS ? end - at : ZEROS, at);
+	free(zeros);
+	pb_random(&j->life, sizeof(j->life));
+	if (!errnum)
+		errnum = write_base(j, (struct journal_place) { half_start(j, 0), 1 });
+	if (!errnum && (renameat(dirfd, "journal.new", dirfd, "journal") || fsync(dirfd)))
+		errnum = errno;
+	return errnum;
+}
+
+static int read_base(struct journal *j, struct journal_place *ret, const char *dir, struct pb_error *err)
+{
+	unsigned char p[BASE_BYTES];
+	struct stat st;
+
+	if (fstat(j->fd, &st))
+		return pb_fail_errno(err, errno, "reading %s/journal", dir);
+	for (int i = 0; i < BASES; i++) {
+		if (pread(j->fd, p, BASE_BYTES, i * JOURNAL_BLOCK) != BASE_BYTES || memcmp(p, BASE_MAGIC, 8) || le32_get(p + 52) != pb_crc32c(0, p, 52))
+			continue;
+		if (le32_get(p + 8) > JOURNAL_FORMAT)
+			return pb_fail(err, PB_EINVALID, "%s/journal has format %u, newer than this program's %d", dir, le32_get(p + 8), JOURNAL_FORMAT);
+		if (le64_get(p + 20) <= j->bases)
+			continue;
+		j->half = le64_get(p + 12);
+		j->bases = le64_get(p + 20);
+		j->life = le64_get(p + 28);
+		*ret = (struct journal_place) { le64_get(p + 36), le64_get(p + 44) };
+	}
+	if (!j->bases || j->half < HALF_MIN || j->half % JOURNAL_BLOCK || (uint64_t)st.st_size < half_start(j, 2) || ret->at < half_start(j, 0) || ret->at > half_start(j, 2))
+		return pb_fail(err, PB_ECORRUPT, "%s/journal is damaged at its beginning: mail that was accepted last may be in it only; without that file the rest can be opened", dir);
+	return 0;
+}
+
+/* ---- what is found ---- */
+
+static void item_head(char *at, unsigned type, size_t len)
+{
+	le32_put(at, type << 28 | len);
+}
+
+/* The items of a frame, if the frame at this place is whole and the one that is looked for. */
+static bool frame_at(struct journal *j, const char *file, struct journal_place at, uint64_t *ret_room)
+{
+	uint64_t end = half_start(j, at.at >= half_start(j, 1) ? 2 : 1);
+
+	if (at.at > end || end - at.at < FRAME_HEAD)
+		return false;
+	const char *p = file + at.at;
+	uint64_t len = le32_get(p + 24), room = le32_get(p + 28);
+	if (le32_get(p) != FRAME_MAGIC || le64_get(p + 8) != j->life || le64_get(p + 16) != at.frame || len < FRAME_HEAD || len > room || room > end - at.at)
+		return false;
+	if (le32_get(p + 4) != pb_crc32c(0, p + 8, len - 8))
+		return false;
+	j->last_found = j->found.len;
+	pb_buf_add(&j->found, p + FRAME_HEAD, len - FRAME_HEAD);
+	*ret_room = room;
+	return true;
+}
+
+static int find_frames(struct journal *j, struct journal_place at, const char *dir, struct pb_error *err)
+{
+	uint64_t size = half_start(j, 2), room;
+	char *file = aligned(size);
+
+	for (uint64_t done = 0; done < size;) {
+		ssize_t n = pread(j->fd, file + done, size - done, done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			free(file);
+			return pb_fail_errno(err, n ? errno : EIO, "reading %s/journal", dir);
+		}
+		done += n;
+	}
+	for (;;) {
+		struct journal_place other = { half_start(j, at.at < half_start(j, 1)), at.frame };
+
+		if (!frame_at(j, file, at, &room)) {
+			if (!frame_at(j, file, other, &room))
+				break;
+			at = other;
+		}
+		at.at += room;
+		j->next.frame = ++at.frame;
+	}
+	free(file);
+	return 0;
+}
+
+bool journal_found(const struct journal *j, size_t *at, unsigned *ret_type, struct pb_str *ret)
+{
+	struct pb_str rest = pb_str_skip(pb_buf_str(&j->found), *at);
+
+	if (rest.len < ITEM_HEAD)
+		return false;
+	uint32_t head = le32_get(rest.ptr);
+	*ret_type = head >> 28;
+	*ret = pb_str_head(pb_str_skip(rest, ITEM_HEAD), head & ITEM_MAX);
+	*at += ITEM_HEAD + ret->len;
+	return true;
+}
+
+/* ---- life ---- */
+
+/* Past the page cache, so that what is written is what was added, and not the rest of a page besides. Not every file system can. */
+static void go_direct(struct journal *j, int dirfd)
+{
+	int fd = openat(dirfd, "journal", O_RDWR | O_DIRECT | O_CLOEXEC);
+	char *try = aligned(JOURNAL_BLOCK);
+
+	j->align = JOURNAL_BLOCK;
+	if (fd >= 0 && pread(fd, try, JOURNAL_BLOCK, 0) == JOURNAL_BLOCK) {
+		close(j->fd);
+		j->fd = fd;
+		if (pread(fd, try, SECTOR, SECTOR) == SECTOR)
+			j->align = SECTOR;
+	} else if (fd >= 0) {
+		close(fd);
+	}
+	free(try);
+}
+
+int journal_open(struct journal *j, int dirfd, const char *dir, uint64_t size, int (*flush)(int fd), struct pb_error *err)
+{
+	struct journal_place first = { 0, 0 };
+	int r = 0;
+
+	*j = (struct journal) { .flush = flush, .found = PB_BUF, .pending = PB_BUF };
+	pthread_mutex_init(&j->lock, NULL);
+	j->fd = openat(dirfd, "journal", O_RDWR | O_CLOEXEC);
+	if (j->fd < 0 && errno == ENOENT) {
+		int errnum = make(j, dirfd, size);
+
+		if (errnum)
+			return pb_fail_errno(err, errnum, "making %s/journal", dir);
+	} else if (j->fd < 0) {
+		return pb_fail_errno(err, errno, "opening %s/journal", dir);
+	} else {
+		r = read_base(j, &first, dir, err);
+		if (!r)
+			r = find_frames(j, first, dir, err);
+	}
+	if (!r)
+		go_direct(j, dirfd);
+	return r;
+}
+
+int journal_begin(struct journal *j)
+{
+	pb_buf_free(&j->found);
+	pb_random(&j->life, sizeof(j->life));
+	j->next = j->turn = (struct journal_place) { half_start(j, 0), 1 };
+	j->other_busy = false;
+	return write_base(j, j->next);
+}
+
+void journal_close(struct journal *j)
+{
+	if (j->fd < 0)
+		return;
+	close(j->fd);
+	j->fd = -1;
+	pb_buf_free(&j->found);
+	pb_buf_free(&j->pending);
+	free(j->frame);
+	pthread_mutex_destroy(&j->lock);
+}
+
+/* ---- frames ---- */
+
+void journal_add(struct journal *j, unsigned type, struct pb_str bytes)
+{
+	char head[ITEM_HEAD];
+
+	item_head(head, type, bytes.len);
+	pb_buf_add(&j->pending, head, ITEM_HEAD);
+	pb_buf_addstr(&j->pending, bytes);
+}
+
+static char *grow(struct journal *j, size_t more)
+{
+	/* A block more, so that the end can be padded. */
+	if (j->frame_len + more + JOURNAL_BLOCK > j->frame_room) {
+		size_t room = ((j->frame_len + more) * 2 + JOURNAL_BLOCK) / JOURNAL_BLOCK * JOURNAL_BLOCK + JOURNAL_BLOCK;
+		char *larger = aligned(room);
+
+		if (j->frame_len)
+			memcpy(larger, j->frame, j->frame_len);
+		free(j->frame);
+		j->frame = larger;
+		j->frame_room = room;
+	}
+	char *at = j->frame + j->frame_len;
+	j->frame_len += more;
+	return at;
+}
+
+void journal_take(struct journal *j)
+{
+	j->frame_len = 0;
+	char *at = grow(j, FRAME_HEAD + j->pending.len);
+	if (j->pending.len)
+		memcpy(at + FRAME_HEAD, j->pending.ptr, j->pending.len);
+	if (j->pending.cap > PENDING_KEPT)
+		pb_buf_free(&j->pending);
+	pb_buf_reset(&j->pending);
+}
+
+char *journal_item(struct journal *j, unsigned type, size_t len)
+{
+	char *at = grow(j, ITEM_HEAD + len);
+
+	item_head(at, type, len);
+	return at + ITEM_HEAD;
+}
+
+bool journal_frame_empty(const struct journal *j)
+{
+	return j->frame_len <= FRAME_HEAD;
+}
+
+static uint64_t frame_room(const struct journal *j)
+{
+	return (j->frame_len + j->align - 1) / j->align * j->align;
+}
+
+static unsigned half_of(const struct journal *j, uint64_t at)
+{
+	return at >= half_start(j, 1);
+}
+
+enum journal_fit journal_fit(struct journal *j)
+{
+	uint64_t room = frame_room(j);
+	enum journal_fit fit = JOURNAL_FITS;
+
+	if (room > j->half)
+		return JOURNAL_TOO_LARGE;
+	pthread_mutex_lock(&j->lock);
+	unsigned half = half_of(j, j->turn.at);
+	if (half_start(j, half) + j->half - j->next.at < room) {
+		if (j->other_busy) {
+			fit = JOURNAL_MUST_TURN;
+		} else {
+			j->next.at = half_start(j, !half);
+			j->turn = j->next;
+			j->other_busy = true;
+		}
+	}
+	pthread_mutex_unlock(&j->lock);
+	return fit;
+}
+
+int journal_write(struct journal *j)
+{
+	uint64_t room = frame_room(j);
+	unsigned char *p = (unsigned char *)j->frame;
+
+	memset(p + j->frame_len, 0, room - j->frame_len);
+	le32_put(p, FRAME_MAGIC);
+	le64_put(p + 8, j->life);
+	le64_put(p + 16, j->next.frame);
+	le32_put(p + 24, j->frame_len);
+	le32_put(p + 28, room);
+	le32_put(p + 4, pb_crc32c(0, p + 8, j->frame_len - 8));
+	int errnum = write_at(j->fd, j->frame, room, j->next.at);
+	if (!errnum && j->flush(j->fd))
+		errnum = errno;
+	if (errnum)
+		return errnum;
+	pthread_mutex_lock(&j->lock);
+	j->next.at += room;
+	j->next.frame++;
+	j->written += room;
+	pthread_mutex_unlock(&j->lock);
+	return 0;
+}
+
+/* ---- what is needed no more ---- */
+
+struct journal_place journal_place(struct journal *j, bool all)
+{
+	pthread_mutex_lock(&j->lock);
+	struct journal_place place = all ? j->next : j->turn;
+	pthread_mutex_unlock(&j->lock);
+	return place;
+}
+
+uint64_t journal_last(struct journal *j)
+{
+	return journal_place(j, true).frame - 1;
+}
+
+bool journal_is_behind(struct journal *j)
+{
+	pthread_mutex_lock(&j->lock);
+	bool behind = j->other_busy;
+	pthread_mutex_unlock(&j->lock);
+	return behind;
+}
+
+int journal_move_base(struct journal *j, struct journal_place place)
+{
+	int errnum = write_base(j, place);
+
+	if (errnum)
+		return errnum;
+	pthread_mutex_lock(&j->lock);
+	j->other_busy = place.frame < j->turn.frame;
+	pthread_mutex_unlock(&j->lock);
+	return 0;
+}
