@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What all tests with keys have in common: values come, one after the other, and are matched, counted or looked up. */
+#include "sieve/machine.h"
+
+void matching_begin(struct matching *x, struct machine *m, const struct call *c, enum slot keys)
+{
+	*x = (struct matching){ .m = m, .c = c, .keys = c->slots[keys].list, .captures = true };
+	x->how = (struct matcher){ (enum comparator)call_number(c, S_COMPARATOR, ASCII_CASEMAP), (enum match)call_number(c, S_MATCH, IS),
+				   (enum relation)call_number(c, S_RELATION, EQ), m->regexes, &m->steps };
+}
+
+static bool in_list(struct matching *x, struct pb_str list, struct pb_str value, struct captures *take)
+{
+	const struct sieve_world *w = x->m->world;
+
+	if (!w->list_has || !w->list_has(w->arg, list, value))
+		return false;
+	take->n = 1;
+	take->at[0] = value;
+	return true;
+}
+
+bool matching_value(struct matching *x, struct pb_str value)
+{
+	struct captures take = { .n = 0 };
+
+	if (x->how.match == COUNT) {
+		x->count++;
+		return true;
+	}
+	for (size_t i = 0; i < x->keys.n && !x->matched; i++)
+		x->matched = x->how.match == LIST ? in_list(x, x->keys.items[i], value, &take) :
+						    match_one(&x->how, value, x->keys.items[i], x->captures ? &take : NULL, &x->bad_regex);
+	if (x->matched && take.n)
+		captures_keep(x->m, &take);
+	machine_trace(x->m, x->c, "value", value, x->matched);
+	return !x->matched;
+}
+
+bool matching_end(struct matching *x, bool *ret)
+{
+	for (size_t i = 0; x->how.match == COUNT && i < x->keys.n && !x->matched; i++)
+		x->matched = match_count(&x->how, x->count, x->keys.items[i]);
+	if (x->bad_regex)
+		machine_trace(x->m, x->c, "a regular expression that is none", PB_NOSTR, false);
+	*ret = x->matched;
+	return !x->m->stopped;
+}
