@@ -36,6 +36,29 @@ static bool fits(struct machine *m, const struct call *c, enum sieve_action_kind
 	return true;
 }
 
+/* Strings of the code and of the call do not outlive the run. */
+static void keep_texts(struct machine *m, struct pb_str **list, size_t n)
+{
+	struct pb_str *kept = pb_arena_alloc(m->arena, (n + 1) * sizeof *kept);
+
+	for (size_t i = 0; i < n; i++)
+		kept[i] = pb_arena_str(m->arena, (*list)[i]);
+	*list = kept;
+}
+
+static void keep_action(struct machine *m, struct sieve_action *a)
+{
+	struct pb_str *const texts[] = { &a->target, &a->text, &a->name, &a->special_use, &a->mailbox_id, &a->subject, &a->from, &a->handle, &a->fcc,
+					 &a->notify, &a->ret, &a->by_time };
+
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+		if (texts[i]->len)
+			*texts[i] = pb_arena_str(m->arena, *texts[i]);
+	keep_texts(m, &a->flags, a->nflags);
+	keep_texts(m, &a->addresses, a->naddresses);
+	keep_texts(m, &a->options, a->noptions);
+}
+
 static bool add(struct machine *m, const struct call *c, struct sieve_action a)
 {
 	struct sieve_result *r = m->result;
@@ -44,6 +67,7 @@ static bool add(struct machine *m, const struct call *c, struct sieve_action a)
 	if (!fits(m, c, a.kind))
 		return false;
 	a.line = c->line;
+	keep_action(m, &a);
 	if (same) {
 		if (a.has_flags) {
 			same->flags = a.flags;

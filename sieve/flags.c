@@ -41,7 +41,7 @@ struct list flags_split(struct machine *m, struct list words)
 		while (pb_str_word(&rest, &one)) {
 			one = pb_str_trim(one);
 			if (is_flag(one) && find(&out, one) < 0)
-				out.items[out.n++] = one;
+				out.items[out.n++] = pb_arena_str(m->arena, one);
 		}
 	}
 	return out;

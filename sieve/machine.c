@@ -38,7 +38,8 @@ static bool read_list(struct machine *m, struct reader *r, struct list *ret)
 	if (!read_number(r, &n) || n > r->rest.len)
 		return false;
 	ret->n = n;
-	ret->items = pb_arena_alloc(m->arena, (n + 1) * sizeof ret->items[0]);
+	if (n != 1)
+		ret->items = pb_arena_alloc(m->arena, (n + 1) * sizeof ret->items[0]);
 	for (uint64_t i = 0; i < n; i++)
 		if (!read_text(m, r, &ret->items[i]))
 			return false;
@@ -49,14 +50,14 @@ static bool read_value(struct machine *m, struct reader *r, struct value *ret)
 {
 	unsigned char form = r->rest.len ? (unsigned char)*r->rest.ptr : 0;
 
-	*ret = (struct value){ .there = true, .form = form };
+	ret->there = true;
+	ret->form = form;
+	ret->list = (struct list){ &ret->one, 1 };
 	if (form == F_NUMBER || form == F_LIST) {
 		read_byte(r, &form);
 		return form == F_NUMBER ? read_number(r, &ret->number) : read_list(m, r, &ret->list);
 	}
-	ret->list.n = 1;
-	ret->list.items = pb_arena_alloc(m->arena, sizeof ret->list.items[0]);
-	return read_text(m, r, &ret->list.items[0]);
+	return read_text(m, r, &ret->one);
 }
 
 static bool read_call(struct machine *m, struct reader *r, struct call *c)
@@ -68,11 +69,13 @@ static bool read_call(struct machine *m, struct reader *r, struct call *c)
 		return false;
 	c->word = word;
 	c->line = (unsigned)line;
-	for (size_t i = 0; i < SLOTS; i++)
-		c->slots[i].there = false;
-	while (n--)
-		if (!read_byte(r, &slot) || slot >= SLOTS || !read_value(m, r, &c->slots[slot]))
+	while (c->nused)
+		c->slots[c->used[--c->nused]].there = false;
+	while (n--) {
+		if (!read_byte(r, &slot) || slot >= SLOTS || c->slots[slot].there || !read_value(m, r, &c->slots[slot]))
 			return false;
+		c->used[c->nused++] = slot;
+	}
 	return true;
 }
 

@@ -7,7 +7,7 @@
 #include "sieve/match.h"
 #include "sieve/reader.h"
 
-enum { STEPS = 1000000, MEMORY = 16 << 20, ACTIONS = 100, REDIRECTS = 10, VALUE_MAX = 65536, INCLUDES_MAX = 20, INCLUDES_RUN_MAX = 1000, CALL_SLOTS = 32 };
+enum { STEPS = 1000000, MEMORY = 16 << 20, ACTIONS = 100, REDIRECTS = 10, VALUE_MAX = 65536, INCLUDES_MAX = 20, INCLUDES_RUN_MAX = 1000 };
 
 struct list {
 	struct pb_str *items;
@@ -19,13 +19,15 @@ struct value {
 	enum form form;			/* F_NUMBER, F_STRING (expanded), F_LIST (expanded) */
 	uint64_t number;
 	struct list list;		/* F_STRING: one */
+	struct pb_str one;
 };
 
 /* One word at work. */
 struct call {
 	enum word_id word;
 	unsigned line;
-	struct value slots[SLOTS];
+	struct value slots[SLOTS];	/* of those not there nothing else is set */
+	unsigned char used[SLOTS], nused;
 };
 
 struct global {

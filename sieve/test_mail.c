@@ -269,8 +269,12 @@ static bool give_content(struct matching *x, uint32_t index, const struct pb_par
 
 	if (p->kind == PB_PART_MESSAGE)
 		return matching_value(x, pb_str_head(body, pb_header_size(body)));
-	if (p->kind == PB_PART_LEAF)
-		return matching_value(x, mail_part_text(mail, p));
+	if (p->kind == PB_PART_LEAF) {
+		struct pb_str text = mail_part_text(mail, p);
+
+		/* RFC 5173 5.3: what a reader sees of it. */
+		return matching_value(x, !x->c->slots[S_TYPES].there && pb_str_ieq(p->subtype, PB_STR("html")) ? mail_html_text(mail, text) : text);
+	}
 	if (!mail_part(mail, index + 1, &child) || child.depth <= p->depth)
 		return matching_value(x, body);
 	if (!matching_value(x, before_delimiter(pb_str_head(body, child.header_off - p->body_off))))

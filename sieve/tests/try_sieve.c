@@ -3,12 +3,9 @@
  * One script on one message, from the command line: what the tests drive. Prints an action a line, "keep" for the implicit keep, or the problems.
  *	try_sieve SCRIPT MESSAGE FROM TO [--list NAME VALUE]... [--metadata FOLDER NAME VALUE]... [--environment NAME VALUE]... [--trace] [--times N]
  */
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 #include "sieve/sieve.h"
 
 struct given {
@@ -152,7 +149,7 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[i], "--trace"))
 			world.trace = trace;
 	v = option(&g, "--times", 1, &at);
-	times = v ? atol(v[0]) : 0;
+	times = v ? strtol(v[0], NULL, 10) : 0;
 	if (sieve_compile(pb_buf_str(&script), &(struct sieve_options){ .system = true }, &p, &problems)) {
 		for (size_t i = 0; i < problems.n && i < SIEVE_PROBLEMS_MAX; i++)
 			printf("problem %u:%u: %s\n", problems.list[i].line, problems.list[i].column, problems.list[i].text);

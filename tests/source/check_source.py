@@ -14,7 +14,7 @@ RANK = {room: max(0, i - 2) for i, room in enumerate(ROOMS)}
 KERNEL_WIDE = {"kernel/host.h", "kernel/sandbox.h"}
 BANNED = {"strcpy", "strcat", "sprintf", "vsprintf", "strtok", "gets", "atoi", "atol", "longjmp", "alloca", "tmpnam", "mktemp"}
 # Headers of a plugin: C, POSIX and Linux, and libraries that its local.mk links. A kernel header never has this form.
-OWN_TREES = ("kernel", "sdk", "plugins", "tools", "testkit", "tests")
+OWN_TREES = ("kernel", "sdk", "sieve", "plugins", "tools", "testkit", "tests")
 
 
 def is_test(path):
@@ -99,6 +99,14 @@ def rule_the_sdk_knows_nothing_of_the_kernel(tree):
         for number, form, name in includes(text):
             if name.startswith(("kernel/", "plugins/", "tools/", "testkit/")) or path.startswith("sdk/include/") and form == '"':
                 yield f"{path}:{number}: includes {name}"
+
+
+def rule_sieve_knows_the_sdk_and_itself(tree):
+    for path, text in tree.c():
+        if path.startswith("sieve/") and not is_test(path):
+            for number, form, name in includes(text):
+                if form == '"' and not name.startswith("sieve/"):
+                    yield f"{path}:{number}: includes {name}"
 
 
 def rule_headers_of_rooms_are_not_passed_around_by_source(tree):
@@ -206,6 +214,7 @@ BROKEN = {
     "rule_kernel_uses_only_the_rooms_below": {"kernel/store/a.c": HEAD + '#include "kernel/queue/queue.h"\n'},
     "rule_plugins_use_only_the_sdk": {"plugins/p/a.c": HEAD + '#include "kernel/host.h"\n'},
     "rule_the_sdk_knows_nothing_of_the_kernel": {"sdk/src/a.c": HEAD + '#include "kernel/host.h"\n'},
+    "rule_sieve_knows_the_sdk_and_itself": {"sieve/a.c": HEAD + '#include "kernel/bus/bus.h"\n'},
     "rule_headers_of_rooms_are_not_passed_around_by_source": {"kernel/store/a.c": HEAD + '#include "b.c"\n'},
     "rule_no_banned_functions": {"kernel/a.c": HEAD + "void f(char *a) { strcpy(a, a); }\n"},
     "rule_the_licence_comes_first": {"sdk/src/a.c": HEAD},
