@@ -88,46 +88,61 @@ static void add_value(json_t *params, const char *key, const json_t *field, cons
 
 /* ---- secrets ---- */
 
-static int read_secret(const char *key, json_t *params, struct pb_error *err)
+struct secret_line {
+	char *text;
+	size_t room;
+	ssize_t n;		/* without the end of the line; -1: there was none */
+};
+
+static void read_line(struct secret_line *l)
+{
+	l->n = getline(&l->text, &l->room, stdin);
+	while (l->n > 0 && (l->text[l->n - 1] == '\n' || l->text[l->n - 1] == '\r'))
+		l->text[--l->n] = '\0';
+}
+
+static void forget_line(struct secret_line *l)
+{
+	if (l->text)
+		pb_wipe(l->text, l->room);
+	free(l->text);
+}
+
+/* Twice at a terminal, without an echo; gives whether it is one. */
+static bool ask(const char *key, struct secret_line *line, struct secret_line *again)
 {
 	struct termios old, quiet;
-	char *line = NULL, *again = NULL;
-	size_t room = 0;
-	bool tty = isatty(0) && tcgetattr(0, &old) == 0;
-	ssize_t n, m = 0;
 
-	if (tty) {
-		quiet = old;
-		quiet.c_lflag &= ~(tcflag_t)ECHO;
-		tcsetattr(0, TCSAFLUSH, &quiet);
-		fprintf(stderr, "%s: ", key);
+	if (!isatty(0) || tcgetattr(0, &old) != 0) {
+		read_line(line);
+		return false;
 	}
-	n = getline(&line, &room, stdin);
-	if (tty) {
-		room = 0;
-		fprintf(stderr, "\n%s again: ", key);
-		m = getline(&again, &room, stdin);
-		fputc('\n', stderr);
-		tcsetattr(0, TCSAFLUSH, &old);
-	}
-	while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
-		line[--n] = '\0';
-	while (m > 0 && (again[m - 1] == '\n' || again[m - 1] == '\r'))
-		again[--m] = '\0';
-	if (n <= 0)
+	quiet = old;
+	quiet.c_lflag &= ~(tcflag_t)ECHO;
+	tcsetattr(0, TCSAFLUSH, &quiet);
+	fprintf(stderr, "%s: ", key);
+	read_line(line);
+	fprintf(stderr, "\n%s again: ", key);
+	read_line(again);
+	fputc('\n', stderr);
+	tcsetattr(0, TCSAFLUSH, &old);
+	return true;
+}
+
+static int read_secret(const char *key, json_t *params, struct pb_error *err)
+{
+	struct secret_line line = { .n = -1 }, again = { .n = -1 };
+	bool tty = ask(key, &line, &again);
+
+	err->code = 0;
+	if (line.n <= 0)
 		pb_fail(err, PB_EINVALID, "%s: nothing was given", key);
-	else if (tty && (n != m || strcmp(line, again)))
+	else if (tty && (line.n != again.n || memcmp(line.text, again.text, (size_t)line.n) != 0))
 		pb_fail(err, PB_EINVALID, "%s: the two differ", key);
-	else
-		err->code = 0;
-	if (!err->code)
-		json_object_set_new(params, key, json_string(line));
-	if (line)
-		pb_wipe(line, strlen(line));
-	free(line);
-	if (again)
-		pb_wipe(again, strlen(again));
-	free(again);
+	else if (memchr(line.text, 0, (size_t)line.n) || json_object_set_new(params, key, json_stringn(line.text, (size_t)line.n)))
+		pb_fail(err, PB_EINVALID, "%s: it has to be one line of UTF-8 text", key);
+	forget_line(&line);
+	forget_line(&again);
 	return err->code;
 }
 

@@ -75,6 +75,8 @@ def test_a_secret_comes_from_standard_input_and_is_never_shown(server):
     assert code == 2 and "never taken from the command line" in answer["error"]["text"], answer
     code, answer = server.ctl(*key, stdin="", check=False)
     assert code == 2 and "nothing was given" in answer["error"]["text"], answer
+    code, answer = server.ctl(*key, stdin="in two\0 parts\n", check=False)
+    assert code == 2 and "one line of UTF-8" in answer["error"]["text"] and "parts" not in str(answer), answer
     assert shown(server, "conn_smtp", "smart_host_password") == ("(unset)", "default")
     server.ctl("config", "set", "agent_dns", "timeout", "10")
     answer = server.ctl(*key, stdin=secret + "\n")
