@@ -304,6 +304,8 @@ int queue_attach(struct queue *q, const struct consumer_options *o, struct consu
 	for (size_t i = 0; i < q->nlanes; i++)
 		if (!q->lanes[i]->consumer && lane_takes(c, q->lanes[i]))
 			lane_bind(q, q->lanes[i]);
+	for (size_t i = 0; o->lanes[i]; i++)
+		lane_get(q, pb_strz(o->lanes[i]));	/* there to be asked for, also while nothing has come; a pattern is no name */
 	dispatch_poke(q);
 	pthread_mutex_unlock(&q->lock);
 	*ret = c;

@@ -37,6 +37,15 @@ def value(s, plugin, key):
 
 # ---- plugins ----
 
+def test_a_lane_can_be_asked_for_before_anything_came():
+    with postbus.Server() as server:
+        for lane in ("conn_smtp.outgoing", "conn_postoffice.outgoing"):
+            assert server.ctl("queue", "list", "--lane", lane)["items"] == []
+            assert server.ctl("queue", "retry", "--lane", lane)["items"] == 0
+        code, answer = server.ctl("queue", "list", "--lane", "conn_smtp.outgong", check=False)
+        assert code == 3, answer
+
+
 def test_plugins_are_listed_and_shown(s):
     assert set(states(s).values()) == {"running"}
     one = s.ctl("plugin", "show", "svc_imap")
