@@ -57,7 +57,7 @@ void bus_enter(struct entry *e)
 
 void bus_leave(struct bus *b, struct entry *e)
 {
-	if (atomic_fetch_sub(&e->inside, 1) != 1 || !atomic_load(&e->gone))
+	if (atomic_fetch_sub(&e->inside, 1) != 1 || !atomic_load(&b->withdrawals))
 		return;
 	pthread_mutex_lock(&b->idle_lock);
 	pthread_cond_broadcast(&b->idle);
@@ -139,18 +139,20 @@ void bus_withdraw(struct bus *b, struct pb_host *host)
 		*end = e->next;
 		if (e->kind == ENTRY_METHOD)
 			json_object_del(b->methods, e->name);
-		atomic_store(&e->gone, true);
 		e->next = gone;
 		gone = e;
 	}
 	bus_order_hooks(b);
 	pthread_rwlock_unlock(&b->lock);
 
+	/* Counted before the entries are looked at: whoever leaves later sees it, whoever left earlier is not waited for. */
+	atomic_fetch_add(&b->withdrawals, 1);
 	pthread_mutex_lock(&b->idle_lock);
 	for (struct entry *e = gone; e; e = e->next)
 		while (atomic_load(&e->inside))
 			pthread_cond_wait(&b->idle, &b->idle_lock);
 	pthread_mutex_unlock(&b->idle_lock);
+	atomic_fetch_sub(&b->withdrawals, 1);
 	for (struct entry *e = gone, *next; e; e = next) {
 		next = e->next;
 		free(e);

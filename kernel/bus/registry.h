@@ -21,8 +21,7 @@ struct entry {
 	int64_t budget;			/* hooks: microseconds */
 	enum pb_decision on_failure;
 	struct metric *timing;
-	atomic_int inside;
-	atomic_bool gone;
+	atomic_int inside;		/* once it fell to zero a withdrawal may free the entry: nothing of it is touched after that */
 };
 
 enum { HOOKS_MAX = 256 };
@@ -37,6 +36,7 @@ struct bus {
 	_Atomic size_t points;		/* hooks there are: 0 makes every ask free */
 	pthread_mutex_t idle_lock;
 	pthread_cond_t idle;
+	atomic_int withdrawals;		/* that wait for idle */
 	void (*tap)(void *arg, const char *verb, const char *name, const char *plugin, int outcome, int64_t us);
 	void *tap_arg;
 };

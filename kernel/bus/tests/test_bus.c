@@ -270,6 +270,41 @@ static void withdrawal_waits_for_those_inside(void **state)
 	assert_int_equal(atomic_load(&withdrawn), 1);
 }
 
+/* ---- coming and going while others call: what the sanitizer builds look at ---- */
+
+static atomic_int answered, enough;
+
+static void *calls_on(void *arg)
+{
+	json_t *params = json_pack("{s:i}", "n", 1);
+
+	(void)arg;
+	while (!atomic_load(&enough))
+		if (!pb_call(&two, "x.echo", params, NULL, NULL))
+			atomic_fetch_add(&answered, 1);
+	json_decref(params);
+	return NULL;
+}
+
+static void a_provider_may_leave_while_many_call_it(void **state)
+{
+	static const struct pb_method echo_method = { "x.echo", echo };
+	pthread_t threads[4];
+	struct pb_error err;
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++)
+		pthread_create(&threads[i], NULL, calls_on, NULL);
+	for (int n = 0; n < 500 || atomic_load(&answered) < 500; n++) {
+		assert_int_equal(bus_provide(kernel.bus, &one, &echo_method, NULL, &err), 0);
+		bus_withdraw(kernel.bus, &one);
+		assert_false(is_provided("x.echo"));
+	}
+	atomic_store(&enough, 1);
+	for (size_t i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -278,6 +313,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_failing_or_slow_hook_means_what_its_manifest_says, start, stop),
 		cmocka_unit_test_setup_teardown(facts_reach_those_who_listen, start, stop),
 		cmocka_unit_test_setup_teardown(withdrawal_waits_for_those_inside, start, stop),
+		cmocka_unit_test_setup_teardown(a_provider_may_leave_while_many_call_it, start, stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
