@@ -86,16 +86,16 @@ bool enter_from_loopback(const struct pb_session *s)
 enum step enter_admit(struct pb_session *s)
 {
 	struct sessions *ss = SS(s);
-	bool counts = s->inward && (ss->o.count_loopback || !enter_from_loopback(s));
+	bool counts = s->inward && (ss->limits.count_loopback || !enter_from_loopback(s));
 	PB_AUTOBUF(where);
 
 	s->desk->doing = "connecting";
 	if (!s->refuse && counts) {
-		s->source_counted = source_enter(&ss->sources, &s->source, ss->o.per_source_max);
+		s->source_counted = source_enter(&ss->sources, &s->source, ss->limits.per_source_max);
 		if (!s->source_counted)
 			s->refuse = PB_BYE_OVERLOAD + 1;
 	}
-	if (!s->refuse && ss->o.connected && ss->o.connected(ss->o.connected_arg, s) != 0)
+	if (!s->refuse && ss->connected && ss->connected(ss->connected_arg, s) != 0)
 		s->refuse = PB_BYE_REFUSED + 1;
 	if (s->refuse)
 		return send_away(s);

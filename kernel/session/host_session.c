@@ -93,18 +93,19 @@ static void count_user(struct pb_session *s, struct pb_str address)
 {
 	struct sessions *ss = SS(s);
 	PB_AUTOBUF(name);
+	unsigned max = ss->limits.per_user_max;
 	uint64_t hash;
 
 	if (s->user_counted)
 		source_leave(&ss->users, &s->user_key);
 	s->user_counted = false;
-	if (!ss->o.per_user_max || (!ss->o.count_loopback && enter_from_loopback(s)))	/* a webmail on this host logs in for everybody */
+	if (!max || (!ss->limits.count_loopback && enter_from_loopback(s)))	/* a webmail on this host logs in for everybody */
 		return;
 	pb_buf_addf(&name, "%s ", s->attachment->host->name);
 	pb_buf_addstr(&name, address);
 	hash = pb_str_hash(pb_buf_str(&name));
 	memcpy(&s->user_key, &hash, sizeof hash);
-	s->user_counted = source_enter(&ss->users, &s->user_key, ss->o.per_user_max);
+	s->user_counted = source_enter(&ss->users, &s->user_key, max);
 	s->over_user = !s->user_counted;
 }
 

@@ -20,18 +20,18 @@ static int64_t ticks(void)
 /* How long it may still wait: lines in all, bodies between two pieces, and not slower than the minimum rate. */
 static int64_t patience(const struct pb_session *s, bool body)
 {
-	const struct sessions_options *o = &SS(s)->o;
+	const struct limits *limits = &SS(s)->limits;
 	const struct desk *d = s->desk;
 	int64_t by_rate, left;
 
 	if (s->leaving)
 		return 0;
 	if (!body)
-		return o->deadline - d->waited;
-	left = o->deadline - d->silent;
+		return limits->deadline - d->waited;
+	left = limits->deadline - d->silent;
 	if (!d->moved || d->moved > INT64_MAX / PB_SECOND)
 		return left;
-	by_rate = GRACE_SECONDS * PB_SECOND + (int64_t)d->moved * PB_SECOND / o->rate_min - d->waited;
+	by_rate = GRACE_SECONDS * PB_SECOND + (int64_t)d->moved * PB_SECOND / limits->rate_min - d->waited;
 	return by_rate < left ? by_rate : left;
 }
 

@@ -102,6 +102,13 @@ void trusts_free(struct trust *t);
 
 /* ---- the room ---- */
 
+/* What a reload changes while sessions read it. */
+struct limits {
+	atomic_uint workers_max, connections_max, per_source_max, per_user_max, rate_min;
+	atomic_bool count_loopback;
+	_Atomic int64_t deadline;
+};
+
 struct sessions {
 	struct kernel *kernel;
 	struct clock *clock;
@@ -111,8 +118,10 @@ struct sessions {
 	struct slots slots;
 	struct sources sources, users;		/* users: a hash of plugin and login in place of an address */
 	struct tls_shared tls;
+	struct limits limits;
+	int (*connected)(void *arg, struct pb_session *s);
+	void *connected_arg;
 	pthread_mutex_t lock;			/* of what follows, and of listeners' attachments */
-	struct sessions_options o;		/* read without the lock where a torn read does no harm: all are words */
 	struct listener **listeners;		/* index is the epoll key; NULL: closed, free for the next */
 	size_t nlisteners;
 	struct attachment *attachments;

@@ -119,7 +119,7 @@ void session_open(struct listener *l, struct attachment *at, const struct pb_pro
 
 	name_socket(s, peer, peer_name);
 	s->phase = l->nproxies && network_has(l->proxies, l->nproxies, &s->source) ? PHASE_PROXY : PHASE_ADMIT;
-	if (open > ss->o.connections_max || (l->connections_max && here > l->connections_max))
+	if (open > ss->limits.connections_max || (l->connections_max && here > l->connections_max))
 		s->refuse = PB_BYE_OVERLOAD + 1;
 	metric_add(ss->opened, 1);
 	metric_add(ss->open_now, 1);

@@ -36,7 +36,7 @@ static void exhausted(void *arg)
 {
 	struct sessions *ss = arg;
 
-	log_line(ss->log, PB_WARNING, NULL, "workers.exhausted", "workers=%u text=\"every worker is busy: sessions wait\"", ss->o.workers_max);
+	log_line(ss->log, PB_WARNING, NULL, "workers.exhausted", "workers=%u text=\"every worker is busy: sessions wait\"", ss->limits.workers_max);
 }
 
 static struct sessions_options defaults(const struct sessions_options *o)
@@ -54,15 +54,27 @@ static struct sessions_options defaults(const struct sessions_options *o)
 	return d;
 }
 
+static void set_limits(struct limits *l, const struct sessions_options *o)
+{
+	atomic_store(&l->workers_max, o->workers_max);
+	atomic_store(&l->connections_max, o->connections_max);
+	atomic_store(&l->per_source_max, o->per_source_max);
+	atomic_store(&l->per_user_max, o->per_user_max);
+	atomic_store(&l->rate_min, o->rate_min);
+	atomic_store(&l->count_loopback, o->count_loopback);
+	atomic_store(&l->deadline, o->deadline);
+}
+
 /* Each connection is a descriptor: take as many as the hard limit gives. */
 static void raise_descriptors(struct sessions *ss)
 {
+	unsigned connections = ss->limits.connections_max, wanted = connections + 200;
 	struct rlimit r;
 
 	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
 		return;
-	if (r.rlim_max < ss->o.connections_max + 200) {
-		struct rlimit more = { ss->o.connections_max + 200, ss->o.connections_max + 200 };
+	if (r.rlim_max < wanted) {
+		struct rlimit more = { wanted, wanted };
 
 		if (setrlimit(RLIMIT_NOFILE, &more) == 0)	/* root may */
 			r = more;
@@ -72,14 +84,15 @@ static void raise_descriptors(struct sessions *ss)
 		if (setrlimit(RLIMIT_NOFILE, &r) != 0)
 			getrlimit(RLIMIT_NOFILE, &r);
 	}
-	if (r.rlim_cur < ss->o.connections_max + 200)
+	if (r.rlim_cur < wanted)
 		log_line(ss->log, PB_WARNING, NULL, "descriptors.few", "limit=%llu connections_max=%u help=\"raise LimitNOFILE\"", (unsigned long long)r.rlim_cur,
-			 ss->o.connections_max);
+			 connections);
 }
 
 int sessions_open(struct kernel *kernel, const struct sessions_options *o, struct sessions **ret, struct pb_error *err)
 {
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.u64 = (uint64_t)KEY_TIMERS << KEY_KIND_SHIFT };
+	const struct sessions_options d = defaults(o);
 	struct sessions *ss = pb_alloc(sizeof *ss);
 	struct pool_options po;
 	int rc;
@@ -87,7 +100,9 @@ int sessions_open(struct kernel *kernel, const struct sessions_options *o, struc
 	ss->kernel = kernel;
 	ss->clock = kernel->clock;
 	ss->log = kernel->log;
-	ss->o = defaults(o);
+	set_limits(&ss->limits, &d);
+	ss->connected = d.connected;
+	ss->connected_arg = d.connected_arg;
 	pthread_mutex_init(&ss->lock, NULL);
 	raise_descriptors(ss);
 	slots_open(&ss->slots);
@@ -97,7 +112,7 @@ int sessions_open(struct kernel *kernel, const struct sessions_options *o, struc
 	ss->refused = metric_declare(ss->log, METRIC_COUNTER, "sessions_refused_total", NULL, "connections sent away: limits, hooks");
 	ss->open_now = metric_declare(ss->log, METRIC_GAUGE, "sessions", NULL, "sessions open now");
 	ss->handshakes_failed = metric_declare(ss->log, METRIC_COUNTER, "tls_failed_total", NULL, "TLS handshakes that failed");
-	po = (struct pool_options){ ss->o.workers_min, ss->o.workers_max, event, exhausted, ss };
+	po = (struct pool_options){ d.workers_min, d.workers_max, event, exhausted, ss };
 	rc = timers_open(&ss->timers, ss->clock, err);
 	if (!rc)
 		rc = tls_open(&ss->tls, err);
@@ -115,16 +130,10 @@ int sessions_open(struct kernel *kernel, const struct sessions_options *o, struc
 
 int sessions_reconfigure(struct sessions *ss, const struct sessions_options *o, struct pb_error *err)
 {
-	struct sessions_options d = defaults(o);
+	const struct sessions_options d = defaults(o);
 
 	(void)err;
-	if (!d.connected) {	/* the hook is code, not configuration */
-		d.connected = ss->o.connected;
-		d.connected_arg = ss->o.connected_arg;
-	}
-	pthread_mutex_lock(&ss->lock);
-	ss->o = d;
-	pthread_mutex_unlock(&ss->lock);
+	set_limits(&ss->limits, &d);
 	pool_limits(ss->pool, d.workers_min, d.workers_max);
 	return 0;
 }

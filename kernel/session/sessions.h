@@ -21,7 +21,8 @@ struct sessions_options {
 	unsigned per_user_max;			/* sessions of one login with one plugin; over it: PB_BYE_OVERLOAD after the login's answer. 0: no limit. Loopback as above */
 	int64_t deadline;			/* microseconds a command may wait for input in all; 0: 5 minutes */
 	unsigned rate_min;			/* bytes a second a body must come or go with after a grace of 10 s; 0: 64 */
-	/* The "connect" hook: on a worker, before the greeting, when the peer is known; non-zero: PB_BYE_REFUSED. May be NULL. */
+	/* The "connect" hook: on a worker, before the greeting, when the peer is known; non-zero: PB_BYE_REFUSED. May be NULL.
+	 * Code, not configuration: sessions_reconfigure leaves it as it is. */
 	int (*connected)(void *arg, struct pb_session *s);
 	void *connected_arg;
 };
