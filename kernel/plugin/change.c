@@ -116,7 +116,7 @@ json_t *plugins_listeners(struct plugins *all)
 		json_t *one;
 
 		json_array_foreach (p->listening.bound, i, one) {
-			json_t *copy = json_copy(one);
+			json_t *copy = json_deep_copy(one);
 
 			json_object_set_new(copy, "plugin", json_string(p->manifest->name));
 			json_array_append_new(list, copy);

@@ -22,18 +22,21 @@ struct pb_str host_hostname(struct pb_host *host)
 struct pb_str host_plugin_dir(struct pb_host *host)
 {
 	struct plugin *p = host->plugin;
-	char path[4096];
+	char path[4096], *made, *dir = atomic_load(&p->dir);
 
-	if (p->dir)
-		return pb_strz(p->dir);
+	if (dir)
+		return pb_strz(dir);
 	snprintf(path, sizeof path, "%s/state", host->kernel->home);
 	if (mkdir(path, 0700) && errno != EEXIST)
 		log_line(host->kernel->log, PB_ERROR, NULL, "plugin.dir", "path=%s error=%s", path, pb_logq(pb_strz(strerror(errno))));
 	snprintf(path, sizeof path, "%s/state/%s", host->kernel->home, host->name);
 	if (mkdir(path, 0700) && errno != EEXIST)
 		log_line(host->kernel->log, PB_ERROR, NULL, "plugin.dir", "path=%s error=%s", path, pb_logq(pb_strz(strerror(errno))));
-	p->dir = pb_str_dup(pb_strz(path));
-	return pb_strz(p->dir);
+	made = pb_str_dup(pb_strz(path));
+	if (atomic_compare_exchange_strong(&p->dir, &dir, made))
+		return pb_strz(made);
+	free(made);	/* another thread was first */
+	return pb_strz(dir);
 }
 
 void host_log_text(struct pb_host *host, enum pb_level level, const char *event, const char *text)

@@ -44,7 +44,7 @@ struct plugin {
 	struct repeat *tick;
 	json_t *metrics;		/* name: the metric's address */
 	struct running working;		/* pb_work jobs that wait or run */
-	char *dir;			/* pb_plugin_dir, once asked for */
+	char *_Atomic dir;		/* pb_plugin_dir, once asked for */
 };
 
 struct plugins {
