@@ -11,6 +11,11 @@ TOP = os.environ.get("srcdir") or os.path.dirname(os.path.dirname(HERE))
 BUILD = os.environ.get("builddir") or os.path.join(TOP, "build")
 SHARED = os.environ.get("POSTBUS_SHARED") or os.path.join(os.path.dirname(TOP), "shared")
 PASSWORD = "correct horse"
+# The sanitizer runs of tests/local.mk set it: how many times longer than usual something may take before it counts as never coming.
+PATIENCE = float(os.environ.get("POSTBUS_PATIENCE") or 1)
+THREADS_WATCHED = os.environ.get("POSTBUS_SANITIZER") == "thread"
+# A sanitizer's program goes on after most reports, so each log is looked through when its daemon has ended.
+REPORT = re.compile(r"^.*(?:WARNING: ThreadSanitizer|ERROR: (?:Address|Leak)Sanitizer|: runtime error: ).*$", re.M)
 
 
 def program(name):
@@ -27,6 +32,33 @@ class Skip(Exception):
     """Raised by a test that cannot run here; says why."""
 
 
+left_out = []
+
+
+def leave_out(what):
+    """For a test that goes on without one of its assertions: it counts as skipped beside the test itself."""
+    left_out.append(what)
+    print(f"skip one assertion: {what}", flush=True)
+
+
+def with_lines(frame):
+    """A confined daemon cannot read its own symbols: function and line of a frame that has none."""
+    path = os.path.join(BUILD, ".libs", frame.group(1))
+    if not os.path.exists(path) or not shutil.which("addr2line"):
+        return frame.group(0)
+    said = subprocess.run(["addr2line", "-fpsi", "-e", path, hex(int(frame.group(2), 16) - 1)], stdout=subprocess.PIPE, text=True).stdout
+    return frame.group(0) if "??" in said else said.strip().replace("\n", " ")
+
+
+def no_report(text, where):
+    """An AssertionError with what a sanitizer found, if it found something."""
+    found = REPORT.search(text)
+    if found:
+        lines = [line for line in text[found.start():].splitlines() if not line.startswith("time=")]
+        report = re.sub(r"<null> <null> \((\S+)\+(0x[0-9a-f]+)\)", with_lines, "\n".join(lines)[:20000])
+        raise AssertionError(f"{where}: {len(REPORT.findall(text))} sanitizer reports:\n{report}")
+
+
 class Server:
     """One home and its daemon. config: keys laid over postbus.json (a dict, merged deeply). Ports are any free ones."""
 
@@ -34,7 +66,7 @@ class Server:
         self.own_home = home is None
         self.home = home or tempfile.mkdtemp(prefix="pb-")
         self.file = os.path.join(self.home, "postbus.json")
-        self.process, self.ports, self.wrap = None, {}, list(wrap)
+        self.process, self.ports, self.wrap, self.looked_through = None, {}, list(wrap), 0
         self.log_path = os.path.join(self.home, "log")
         self.env = dict(os.environ, POSTBUSD=program("postbusd"))
         if not os.environ.get("POSTBUS_BIN"):
@@ -71,7 +103,7 @@ class Server:
         return self
 
     def wait_ready(self, begin=0, seconds=60):
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * PATIENCE
         while time.monotonic() < end:
             with open(self.log_path, "rb") as log:
                 log.seek(begin)
@@ -81,6 +113,7 @@ class Server:
                 self.ports = {k: int(v) for k, v in re.findall(r"([\w-]+)=\S*?:(\d+)(?=\s|$)", found.group(1))}
                 return
             if self.process.poll() is not None:
+                self.look_through_log()
                 raise AssertionError(f"postbusd ended with {self.process.returncode}:\n{text[-3000:]}")
             time.sleep(0.01)
         raise AssertionError(f"postbusd is not ready after {seconds} s:\n{text[-3000:]}")
@@ -97,21 +130,32 @@ class Server:
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(40)
+                self.process.wait(40 * PATIENCE)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-                raise AssertionError("postbusd did not end within 40 s of SIGTERM")
+                raise AssertionError(f"postbusd did not end within {40 * PATIENCE} s of SIGTERM")
+        self.look_through_log()
         return self.process.returncode if self.process else None
 
     def kill(self):
         self.process.kill()
         self.process.wait()
+        self.look_through_log()
+
+    def look_through_log(self):
+        if os.path.exists(self.log_path):
+            with open(self.log_path, errors="replace") as log:
+                log.seek(self.looked_through)
+                text = log.read()
+                self.looked_through = log.tell()
+            no_report(text, "postbusd")
 
     def ctl(self, *words, stdin=None, check=True, json_out=True):
         """postbusctl --json ...; gives the parsed answer. check=False: (exit code, answer or text)."""
         command = [program("postbusctl"), "-c", self.file] + (["--json"] if json_out else []) + [str(w) for w in words]
         done = subprocess.run(command, env=self.env, input=stdin if stdin is not None else "", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        no_report(done.stderr, f"postbusctl {' '.join(map(str, words))}")
         try:
             answer = json.loads(done.stdout) if json_out and done.stdout.strip() else done.stdout
         except ValueError:
@@ -140,7 +184,7 @@ class Server:
 
     def smtp(self, listener="smtp"):
         import smtplib
-        return smtplib.SMTP("127.0.0.1", self.ports[listener], local_hostname="client.example", timeout=30)
+        return smtplib.SMTP("127.0.0.1", self.ports[listener], local_hostname="client.example", timeout=30 * PATIENCE)
 
     def send(self, message, sender="someone@remote.example", to=("alice@demo.example",)):
         """By SMTP to the MX port, from outside; gives the queue id."""
@@ -179,7 +223,7 @@ class Server:
 
     def pop3(self, user="alice@demo.example", password=PASSWORD):
         import poplib
-        p = poplib.POP3_SSL("127.0.0.1", self.ports["pop3s"], context=no_check(), timeout=30)
+        p = poplib.POP3_SSL("127.0.0.1", self.ports["pop3s"], context=no_check(), timeout=30 * PATIENCE)
         if user:
             p.user(user)
             p.pass_(password)
@@ -256,6 +300,7 @@ def no_check():
 
 def wait(condition, what, seconds=20):
     """Polls until condition() is true and gives its value; an AssertionError names what never came."""
+    seconds *= PATIENCE
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         value = condition()
@@ -326,5 +371,5 @@ def run(module, make=Server):
         if failed:
             print(server.log()[-6000:])
         server.remove()
-    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    print(f"{passed} passed, {failed} failed, {skipped + len(left_out)} skipped")
     sys.exit(1 if failed else 77 if skipped and not passed else 0)

@@ -13,6 +13,12 @@ def rss(s):
     return int(re.search(r"RssAnon:\s+(\d+)", text).group(1)) / 1024
 
 
+def grew_less_than(s, before, mib):
+    if postbus.THREADS_WATCHED:             # its shadow of each byte is several times the daemon's own memory
+        return postbus.leave_out("memory under ThreadSanitizer")
+    assert rss(s) - before < mib, (before, rss(s))
+
+
 # ---- a full disk ----
 
 def try_append(i):
@@ -104,7 +110,7 @@ def test_the_silent_and_half_open_cost_little(s):
     for c in held[100:200]:
         c.shutdown(socket.SHUT_WR)
     s.send(message("others are served"))
-    assert rss(s) - before < 32, (before, rss(s))
+    grew_less_than(s, before, 32)
     for c in held:
         c.close()
 
@@ -147,7 +153,7 @@ def test_endless_input_takes_no_memory(s):
     assert b"b OK" in i.readline()
     i.logout()
     s.send(message("still served"))
-    assert rss(s) - before < 48, (before, rss(s))
+    grew_less_than(s, before, 48)
 
 
 def test_a_hundred_thousand_recipients_take_no_memory(s):
@@ -172,7 +178,7 @@ def test_a_hundred_thousand_recipients_take_no_memory(s):
     assert codes.get(b"250", 0) <= 1000 and codes.get(b"452", 0) > 0, codes
     c.close()
     s.send(message("after the many"))
-    assert rss(s) - before < 48, (before, rss(s))
+    grew_less_than(s, before, 48)
 
 
 def test_a_reader_that_does_not_read_holds_nobody_up(s):
@@ -188,7 +194,7 @@ def test_a_reader_that_does_not_read_holds_nobody_up(s):
     assert i.noop()[0] == "OK"
     s.send(message("others are served"))
     assert i.fetch("1", "(FLAGS)")[0] == "OK"
-    assert rss(s) - before < 48, (before, rss(s))
+    grew_less_than(s, before, 48)
     lazy.shutdown()
     i.logout()
 
