@@ -326,6 +326,7 @@ int plugin_take_over(struct plugins *all, struct plugin *p, json_t *values, bool
 				plugin_ensure_running(all, p, &second);
 			return pb_because(err, "%s", p->manifest->name);
 		}
+		plugin_retune(all, p);
 	}
 	json_decref(old);
 	return 0;

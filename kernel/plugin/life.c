@@ -84,30 +84,68 @@ static void declare_metrics(struct plugin *p)
 
 /* ---- lanes, ticks, sessions ---- */
 
-enum { LADDER_MAX = 32, LANES_MAX = 16 };
+enum { LADDER_MAX = 50, LANES_MAX = 16 };
+
+/* The numbers that the manifest gives or refers to. */
+struct tuning {
+	struct consumer_options o;
+	uint32_t ladder[LADDER_MAX];
+};
+
+static void tuning_read(const struct plugin *p, struct tuning *ret)
+{
+	const json_t *doc = p->manifest->doc, *retry = json_object_get(doc, "retry"), *notice = json_object_get(retry, "notice"), *step;
+	uint32_t notice_seconds = (uint32_t)values_number(p, notice);
+	size_t i;
+
+	ret->o = (struct consumer_options){
+		.workers = (unsigned)values_number(p, json_object_get(doc, "workers")),
+		.per_destination = (unsigned)values_number(p, json_object_get(doc, "per_destination")),
+		.ladder = ret->ladder,
+		.expire_seconds = (uint32_t)values_number(p, json_object_get(retry, "expire")),
+		.delay_notice_seconds = notice && !notice_seconds ? UINT32_MAX : notice_seconds,	/* 0 there: never */
+	};
+	json_array_foreach (values_refer(p, json_object_get(retry, "ladder")), i, step)
+		if (ret->o.nladder < LADDER_MAX)
+			ret->ladder[ret->o.nladder++] = (uint32_t)json_integer_value(step);
+}
 
 static int attach_lanes(struct plugins *all, struct plugin *p, const char *const *lanes, int (*work)(void *, struct pb_item *, struct pb_error *),
 			struct consumer **ret, struct pb_error *err)
 {
-	const json_t *doc = p->manifest->doc, *retry = json_object_get(doc, "retry"), *step;
-	uint32_t ladder[LADDER_MAX];
-	struct consumer_options o = {
-		.host = &p->host,
-		.lanes = lanes,
-		.work = work,
-		.flush = p->host.rights & RIGHT_NET_CONNECT,	/* what went over the network cannot be taken back */
-		.workers = (unsigned)values_number(p, json_object_get(doc, "workers")),
-		.per_destination = (unsigned)values_number(p, json_object_get(doc, "per_destination")),
-		.ladder = ladder,
-		.expire_seconds = (uint32_t)values_number(p, json_object_get(retry, "expire")),
-		.delay_notice_seconds = (uint32_t)values_number(p, json_object_get(retry, "notice")),
-	};
-	size_t i;
+	struct tuning t;
 
-	json_array_foreach (values_refer(p, json_object_get(retry, "ladder")), i, step)
-		if (o.nladder < LADDER_MAX)
-			ladder[o.nladder++] = (uint32_t)json_integer_value(step);
-	return queue_attach(all->kernel->queue, &o, ret, err);
+	tuning_read(p, &t);
+	t.o.host = &p->host;
+	t.o.lanes = lanes;
+	t.o.work = work;
+	t.o.flush = p->host.rights & RIGHT_NET_CONNECT;		/* what went over the network cannot be taken back */
+	return queue_attach(all->kernel->queue, &t.o, ret, err);
+}
+
+static void attach_tick(struct plugins *all, struct plugin *p)
+{
+	int64_t interval = values_number(p, json_object_get(p->manifest->doc, "interval"));
+
+	if (!p->desc.agent || !p->desc.agent->tick || (p->tick && interval == p->interval))
+		return;
+	sessions_repeat_cancel(p->tick);
+	p->interval = interval;
+	p->tick = interval > 0 ? sessions_repeat(all->kernel->sessions, interval * PB_SECOND, (void (*)(void *))p->desc.agent->tick, p->host.self) : NULL;
+}
+
+void plugin_retune(struct plugins *all, struct plugin *p)
+{
+	struct tuning t;
+
+	if (all->offline)
+		return;
+	tuning_read(p, &t);
+	if (p->courier)
+		queue_retune(p->courier, &t.o);
+	if (p->agent)
+		queue_retune(p->agent, &t.o);
+	attach_tick(all, p);
 }
 
 static int attach(struct plugins *all, struct plugin *p, struct pb_error *err)
@@ -115,7 +153,6 @@ static int attach(struct plugins *all, struct plugin *p, struct pb_error *err)
 	const json_t *lane, *leases = json_object_get(p->manifest->doc, "leases");
 	const char *lanes[LANES_MAX + 1] = { NULL };
 	char outgoing[80];
-	int64_t interval = values_number(p, json_object_get(p->manifest->doc, "interval"));
 	size_t i;
 
 	if (p->desc.courier) {
@@ -131,8 +168,7 @@ static int attach(struct plugins *all, struct plugin *p, struct pb_error *err)
 		if (attach_lanes(all, p, lanes, p->desc.agent->process, &p->agent, err))
 			return err->code;
 	}
-	if (p->desc.agent && p->desc.agent->tick && interval > 0)
-		p->tick = sessions_repeat(all->kernel->sessions, interval * PB_SECOND, (void (*)(void *))p->desc.agent->tick, p->host.self);
+	attach_tick(all, p);
 	if (p->desc.protocols && sessions_attach(all->kernel->sessions, &p->host, p->desc.protocols, &p->attachment, err))
 		return err->code;
 	return 0;

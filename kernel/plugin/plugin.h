@@ -42,6 +42,7 @@ struct plugin {
 	struct consumer *courier, *agent;
 	struct attachment *attachment;
 	struct repeat *tick;
+	int64_t interval;		/* of tick, seconds */
 	json_t *metrics;		/* name: the metric's address */
 	struct running working;		/* pb_work jobs that wait or run */
 	char *_Atomic dir;		/* pb_plugin_dir, once asked for */
@@ -94,6 +95,8 @@ int plugin_ensure_running(struct plugins *all, struct plugin *p, struct pb_error
 
 /* life.c: start and stop of one plugin. */
 int plugin_start(struct plugins *all, struct plugin *p, struct pb_error *err);
+/* Its config was taken over while it runs: what the manifest refers to ("config:workers") counts from now on. */
+void plugin_retune(struct plugins *all, struct plugin *p);
 void plugin_stop(struct plugins *all, struct plugin *p, int64_t timeout);
 
 #endif

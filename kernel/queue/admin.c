@@ -72,7 +72,7 @@ static int move_row(struct batch *b, const struct entry *e, enum act act, struct
 		if (row_rcpt_get(row, &to, err))
 			return err->code;
 		if (act != ACT_HOLD)
-			to.due = 0;
+			row_turn_now(&to);
 		rows_add(&w, &to);
 	}
 	return rows_end(&w, err);

@@ -59,7 +59,10 @@ static void consumer_free(struct consumer *c)
 	for (char **lane = c->lanes; *lane; lane++)
 		free(*lane);
 	free(c->lanes);
-	free(c->ladder);
+	for (struct ladder *l = atomic_load(&c->ladder), *older; l; l = older) {
+		older = l->older;
+		free(l);
+	}
 	free(c);
 }
 
@@ -263,9 +266,29 @@ void dispatch_stop(struct queue *q)
 
 /* ---- consumers ---- */
 
+static void tune(struct consumer *c, const struct consumer_options *o)
+{
+	static const uint32_t usual[] = { 15 * 60, 30 * 60, 60 * 60, 240 * 60 };
+	struct ladder *old = atomic_load(&c->ladder), *l;
+	size_t n = o->nladder ? o->nladder : sizeof usual / sizeof *usual;
+
+	c->workers = o->workers ? o->workers : 8;
+	c->per_destination = o->per_destination;
+	atomic_store(&c->expire, (o->expire_seconds ? o->expire_seconds : 5 * 86400) * PB_SECOND);
+	atomic_store(&c->notice, (o->delay_notice_seconds ? o->delay_notice_seconds : 4 * 3600) * PB_SECOND);
+	l = pb_alloc(sizeof *l + n * sizeof l->seconds[0]);
+	l->n = n;
+	memcpy(l->seconds, o->nladder ? o->ladder : usual, n * sizeof l->seconds[0]);
+	if (old && old->n == n && memcmp(old->seconds, l->seconds, n * sizeof l->seconds[0]) == 0) {
+		free(l);
+		return;
+	}
+	l->older = old;
+	atomic_store(&c->ladder, l);
+}
+
 static struct consumer *consumer_new(struct queue *q, const struct consumer_options *o)
 {
-	static const uint32_t ladder[] = { 15 * 60, 30 * 60, 60 * 60, 240 * 60 };
 	struct consumer *c = pb_alloc(sizeof *c);
 	size_t n;
 
@@ -278,15 +301,9 @@ static struct consumer *consumer_new(struct queue *q, const struct consumer_opti
 	c->q = q;
 	c->host = o->host;
 	c->work = o->work;
-	c->workers = o->workers ? o->workers : 8;
-	c->per_destination = o->per_destination;
 	c->poison = o->poison_attempts ? o->poison_attempts : 10;
-	c->nladder = o->nladder ? o->nladder : sizeof ladder / sizeof *ladder;
-	c->ladder = pb_alloc(c->nladder * sizeof *c->ladder);
-	memcpy(c->ladder, o->nladder ? o->ladder : ladder, c->nladder * sizeof *c->ladder);
-	c->expire = (o->expire_seconds ? o->expire_seconds : 5 * 86400) * PB_SECOND;
-	c->notice = (o->delay_notice_seconds ? o->delay_notice_seconds : 4 * 3600) * PB_SECOND;
 	c->flush = o->flush;
+	tune(c, o);
 	return c;
 }
 
@@ -310,6 +327,21 @@ int queue_attach(struct queue *q, const struct consumer_options *o, struct consu
 	pthread_mutex_unlock(&q->lock);
 	*ret = c;
 	return 0;
+}
+
+void queue_retune(struct consumer *c, const struct consumer_options *o)
+{
+	struct queue *q = c->q;
+
+	pthread_mutex_lock(&q->lock);
+	q->threads_max -= c->workers;
+	tune(c, o);
+	q->threads_max += c->workers;
+	for (size_t i = 0; i < q->nlanes; i++)
+		if (q->lanes[i]->consumer == c)
+			lane_limits_changed(q->lanes[i]);
+	dispatch_wake(q);
+	pthread_mutex_unlock(&q->lock);
 }
 
 int queue_detach(struct consumer *c, int64_t timeout)

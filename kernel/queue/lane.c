@@ -132,6 +132,15 @@ static void dest_unlink(struct lane *lane, struct dest *d)
 	d->linked = false;
 }
 
+void lane_limits_changed(struct lane *lane)
+{
+	for (size_t i = 0; i < lane->buckets; i++)
+		for (struct dest *d = lane->dests[i]; d; d = d->hash_next) {
+			dest_unlink(lane, d);
+			dest_link(lane, d);
+		}
+}
+
 /* The one without a name stays: it is that of all local mail. */
 static void dest_drop(struct lane *lane, struct dest *d)
 {

@@ -52,7 +52,7 @@ bool key_parse(struct pb_str key, enum state *state, struct pb_str *lane, int64_
 struct rcpt_state {
 	struct pb_rcpt rcpt;
 	int64_t due, tried;
-	unsigned attempts;
+	unsigned attempts;		/* that count: its place on the ladder */
 	bool noticed;			/* the sender knows that it is late */
 	struct pb_str reason, remote;
 };
@@ -71,6 +71,8 @@ struct row {
 /* Encode: begin, one call for each recipient, end. env gives all but the recipients. */
 void row_begin(struct pb_buf *out, const struct row *head, const struct pb_envelope *env);
 void row_rcpt_put(struct pb_buf *out, const struct rcpt_state *to);
+/* Its turn is now, because somebody wants it so: the attempt takes no step of the ladder. */
+void row_turn_now(struct rcpt_state *to);
 void row_end(struct pb_buf *out, size_t nrcpts);
 /* Decode: views into bytes, which must stay. row_free frees the notes. */
 int item_decode(struct row *ret, struct pb_str bytes, struct pb_error *err);
@@ -128,6 +130,13 @@ struct lane {
 	struct key cursor[SHARDS];
 };
 
+/* Pauses between attempts. Immutable; whoever reads one may go on with it when it was replaced, so it stays until its consumer goes. */
+struct ladder {
+	struct ladder *older;
+	size_t n;
+	uint32_t seconds[];
+};
+
 struct consumer {
 	struct consumer *next;
 	struct queue *q;
@@ -135,9 +144,8 @@ struct consumer {
 	int (*work)(void *self, struct pb_item *item, struct pb_error *err);
 	char **lanes;
 	unsigned workers, per_destination, poison;
-	uint32_t *ladder;
-	size_t nladder;
-	int64_t expire, notice;		/* microseconds */
+	_Atomic(struct ladder *) ladder;
+	_Atomic int64_t expire, notice;	/* microseconds */
 	bool flush, detached, is_courier;
 	bool orphan;			/* detached while in work: freed when that ends */
 	unsigned running;
@@ -193,6 +201,7 @@ struct queue {
 struct lane *lane_get(struct queue *q, struct pb_str name);	/* makes it; NULL for a name that cannot be one */
 bool lane_takes(const struct consumer *c, const struct lane *lane);
 void lane_bind(struct queue *q, struct lane *lane);		/* to the first consumer that wants it */
+void lane_limits_changed(struct lane *lane);			/* its consumer has another per_destination */
 void lane_clear(struct queue *q, struct lane *lane);		/* forget what waits; the rows stay */
 void lane_look_again(struct lane *lane, int64_t due, int64_t when);	/* at the store's rows from due on, at that time */
 void lane_free(struct lane *lane);

@@ -31,6 +31,8 @@ struct consumer_options {
 	bool flush;			/* what it delivers cannot be done again unseen: settled deliveries are flushed before the lease ends */
 };
 int queue_attach(struct queue *q, const struct consumer_options *o, struct consumer **ret, struct pb_error *err);
+/* Other numbers for one that works: workers, per_destination, ladder, expiry and notice of o; what is in hand is settled by them already. */
+void queue_retune(struct consumer *c, const struct consumer_options *o);
 /* No new items; waits for those in hand, at most timeout microseconds. PB_ETIMEOUT: some work still runs; what it settles counts, and its host
  * must not go away before it ends. c is gone in both cases. */
 int queue_detach(struct consumer *c, int64_t timeout);

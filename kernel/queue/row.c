@@ -157,6 +157,13 @@ void row_rcpt_put(struct pb_buf *out, const struct rcpt_state *to)
 	put_str(out, to->remote);
 }
 
+void row_turn_now(struct rcpt_state *to)
+{
+	if (to->due && to->attempts)
+		to->attempts--;
+	to->due = 0;
+}
+
 void row_end(struct pb_buf *out, size_t nrcpts)
 {
 	uint32_t n = (uint32_t)nrcpts;

@@ -12,7 +12,9 @@ enum { PAUSE_MS = 200 };
 
 int64_t settle_due(const struct consumer *c, unsigned attempts, int64_t now)
 {
-	return now + c->ladder[attempts < c->nladder ? attempts : c->nladder - 1] * PB_SECOND;
+	const struct ladder *l = atomic_load(&c->ladder);
+
+	return now + l->seconds[attempts < l->n ? attempts : l->n - 1] * PB_SECOND;
 }
 
 /* Failures that say nothing about the message: the house is not in order, so the item is not to blame. */
@@ -23,7 +25,8 @@ static bool is_transient(int code)
 
 static int64_t failure_due(const struct consumer *c, unsigned errors, int64_t now)
 {
-	int64_t pause = PB_SECOND << (2 * (errors < 8 ? errors : 8)), longest = c->ladder[c->nladder - 1] * PB_SECOND;
+	const struct ladder *l = atomic_load(&c->ladder);
+	int64_t pause = PB_SECOND << (2 * (errors < 8 ? errors : 8)), longest = l->seconds[l->n - 1] * PB_SECOND;
 
 	return now + (pause < longest ? pause : longest);
 }
@@ -149,7 +152,7 @@ static void remaining_rows(struct pb_item *item, struct batch *b, bool failed, b
 		if (to->in_hand && to->outcome != RETRY)
 			continue;
 		if (item->want == WANT_RETRY)
-			to->was.due = 0;
+			row_turn_now(&to->was);
 		rows_add(&w, &to->was);
 	}
 	rows_end(&w, NULL);

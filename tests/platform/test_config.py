@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Configuration while the server runs: values that are set, forgotten, read again from the file, and refused as a whole."""
-import json, signal, sys
+import json, re, signal, sys, threading
 import postbus
+from smtp_peer import Peer
 
 
 def address_of(server, name):
@@ -42,6 +43,72 @@ def server_greeting(s, server):
     code, text = s.connect("127.0.0.1", server.ports["smtp"])
     assert code == 220, (code, text)
     return text
+
+
+def test_retry_times_count_at_once():
+    dead = postbus.free_port()
+    me = "alice@demo.example"
+    with postbus.Server(config={"plugins": {"conn_smtp": {"config": {"smart_host": f"127.0.0.1:{dead}", "connect_timeout": "2s"}}}}) as s:
+        id = s.submit(postbus.message("out", sender=me, to="x@remote.example"), to=["x@remote.example"])
+
+        def next_try(after=0):
+            def deferred():
+                item = s.ctl("queue", "show", id)["items"][0]
+                tried = item["recipients"][0]["tried"]
+                return (tried, round((item["due"] - tried) / 1e6)) if item["state"] == "deferred" and tried > after else None
+            return postbus.wait(deferred, "the next attempt to have failed")
+
+        def again(tried):
+            s.ctl("queue", "retry", id)
+            return next_try(tried)
+        tried, pause = next_try()
+        assert pause == 900, pause
+        s.ctl("config", "set", "conn_smtp", "retry_ladder", '["2h", "3h"]')
+        tried, pause = again(tried)
+        assert pause == 7200, pause
+        s.ctl("config", "unset", "conn_smtp", "retry_ladder")
+        tried, pause = again(tried)
+        assert pause == 900, "a retry by hand takes no step of the ladder"
+        doc = json.load(open(s.file))
+        doc["plugins"]["conn_smtp"]["config"]["retry_ladder"] = ["5h"]
+        json.dump(doc, open(s.file, "w"))
+        s.process.send_signal(signal.SIGHUP)
+        s.wait_log("event=reload.done")
+        tried, pause = again(tried)
+        assert pause == 18000, pause
+        s.ctl("config", "set", "conn_smtp", "retry_notice", "1s")
+
+        def told(action):       # the message has to be a second old first
+            s.ctl("queue", "retry", id, check=False)
+            return any(b"Action: " + action in m for m in s.messages(me))
+        postbus.wait(lambda: told(b"delayed"), "the notice of the delay")
+        s.ctl("config", "set", "conn_smtp", "retry_expire", "1s")
+        postbus.wait(lambda: told(b"failed"), "the report of the failure")
+        text = s.ctl("trace", id, json_out=False)
+        assert "due=20" in text and "Z " in text and not re.search(r"\d{16}(?!\d*[a-z])", text.replace(id, "")), text
+        assert re.search(r"due=\d{16} ", json.dumps(s.ctl("trace", id)))
+
+
+def test_workers_count_at_once():
+    go = threading.Event()
+
+    def hold(session, line):
+        go.wait(30)
+        return "250 2.1.0 ok"
+    p = Peer(replies={"MAIL": hold})
+    config = {"routes": {"one.example": f"127.0.0.1:{p.port}", "two.example": f"127.0.0.1:{p.port}"}, "workers": 1}
+    with postbus.Server(config={"plugins": {"conn_smtp": {"config": config}}}) as s:
+        for to in ("x@one.example", "x@two.example", "y@one.example"):
+            s.submit(postbus.message("out", sender="alice@demo.example", to=to), to=[to])
+            postbus.wait(lambda: len(p.lines("MAIL")) >= 1, "the first delivery")
+        assert len(p.lines("MAIL")) == 1
+        s.ctl("config", "set", "conn_smtp", "per_destination", "1")
+        s.ctl("config", "set", "conn_smtp", "workers", "10")
+        postbus.wait(lambda: len(p.lines("MAIL")) == 2, "a second delivery")
+        s.ctl("config", "set", "conn_smtp", "per_destination", "2")
+        postbus.wait(lambda: len(p.lines("MAIL")) == 3, "a second one to the same domain")
+        go.set()
+        postbus.wait(lambda: len(p.messages) == 3, "all of them")
 
 
 def test_the_file_counts_after_a_reload(server):
