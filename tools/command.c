@@ -249,8 +249,10 @@ static int take_option(const json_t *spec, char **argv, int left, json_t *params
 		return 1;
 	}
 	if (!strcmp(type, "boolean") && !equals) {
-		json_object_set_new(params, key, json_boolean(!off));
-		return 1;
+		bool word_follows = !off && left > 1 && json_is_boolean(value_of(field, argv[1]));
+
+		json_object_set_new(params, key, word_follows ? value_of(field, argv[1]) : json_boolean(!off));
+		return word_follows ? 2 : 1;
 	}
 	if (!equals && left < 2) {
 		pb_fail(err, PB_EINVALID, "--%s needs a value", name);
@@ -341,6 +343,8 @@ void command_help(const char *method, const json_t *spec)
 					*p = '-';
 		if (is_secret(field))
 			snprintf(name, sizeof name, "--%s-stdin", key);
+		if (!strcmp(json_string_value(json_object_get(field, "type")), "boolean") && !json_object_get(field, "position"))
+			snprintf(name + strlen(name), sizeof name - strlen(name), "=yes|no");
 		printf("    %-24s %s%s\n", name, text ? text : "", json_is_true(json_object_get(field, "required")) ? " (required)" : "");
 	}
 }

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+#include <postbus/date.h>
 #include <postbus/str.h>
 #include "tools/show.h"
 
@@ -16,15 +16,40 @@ static void clean(char *text)
 			*text = '?';
 }
 
-/* Times are microseconds since 1970 in JSON: keys that say so are shown as dates. */
+/* Times are microseconds since 1970 in JSON: keys that say so are shown as dates (RFC 3339). */
 static bool is_time(const char *key)
 {
-	static const char *const keys[] = { "time", "due", "received", "created", "expires", "tried", "since" };
+	static const char *const keys[] = { "time", "due", "received", "created", "expires", "tried", "since", "changed" };
 
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
 		if (!strcmp(key, keys[i]))
 			return true;
 	return false;
+}
+
+/* The same for "due=1790000000000000" inside the text of an event. */
+static char *with_dates(const char *text)
+{
+	PB_AUTOBUF(out);
+	struct pb_str rest = pb_strz(text), word;
+	char date[PB_DATE_MAX];
+	uint64_t moment;
+	size_t digits;
+	long at;
+
+	while ((at = pb_str_search(rest, PB_STR("due="), 0)) >= 0) {
+		pb_buf_addstr(&out, pb_str_head(rest, (size_t)at + 4));
+		rest = pb_str_skip(rest, (size_t)at + 4);
+		for (digits = 0; digits < rest.len && pb_is_digit((unsigned char)rest.ptr[digits]); digits++)
+			;
+		word = pb_str_head(rest, digits);
+		if (digits == 16 && pb_str_u64(word, INT64_MAX, &moment) == 0) {
+			pb_buf_add(&out, date, pb_date_iso(date, (int64_t)moment, false));
+			rest = pb_str_skip(rest, digits);
+		}
+	}
+	pb_buf_addstr(&out, rest);
+	return strdup(pb_buf_z(&out));
 }
 
 static char *cell(const char *key, const json_t *v)
@@ -34,14 +59,10 @@ static char *cell(const char *key, const json_t *v)
 	if (!v || json_is_null(v))
 		return strdup("");
 	if (json_is_string(v)) {
-		text = strdup(json_string_value(v));
+		text = strcmp(key, "text") ? strdup(json_string_value(v)) : with_dates(json_string_value(v));
 	} else if (json_is_integer(v) && is_time(key) && json_integer_value(v) > INT64_C(1000000000000)) {
-		time_t t = (time_t)(json_integer_value(v) / 1000000);
-		struct tm tm;
-
-		text = malloc(40);
-		localtime_r(&t, &tm);
-		strftime(text, 40, "%Y-%m-%d %H:%M:%S", &tm);
+		text = malloc(PB_DATE_MAX);
+		pb_date_iso(text, json_integer_value(v), false);
 	} else if (json_is_boolean(v)) {
 		text = strdup(json_is_true(v) ? "yes" : "no");
 	} else if (json_is_array(v)) {
