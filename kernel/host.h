@@ -17,7 +17,8 @@ enum right {
 	RIGHT_MAIL_READ = 4,		/* mail.read */
 	RIGHT_MAIL_WRITE = 8,		/* mail.write */
 	RIGHT_TABLE = 16,		/* table */
-	RIGHT_EXEC = 32			/* exec */
+	RIGHT_EXEC = 32,		/* exec */
+	RIGHT_SESSION_END = 64		/* session.end */
 };
 
 struct pb_host {

@@ -5,7 +5,7 @@
 
 int host_may(struct pb_host *host, enum right right, struct pb_error *err)
 {
-	static const char *const words[] = { "queue.accept", "net.connect", "mail.read", "mail.write", "table", "exec" };
+	static const char *const words[] = { "queue.accept", "net.connect", "mail.read", "mail.write", "table", "exec", "session.end" };
 	const char *word = words[__builtin_ctz(right)];
 
 	if (host->rights & right)

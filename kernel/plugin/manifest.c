@@ -26,6 +26,7 @@ unsigned manifest_right(const char *word)
 	} rights[] = {
 		{ "queue.accept", RIGHT_QUEUE_ACCEPT }, { "net.connect", RIGHT_NET_CONNECT }, { "mail.read", RIGHT_MAIL_READ },
 		{ "mail.write", RIGHT_MAIL_WRITE },	{ "table", RIGHT_TABLE },	      { "exec", RIGHT_EXEC },
+		{ "session.end", RIGHT_SESSION_END },
 	};
 
 	for (size_t i = 0; i < sizeof rights / sizeof *rights; i++)

@@ -121,6 +121,13 @@ static enum step after(struct pb_session *s, int rc)
 	s->active = clock_ticks(SS(s)->clock);
 	if (rc != PB_PARKED)
 		s->woken = NULL;
+	if (rc != PB_PARKED && !s->erred)
+		s->errors = 0;
+	s->erred = false;
+	if (atomic_load(&s->revoked)) {
+		session_bye(s, PB_BYE_REVOKED);
+		return STEP_CLOSE;
+	}
 	if (rc == PB_CLOSE) {
 		output_flush(s);
 		return STEP_CLOSE;
@@ -131,7 +138,7 @@ static enum step after(struct pb_session *s, int rc)
 	}
 	if (s->starttls)
 		return turn_to_tls(s);
-	if (s->errors >= (s->protocol->errors_max ? s->protocol->errors_max : 10)) {
+	if (session_has_erred(s, s->protocol->errors_max ? s->protocol->errors_max : 10)) {
 		s->too_many_errors = true;
 		session_bye(s, PB_BYE_ERRORS);
 		return STEP_CLOSE;
@@ -248,7 +255,7 @@ enum step session_serve(struct pb_session *s)
 			s->noticed = true;
 		if (got & GOT_BYE) {
 			s->desk->doing = "waiting for a command";
-			session_bye(s, PB_BYE_SHUTDOWN);
+			session_bye(s, atomic_load(&s->revoked) ? PB_BYE_REVOKED : PB_BYE_SHUTDOWN);
 			return STEP_CLOSE;
 		}
 		if (is_dead(s))

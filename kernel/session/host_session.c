@@ -123,6 +123,7 @@ void host_session_login(struct pb_session *s, const struct pb_user *user)
 	s->user = copy;
 	pthread_mutex_unlock(&s->attachment->lock);
 	free(old);
+	session_check_revoked(s);
 	count_user(s, copy->address);
 	if (!log_wants(SS(s)->log, PB_INFO))
 		return;
@@ -137,8 +138,18 @@ const struct pb_user *host_session_user(struct pb_session *s)
 
 void host_session_error(struct pb_session *s)
 {
+	if (s->erred)
+		return;
+	s->erred = true;
+	s->errors_all++;
 	if (s->errors < UINT16_MAX)
 		s->errors++;
+}
+
+bool host_session_error_over(struct pb_session *s, unsigned max)
+{
+	host_session_error(s);
+	return session_has_erred(s, max);
 }
 
 void host_session_idle(struct pb_session *s, uint32_t seconds)

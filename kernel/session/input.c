@@ -71,6 +71,7 @@ void session_begin_command(struct pb_session *s, struct pb_str verb)
 	d->waited = d->silent = 0;
 	d->moved = 0;
 	d->doing = "running";
+	s->revocations = atomic_load(&SS(s)->revoked.count);
 	for (size_t i = 0; i < n; i++)	/* for the log: nothing of a peer's bytes but these */
 		d->verb[i] = pb_is_alnum(verb.ptr[i]) ? verb.ptr[i] : '?';
 	d->verb[n] = '\0';

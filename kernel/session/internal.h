@@ -109,6 +109,13 @@ struct limits {
 	_Atomic int64_t deadline;
 };
 
+/* revoke.c: the mailboxes whose sessions were ended last. */
+enum { REVOKED_KEPT = 64 };
+struct revocations {
+	_Atomic uint64_t count;
+	uint64_t mailboxes[REVOKED_KEPT];	/* ss->lock; hashes, by count */
+};
+
 struct sessions {
 	struct kernel *kernel;
 	struct clock *clock;
@@ -125,6 +132,7 @@ struct sessions {
 	struct listener **listeners;		/* index is the epoll key; NULL: closed, free for the next */
 	size_t nlisteners;
 	struct attachment *attachments;
+	struct revocations revoked;
 	atomic_uint open, jobs;
 	_Atomic uint64_t last_id;
 	struct metric *opened, *refused, *open_now, *handshakes_failed;
@@ -206,16 +214,19 @@ struct pb_session {
 	char *saved;				/* input that waited here while parked */
 	uint32_t nsaved;
 	uint32_t state, idle_seconds;
-	uint16_t errors;
+	uint16_t errors;			/* one after the other */
 	uint16_t peer_port;
+	uint32_t errors_all;
 	uint8_t phase;
 	uint8_t wakes;				/* of woken */
 	uint8_t refuse;				/* enum: why it is admitted only to be sent away; 0: it is welcome */
 	uint8_t framing_skip;			/* the rest of a bad line is thrown away */
-	bool in_epoll, counted, source_counted, noticed, starttls, leaving, lost, too_slow, too_many_errors, inward, tls_want_write, greeted, half_closed, user_counted, over_user;
+	bool in_epoll, counted, source_counted, noticed, starttls, leaving, lost, too_slow, too_many_errors, inward, tls_want_write, greeted, half_closed, user_counted, over_user, erred;
+	atomic_bool revoked;
 	char *names;				/* peer, NUL, local, NUL; replaced under attachment->lock */
 	uint8_t npeer, nlocal;
 	_Atomic uint32_t commands;
+	uint64_t revocations;			/* how many there had been when this command began */
 	struct in6_addr source;
 	struct in6_addr user_key;
 	struct pb_user *user;			/* set under attachment->lock */
@@ -251,6 +262,17 @@ void address_text(const struct in6_addr *a, char *out, size_t size);
 enum step { STEP_PARK, STEP_CLOSE, STEP_ON };
 enum step session_serve(struct pb_session *s);
 void session_bye(struct pb_session *s, enum pb_goodbye why);
+/* So many bad commands one after the other, or ERRORS_ALL times as many in all: nobody makes up for them by good ones without end. */
+enum { ERRORS_ALL = 20 };
+static inline bool session_has_erred(const struct pb_session *s, unsigned max)
+{
+	return s->errors >= max || s->errors_all / ERRORS_ALL >= max;
+}
+
+/* ---- revoke.c ---- */
+
+/* It has logged in: was the mailbox revoked while the command was running that found the login good? */
+void session_check_revoked(struct pb_session *s);
 
 /* ---- enter.c: what comes before the first command; each gives STEP_ON when the phase is over ---- */
 

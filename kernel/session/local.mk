@@ -12,8 +12,10 @@ libkernel_la_SOURCES += \
 	%D%/link_tls.c \
 	%D%/listener.c \
 	%D%/output.c \
+	%D%/own.c \
 	%D%/pool.c %D%/pool.h \
 	%D%/proxy.c \
+	%D%/revoke.c \
 	%D%/running.h \
 	%D%/session.c \
 	%D%/sessions.c %D%/sessions.h \

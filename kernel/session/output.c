@@ -146,7 +146,7 @@ void host_flush(struct pb_session *s)
 
 bool host_session_is_dead(struct pb_session *s)
 {
-	return is_dead(s);
+	return is_dead(s) || atomic_load(&s->revoked);
 }
 
 /* ---- bodies ---- */

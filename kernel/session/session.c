@@ -285,6 +285,9 @@ static void tell(struct pb_session *s)
 		level = PB_INFO;
 	} else if (s->refuse) {
 		what = "refused";
+	} else if (atomic_load(&s->revoked)) {
+		what = "the login does not hold any more";
+		level = PB_INFO;
 	} else if (s->too_many_errors) {
 		what = "too many errors";
 		level = PB_INFO;

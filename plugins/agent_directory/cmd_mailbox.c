@@ -3,6 +3,7 @@
  * Mailboxes: create, list, show, set, delete, password. Rows first decide; the mail store follows under an intent (mailbox_store.c).
  */
 #include <postbus/mailbox.h>
+#include <postbus/session.h>
 #include "mailbox_fields.h"
 
 #define ID_LETTERS 20
@@ -17,6 +18,15 @@ static void make_id(char *id)
 	for (size_t i = 0; i < ID_LETTERS; i++)
 		id[i + 1] = alphabet[random[i] & 31];
 	id[ID_LETTERS + 1] = 0;
+}
+
+/* Whoever is logged in as this mailbox has to log in again, or cannot. What was decided holds all the same. */
+static void end_sessions(struct directory *d, struct pb_str id)
+{
+	struct pb_error err;
+
+	if (pb_sessions_end(d->host, id, &err))
+		pb_log(d->host, PB_ERROR, "sessions.left", "mailbox=%s error=%s", pb_logq(id), pb_logq(pb_strz(err.text)));
 }
 
 /* l/m/<post office>/<domain>/<local part> */
@@ -239,6 +249,8 @@ METHOD(mailbox_set)
 	struct command c = { .d = self, .who = who, .params = params, .extra = &settle };
 	int rc = command_run(&c, step_set, err);
 
+	if (!rc && !flag_of(c.result, "enabled"))
+		end_sessions(self, text_of(c.result, "mailbox"));
 	if (!rc && settle.len)
 		rc = mailbox_settle(self, pb_buf_str(&settle), err);
 	if (!rc)
@@ -289,6 +301,8 @@ METHOD(mailbox_delete)
 	int rc = command_run(&c, step_delete, err);
 
 	(void)ret_result;
+	if (!rc)
+		end_sessions(self, pb_buf_str(&settle));
 	return rc ? rc : mailbox_settle(self, pb_buf_str(&settle), err);
 }
 
@@ -310,6 +324,7 @@ static int step_password(struct command *c, struct tx *tx, struct pb_error *err)
 	}
 	c->result = json_object();
 	json_object_set(c->result, "address", json_object_get(row, "address"));
+	json_object_set(c->result, "mailbox", json_object_get(row, "id"));
 	return 0;
 }
 
@@ -326,8 +341,11 @@ METHOD(mailbox_password)
 		rc = command_run(&c, step_password, err);
 	}
 	json_decref(credential);
-	if (!rc)
+	if (!rc) {
+		end_sessions(self, text_of(c.result, "mailbox"));
+		json_object_del(c.result, "mailbox");
 		*ret_result = json_incref(c.result);
+	}
 	json_decref(c.result);
 	return rc;
 }

@@ -13,9 +13,9 @@ int fault(struct pb_session *s, const char *line)
 {
 	struct conversation *c = pb_session_data(s);
 
-	if (++c->errors <= c->set->errors_max)
+	if (!pb_session_error_over(s, c->set->errors_max + 1))
 		return say(s, line);
-	pb_session_log(s, PB_INFO, "smtp.errors", "errors=%u last=%s", c->errors, pb_logq(pb_strz(line)));
+	pb_session_log(s, PB_INFO, "smtp.errors", "last=%s", pb_logq(pb_strz(line)));
 	SAY(s, "421 4.7.0 too many errors, closing");
 	return PB_CLOSE;
 }
@@ -86,6 +86,9 @@ void goodbye(struct pb_session *s, enum pb_goodbye why)
 		break;
 	case PB_BYE_REFUSED:
 		words = "554 5.7.1 no service for you";
+		break;
+	case PB_BYE_REVOKED:
+		words = "421 4.7.0 your login does not hold any more";
 		break;
 	}
 	say(s, words);

@@ -67,7 +67,7 @@ struct conversation {
 	json_t *notes;			/* of verdicts at connect and helo: object, or NULL */
 	char helo[HELO_MAX + 1];
 	bool submission, relay, esmtp, discard;
-	unsigned errors, refusals, logins, messages;
+	unsigned refusals, logins, messages;
 };
 
 /* reply.c */

@@ -54,7 +54,11 @@ static int denied(struct pb_session *s, enum pb_wake why, struct pb_str line)
 	imap_wake(s);
 	imap_wait_end(s);
 	imap_no(s, "[AUTHENTICATIONFAILED] Authentication failed");
-	return imap_count_error(s);
+	/* Good commands in between do not buy more guesses. */
+	if (++imap_of(s)->logins_failed < pb_login_setting(imap_login_of(s), PB_LOGIN_ERRORS_MAX))
+		return imap_count_error(s);
+	pb_putz(s, "* BYE Too many failed logins\r\n");
+	return PB_CLOSE;
 }
 
 /* The answer comes after a pause that holds no thread. */

@@ -31,7 +31,7 @@ struct imap {
 	struct recent *recent;		/* UIDs that are \Recent in this session (view.c); NULL: none */
 	const char *tag;		/* of the command at hand, in the command's arena */
 	uint32_t tag_len;
-	uint16_t errors;
+	uint16_t logins_failed;
 	bool readonly;
 	uint64_t keywords_known;	/* bits of keywords the client was told of (FLAGS response) */
 	char *waiting;			/* a command that sleeps: its tag, NUL, what else it must remember, NUL; malloced */

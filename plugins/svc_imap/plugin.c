@@ -122,14 +122,10 @@ static void goodbye(struct pb_session *s, enum pb_goodbye why)
 	case PB_BYE_REFUSED:
 		pb_putz(s, "* BYE Not from your address\r\n");
 		break;
+	case PB_BYE_REVOKED:
+		pb_putz(s, "* BYE Your login does not hold any more\r\n");
+		break;
 	}
-}
-
-static void secured(struct pb_session *s)
-{
-	struct imap *im = imap_of(s);
-
-	im->errors = 0;
 }
 
 static void closed(struct pb_session *s)
@@ -191,7 +187,6 @@ static const struct pb_protocol imap_protocol = {
 	.split = split,
 	.refuse = refuse,
 	.goodbye = goodbye,
-	.secured = secured,
 	.closed = closed,
 };
 

@@ -77,10 +77,7 @@ int imap_no(struct pb_session *s, const char *text)
 
 int imap_count_error(struct pb_session *s)
 {
-	struct imap *im = imap_of(s);
-
-	pb_session_error(s);
-	if (++im->errors < pb_login_setting(imap_login_of(s), PB_LOGIN_ERRORS_MAX))
+	if (!pb_session_error_over(s, pb_login_setting(imap_login_of(s), PB_LOGIN_ERRORS_MAX)))
 		return PB_NEXT;
 	pb_putz(s, "* BYE Too many bad commands\r\n");
 	return PB_CLOSE;

@@ -38,7 +38,11 @@ static int denied(struct pb_session *s, enum pb_wake why, struct pb_str line)
 {
 	(void)why;
 	(void)line;
-	return pop3_bad(s, "[AUTH] Authentication failed");
+	/* Good commands in between do not buy more guesses. */
+	if (++pop3_of(s)->logins_failed < pb_login_setting(pop3_login_of(s), PB_LOGIN_ERRORS_MAX))
+		return pop3_bad(s, "[AUTH] Authentication failed");
+	pop3_err(s, "[AUTH] Authentication failed too often");
+	return PB_CLOSE;
 }
 
 static int deny(struct pb_session *s, struct pb_str login, const struct pb_error *err)

@@ -26,8 +26,7 @@ int pop3_err(struct pb_session *s, const char *text)
 int pop3_bad(struct pb_session *s, const char *text)
 {
 	pop3_err(s, text);
-	pb_session_error(s);
-	if (++pop3_of(s)->errors < pb_login_setting(pop3_login_of(s), PB_LOGIN_ERRORS_MAX))
+	if (!pb_session_error_over(s, pb_login_setting(pop3_login_of(s), PB_LOGIN_ERRORS_MAX)))
 		return PB_NEXT;
 	pop3_err(s, "Too many bad commands");
 	return PB_CLOSE;
@@ -125,6 +124,9 @@ static void goodbye(struct pb_session *s, enum pb_goodbye why)
 	case PB_BYE_REFUSED:
 		pop3_err(s, "[SYS/PERM] Not from your address");
 		break;
+	case PB_BYE_REVOKED:
+		pop3_err(s, "[AUTH] Your login does not hold any more");
+		break;
 	}
 }
 
@@ -134,7 +136,6 @@ static void secured(struct pb_session *s)
 
 	free(pop->user);
 	pop->user = NULL;
-	pop->errors = 0;
 }
 
 /* A connection that is lost commits nothing (RFC 1939 6). */

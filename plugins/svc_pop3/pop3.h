@@ -26,7 +26,7 @@ struct pop3 {
 	struct pb_view *view;
 	unsigned char *marks;		/* MARK_ bits by message; NULL: none is marked */
 	char *user;			/* of USER, or of AUTH LOGIN */
-	uint32_t errors;
+	uint32_t logins_failed;
 };
 
 enum { MARK_DELETED = 1, MARK_READ = 2 };

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The directory through postbusctl and real logins: every method, what is refused, what a change means for the next login."""
-import imaplib, sys
+import imaplib, poplib, sys
 import postbus
+from postbus import PASSWORD
 
 
 def refused(s, *words, stdin=None):
@@ -129,6 +130,51 @@ def test_passwords(s):
     s.ctl("mailbox", "delete", "erin@demo.example")
     assert not can_login(s, "erin@demo.example", "second password")
     assert "first password" not in s.log() and "second password" not in s.log()
+
+
+def test_sessions_end_with_the_login(s):
+    def login(user):
+        c = s.smtp("submission")
+        c.starttls(context=postbus.no_check())
+        c.login(user, PASSWORD)
+        return c, s.imap(user), s.pop3(user)
+
+    def ended(smtp, imap, pop3):
+        assert smtp.docmd("MAIL FROM:<>")[0] == 421
+        try:
+            imap.noop()
+            raise AssertionError("IMAP goes on")
+        except imaplib.IMAP4.abort as e:
+            assert "login does not hold" in str(e), e
+        try:
+            pop3.noop()
+            raise AssertionError("POP3 goes on")
+        except poplib.error_proto as e:
+            assert "login does not hold" in str(e), e
+    for n, act in enumerate((["mailbox", "set", "{}", "--enabled=no"], ["mailbox", "password", "{}", "--password-stdin"], ["mailbox", "delete", "{}"])):
+        user = f"ends{n}@demo.example"
+        s.ctl("mailbox", "create", user)
+        s.ctl("mailbox", "password", user, "--password-stdin", stdin=PASSWORD + "\n")
+        sessions = login(user)
+        data = s.smtp("submission")
+        data.starttls(context=postbus.no_check())
+        data.login(user, PASSWORD)
+        assert data.docmd(f"MAIL FROM:<{user}>")[0] == 250 and data.docmd("RCPT TO:<bob@demo.example>")[0] == 250 and data.docmd("DATA")[0] == 354
+        s.ctl(*[w.format(user) for w in act], stdin="another horse\n")
+        ended(*sessions)
+        data.send(f"From: {user}\r\nSubject: too late\r\n\r\nx\r\n.\r\n")
+        assert data.getreply()[0] == 421
+    s.send(postbus.message("after all"), to=["bob@demo.example"])
+    s.wait_messages(1, "bob@demo.example")
+    assert not any(b"too late" in m for m in s.messages("bob@demo.example"))
+
+
+def test_yes_and_no_are_words(s):
+    s.ctl("mailbox", "create", "words@demo.example")
+    for words, want in ((["--redirect-keep", "no"], False), (["--redirect-keep=yes"], True), (["--no-redirect-keep"], False), (["--redirect-keep"], True)):
+        s.ctl("mailbox", "set", *words, "words@demo.example")
+        assert s.ctl("mailbox", "show", "words@demo.example")["redirect_keep"] is want, words
+    assert "--redirect-keep=yes|no" in s.ctl("help", "mailbox", "set", json_out=False)
 
 
 def test_all_of_it_survives_a_kill(s):

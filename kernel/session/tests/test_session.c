@@ -125,6 +125,102 @@ static void errors_are_counted(void **state)
 	toy_close();
 }
 
+static void a_good_command_makes_up_for_bad_ones(void **state)
+{
+	int fd;
+
+	(void)state;
+	toy_open(NULL, NULL);
+	fd = toy_talk(LISTENER_CLEAR);
+	expect(fd, "hello\r\n");
+	/* 5 in a row would end it, 100 in all do */
+	for (int i = 0; i < 24; i++) {
+		send_text(fd, "A\r\nB\r\nC\r\nBAD\r\nECHO x\r\n");
+		expect(fd, "refused unknown\r\nrefused unknown\r\nrefused unknown\r\nok\r\nx\r\n");
+	}
+	send_text(fd, "A\r\nB\r\nC\r\nBAD\r\n");
+	expect(fd, "refused unknown\r\nrefused unknown\r\nrefused unknown\r\nok\r\nbye errors\r\n");
+	expect_eof(fd);
+	fd = toy_talk(LISTENER_CLEAR);
+	send_text(fd, "WORSE\r\nWORSE\r\nECHO x\r\nWORSE\r\nA\r\nWORSE\r\n");
+	expect(fd, "hello\r\nworse\r\nworse\r\nx\r\nworse\r\nrefused unknown\r\nenough\r\n");
+	close(fd);
+	toy_close();
+}
+
+static void sessions_of_a_mailbox_are_ended(void **state)
+{
+	int idle, busy, waiting, other;
+
+	(void)state;
+	toy_open(NULL, NULL);
+	idle = toy_talk(LISTENER_CLEAR);
+	busy = toy_talk(LISTENER_CLEAR);
+	waiting = toy_talk(LISTENER_CLEAR);
+	other = toy_talk(LISTENER_CLEAR);
+	send_text(idle, "LOGIN a@x\r\n");
+	send_text(busy, "LOGIN a@x\r\n");
+	send_text(waiting, "LOGIN a@x\r\nWAIT\r\n");
+	expect(idle, "hello\r\nok\r\n");
+	expect(busy, "hello\r\nok\r\n");
+	expect(waiting, "hello\r\nok\r\n+ waiting\r\n");
+	send_text(busy, "HOLD\r\nECHO never\r\n");
+	sem_wait(&toy.holding);
+	/* from another session, which has no login and goes on */
+	send_text(other, "END m2\r\nEND m1\r\nECHO on\r\n");
+	expect(other, "hello\r\non\r\n");
+	expect(idle, "bye revoked\r\n");
+	expect_eof(idle);
+	expect(waiting, "bye revoked\r\n");
+	expect_eof(waiting);
+	sem_post(&toy.go);
+	expect(busy, "held\r\nbye revoked\r\n");
+	expect_eof(busy);
+	/* revoked between the check of the password and the login; another mailbox's end is none of ours */
+	send_text(other, "LATE a@x\r\n");
+	expect(other, "ok\r\nbye revoked\r\n");
+	expect_eof(other);
+	other = toy_talk(LISTENER_CLEAR);
+	send_text(other, "LOGIN a@x\r\nECHO here\r\n");
+	expect(other, "hello\r\nok\r\nhere\r\n");
+	toy.host.rights = 0;
+	send_text(other, "END m1\r\n");
+	expect(other, "denied\r\n");
+	close(other);
+	toy_close();
+}
+
+static void own_addresses_are_known(void **state)
+{
+	struct listener_options o = { .plugin = "toy", .name = "toy", .protocol = "toy", .address = "127.0.0.2", .tls = LISTENER_CLEAR };
+	struct pb_error err;
+	uint16_t one, all;
+
+	(void)state;
+	toy_open(NULL, NULL);
+	assert_int_equal(listener_bind(toy.ss, &o, &toy.listener, &err), 0);
+	one = listener_port(toy.listener);
+	assert_true(host_link_is_own(&toy.host, PB_STR("127.0.0.2"), one));
+	assert_true(host_link_is_own(&toy.host, PB_STR("::ffff:127.0.0.2"), one));
+	assert_false(host_link_is_own(&toy.host, PB_STR("127.0.0.1"), one));
+	assert_false(host_link_is_own(&toy.host, PB_STR("127.0.0.2"), (uint16_t)(one + 1)));
+	assert_false(host_link_is_own(&toy.host, PB_STR("mail.example"), one));
+	assert_false(host_link_is_own(&toy.host, PB_NOSTR, one));
+	listener_close(toy.listener);
+	o.address = "0.0.0.0";
+	assert_int_equal(listener_bind(toy.ss, &o, &toy.listener, &err), 0);
+	all = listener_port(toy.listener);
+	assert_true(host_link_is_own(&toy.host, PB_STR("127.0.0.77"), all));
+	assert_true(host_link_is_own(&toy.host, PB_STR("0.0.0.0"), all));
+	assert_false(host_link_is_own(&toy.host, PB_STR("192.0.2.1"), all));
+	toy.host.name = "another";
+	assert_false(host_link_is_own(&toy.host, PB_STR("127.0.0.77"), all));
+	toy.host.name = "toy";
+	listener_close(toy.listener);
+	toy.listener = NULL;
+	toy_close();
+}
+
 static void a_command_that_must_be_last_is_refused_with_input_behind_it(void **state)
 {
 	int fd;
@@ -889,6 +985,9 @@ int main(void)
 		cmocka_unit_test(a_line_too_long_is_thrown_away_whole),
 		cmocka_unit_test(a_bare_lf_ends_a_line_only_where_allowed),
 		cmocka_unit_test(errors_are_counted),
+		cmocka_unit_test(a_good_command_makes_up_for_bad_ones),
+		cmocka_unit_test(sessions_of_a_mailbox_are_ended),
+		cmocka_unit_test(own_addresses_are_known),
 		cmocka_unit_test(a_command_that_must_be_last_is_refused_with_input_behind_it),
 		cmocka_unit_test(data_ends_with_strict_crlf_dot_crlf_only),
 		cmocka_unit_test(a_large_message_arrives_whole),

@@ -106,7 +106,7 @@ static void body_release(struct pb_body *body)
 static const struct pb_host_ops toy_ops = {
 	O(session_data), O(session_self), O(session_host), O(session_arena), O(session_state), O(session_set_state), O(session_listener), O(session_peer),
 	O(session_local), O(session_peer_port), O(session_is_tls), O(session_tls_info), O(session_can_tls), O(session_id), O(session_has_input), O(session_login),
-	O(session_user), O(session_error), O(session_idle), O(session_log_text), O(put), O(put_room), O(put_done), O(put_body), O(put_body_dot), O(flush),
+	O(session_user), O(session_error), O(session_error_over), O(sessions_end), O(session_idle), O(session_log_text), O(put), O(put_room), O(put_done), O(put_body), O(put_body_dot), O(flush),
 	O(session_is_dead), O(read_line), O(read_buf), O(read_spool), O(read_dot), O(park), O(session_watch), O(starttls), O(link_connect), O(link_timeout),
 	O(link_starttls), O(link_tls_info), O(link_line), O(link_read), O(link_put), O(link_put_dot), O(link_flush), O(link_is_idle), O(link_close),
 	.spool_write = spool_write, .body_parts = body_parts, .body_ref = body_ref, .body_release = body_release,
@@ -328,6 +328,27 @@ static int cmd_bad(struct pb_session *s, struct pb_str args)
 	return cmd_ok(s, args);
 }
 
+static int cmd_worse(struct pb_session *s, struct pb_str args)
+{
+	(void)args;
+	pb_putz(s, pb_session_error_over(s, 3) ? "enough\r\n" : "worse\r\n");
+	return PB_NEXT;
+}
+
+/* END m1: from inside a session, as a login that is revoked while it is being made. */
+static int cmd_end(struct pb_session *s, struct pb_str args)
+{
+	if (pb_sessions_end(pb_session_host(s), args, NULL))
+		pb_putz(s, "denied\r\n");
+	return PB_NEXT;
+}
+
+static int cmd_late(struct pb_session *s, struct pb_str args)
+{
+	cmd_end(s, PB_STR("m1"));
+	return cmd_login(s, args);
+}
+
 static int cmd_big(struct pb_session *s, struct pb_str args)
 {
 	uint64_t n = 0;
@@ -377,6 +398,9 @@ static const struct pb_command commands[] = {
 	{ "MINE", cmd_ok, ~0u, PB_NEEDS_USER },
 	{ "LAST", cmd_ok, ~0u, PB_ALONE },
 	{ "BAD", cmd_bad, ~0u, 0 },
+	{ "WORSE", cmd_worse, ~0u, 0 },
+	{ "END", cmd_end, ~0u, 0 },
+	{ "LATE", cmd_late, ~0u, 0 },
 	{ "BIG", cmd_big, ~0u, 0 },
 	{ "QUIT", cmd_quit, ~0u, 0 },
 	{ NULL, NULL, 0, 0 }
@@ -394,7 +418,7 @@ static int refuse(struct pb_session *s, enum pb_refusal why, struct pb_str verb,
 
 static void goodbye(struct pb_session *s, enum pb_goodbye why)
 {
-	static const char *const words[] = { "shutdown", "idle", "slow", "errors", "overload", "refused" };
+	static const char *const words[] = { "shutdown", "idle", "slow", "errors", "overload", "refused", "revoked" };
 
 	atomic_fetch_add(&toy.byes[why], 1);
 	pb_putf(s, "bye %s\r\n", words[why]);
@@ -454,7 +478,7 @@ void toy_open(const struct sessions_options *o, struct clock *clock)
 	own.connected = connected;
 	assert_int_equal(sessions_open(&toy.kernel, &own, &toy.ss, &err), 0);
 	toy.kernel.sessions = toy.ss;
-	toy.host = (struct pb_host){ .handle = { &toy_ops }, .kernel = &toy.kernel, .name = "toy", .rights = RIGHT_NET_CONNECT };
+	toy.host = (struct pb_host){ .handle = { &toy_ops }, .kernel = &toy.kernel, .name = "toy", .rights = RIGHT_NET_CONNECT | RIGHT_SESSION_END };
 	toy.protocol = (struct pb_protocol){ .size = sizeof toy.protocol, .name = "toy", .commands = commands, .session_size = sizeof(struct data), .first_state = 1,
 					     .line_max = 100, .idle_seconds = 300, .errors_max = 5, .greet = greet, .refuse = refuse, .goodbye = goodbye,
 					     .secured = secured, .closed = on_closed };

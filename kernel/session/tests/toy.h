@@ -15,7 +15,7 @@
 /*
  * Its commands: ECHO text, DATA (dot-terminated; answers size and hash), BYTES n (a literal), LINE (reads one more), WAIT ms (parks for a line, a
  * notice or that long), DEAF (a notice only), PAUSE ms, HOLD (blocks until the test posts toy.go), BODY n, DOT lines, STARTTLS (alone), UPGRADE (STARTTLS that is not alone),
- * PEER, TLS, LOGIN name, STATE n, SECRET (needs TLS), MINE (needs a user), LAST (alone), BAD (counts an error), BIG n (writes n bytes), QUIT.
+ * PEER, TLS, LOGIN name, STATE n, SECRET (needs TLS), MINE (needs a user), LAST (alone), BAD (counts an error), WORSE (the same, at most 3), END mailbox, LATE name (END m1, then LOGIN), BIG n (writes n bytes), QUIT.
  */
 struct toy {
 	struct kernel kernel;

@@ -44,7 +44,7 @@ struct fake {
 	struct trip trip;
 	void (*interfere)(struct fake *f), (*interfere_get)(struct fake *f);
 	int gets_left;
-	unsigned reads;
+	unsigned reads, ended;
 	const char *hostname;
 	int64_t now;
 	struct pb_error err;
@@ -315,7 +315,15 @@ static int mailbox_usage(struct pb_mailbox *mb, uint64_t *ret_messages, uint64_t
 	return 0;
 }
 
+static int sessions_end(struct pb_host *host, struct pb_str mailbox, struct pb_error *err)
+{
+	(void)err;
+	host->fake->ended += mailbox.len > 0;
+	return 0;
+}
+
 static const struct pb_host_ops ops = {
+	.sessions_end = sessions_end,
 	.hostname = hostname, .config_str = config_str, .config_int = config_int, .config_bool = config_bool, .log_text = log_text, .count = count, .now = now, .table_open = table_open, .table_close = table_close,
 	.table_get = table_get, .table_scan = table_scan, .table_apply = table_apply, .mailbox_create = mailbox_create, .mailbox_destroy = mailbox_destroy,
 	.mailbox_open = mailbox_open, .mailbox_close = mailbox_close, .mailbox_set_quota = mailbox_set_quota, .mailbox_usage = mailbox_usage,
@@ -478,4 +486,9 @@ void fake_interfere_get(struct fake *f, int nth, void (*act)(struct fake *f))
 unsigned fake_reads(struct fake *f)
 {
 	return f->reads;
+}
+
+unsigned fake_ended(struct fake *f)
+{
+	return f->ended;
 }

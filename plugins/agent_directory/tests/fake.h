@@ -40,5 +40,7 @@ void fake_interfere_get(struct fake *f, int nth, void (*act)(struct fake *f));
 int fake_call_from_thread(struct fake *f, const char *method, json_t *params, json_t **ret, struct pb_error *err);
 /* How often the table was read. */
 unsigned fake_reads(struct fake *f);
+/* How often the sessions of a mailbox were ended. */
+unsigned fake_ended(struct fake *f);
 
 #endif

@@ -429,6 +429,24 @@ static void what_was_read_too_early_is_not_kept(void **state)
 	REFUSED(f, PB_EDENIED, "directory.resolve", "{s:s}", "address", "bob@demo.example");
 }
 
+static void a_login_that_holds_no_more_ends_its_sessions(void **state)
+{
+	struct fake *f = *state;
+
+	assert_int_equal(fake_call(f, NULL, "mailbox.set", json_pack("{s:s s:s}", "mailbox", "bob@demo.example", "name", "Bob")), 0);
+	assert_int_equal(fake_call(f, NULL, "mailbox.set", json_pack("{s:s s:b}", "mailbox", "bob@demo.example", "enabled", 1)), 0);
+	assert_int_equal(fake_ended(f), 0);
+	assert_int_equal(fake_call(f, NULL, "mailbox.set", json_pack("{s:s s:b}", "mailbox", "bob@demo.example", "enabled", 0)), 0);
+	assert_int_equal(fake_ended(f), 1);
+	assert_int_equal(fake_call(f, NULL, "mailbox.password", json_pack("{s:s s:s}", "mailbox", "bob@demo.example", "password", "another horse")), 0);
+	assert_int_equal(fake_ended(f), 2);
+	assert_null(json_object_get(fake_result(f), "mailbox"));
+	REFUSED(f, PB_EINVALID, "mailbox.password", "{s:s s:s}", "mailbox", "bob@demo.example", "password", "");
+	assert_int_equal(fake_ended(f), 2);
+	assert_int_equal(fake_call(f, NULL, "mailbox.delete", json_pack("{s:s}", "mailbox", "bob@demo.example")), 0);
+	assert_int_equal(fake_ended(f), 3);
+}
+
 struct stress {
 	struct fake *f;
 	atomic_bool over;
@@ -500,6 +518,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_looked_up_again_reads_no_table, begin, end),
 		cmocka_unit_test_setup_teardown(answers_are_kept_until_a_row_changes, begin, end),
 		cmocka_unit_test_setup_teardown(what_was_read_too_early_is_not_kept, begin, end),
+		cmocka_unit_test_setup_teardown(a_login_that_holds_no_more_ends_its_sessions, begin, end),
 		cmocka_unit_test_setup_teardown(readers_see_every_finished_change, begin, end),
 	};
 

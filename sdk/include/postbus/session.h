@@ -52,7 +52,8 @@ enum pb_goodbye {
 	PB_BYE_SLOW,		/* a deadline or minimum rate was missed inside a command */
 	PB_BYE_ERRORS,		/* too many bad commands */
 	PB_BYE_OVERLOAD,	/* over a connection limit: said instead of the greeting */
-	PB_BYE_REFUSED		/* a "connect" hook rejected the peer: said instead of the greeting */
+	PB_BYE_REFUSED,		/* a "connect" hook rejected the peer: said instead of the greeting */
+	PB_BYE_REVOKED		/* the login does not hold any more: pb_sessions_end */
 };
 
 enum { PB_LF_OK = 1 /* a bare LF ends a command line too (never inside message data) */, PB_NUL_OK = 2 };	/* framing */
@@ -66,7 +67,7 @@ struct pb_protocol {
 	unsigned framing;
 	uint32_t line_max;		/* longest command line with its line end */
 	uint32_t idle_seconds;		/* parked without input: PB_BYE_IDLE; pb_session_idle changes it */
-	uint32_t errors_max;		/* pb_session_error so many times: PB_BYE_ERRORS; 0: 10 */
+	uint32_t errors_max;		/* so many bad commands one after the other, or 20 times as many in all: PB_BYE_ERRORS; 0: 10 */
 
 	int (*greet)(struct pb_session *s);	/* connection is there (and TLS, if implicit); a state's first words */
 	/* Optional: find verb and args of a line (IMAP: skip the tag). Non-zero: the line was answered or is malformed (the framework
@@ -111,8 +112,14 @@ struct pb_user {
 void pb_session_login(struct pb_session *s, const struct pb_user *user);	/* copied; counted against "per_user" limits and logged */
 const struct pb_user *pb_session_user(struct pb_session *s);	/* NULL before login */
 
-/* Count a bad command (the framework does for refusals). At errors_max the session ends with PB_BYE_ERRORS after this command. */
+/* Count a bad command (the framework does for refusals); more than once in a command counts once, and a command that counts none begins anew.
+ * At errors_max the session ends with PB_BYE_ERRORS after this command. */
 void pb_session_error(struct pb_session *s);
+/* The same against a limit of the caller's: true when this was the max-th one after the other, or the 20 * max-th in all. Then say so, and PB_CLOSE. */
+bool pb_session_error_over(struct pb_session *s, unsigned max);
+/* End all sessions of a mailbox, of every plugin, with PB_BYE_REVOKED: parked ones at once, busy ones behind the command that they run (for them
+ * pb_session_is_dead says yes from now on), and who is just logging in as well. Right: session.end. */
+int pb_sessions_end(struct pb_host *host, struct pb_str mailbox, struct pb_error *err);
 void pb_session_idle(struct pb_session *s, uint32_t seconds);
 /* One line about this session, with plugin, session, peer and user before it. */
 void pb_session_log(struct pb_session *s, enum pb_level level, const char *event, const char *fmt, ...) PB_PRINTF(4, 5);
@@ -132,7 +139,7 @@ void pb_put_body(struct pb_session *s, struct pb_body *body, uint64_t off, uint6
 /* A body in dot-stuffed form with its final dot (RFC 5321, 1939); lines: header and so many lines of text, or -1 for all. */
 void pb_put_body_dot(struct pb_session *s, struct pb_body *body, int64_t lines);
 void pb_flush(struct pb_session *s);
-/* The stream is dead: output goes nowhere. Loops over much may ask now and then. */
+/* The stream is dead: output goes nowhere; or the session ends behind this command (pb_sessions_end). Loops over much may ask now and then. */
 bool pb_session_is_dead(struct pb_session *s);
 
 /* ---- input inside a command: blocking, under the framework's deadline and minimum rate. A code other than 0: return PB_CLOSE soon; the framework knows why ---- */

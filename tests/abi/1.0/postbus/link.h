@@ -17,6 +17,8 @@ struct pb_link;
 
 /* address: numeric, "192.0.2.1" or "2001:db8::1", or "/path" of a Unix socket. bind: local address or empty. timeout in microseconds, also the default of reads and writes. */
 int pb_link_connect(struct pb_host *host, struct pb_str address, uint16_t port, struct pb_str bind, int64_t timeout, struct pb_link **ret, struct pb_error *err);
+/* Would that be a connection to this plugin's own listeners? By address and port; who listens everywhere has every address of this machine. */
+bool pb_link_is_own(struct pb_host *host, struct pb_str address, uint16_t port);
 void pb_link_timeout(struct pb_link *l, int64_t timeout);
 
 enum pb_tls_check { PB_TLS_ANY /* opportunistic: encrypt, do not check */, PB_TLS_PKIX /* chain and name */ };

@@ -47,7 +47,8 @@ struct pb_plugin {
 	const struct pb_method *methods;		/* what it provides on the bus (bus.h) */
 	const struct pb_hook *hooks;			/* decision points it takes part in (bus.h) */
 	const struct pb_listener *listeners;		/* facts it wants to hear (bus.h) */
-	/* Its running config was changed and checked; take it over or refuse it (then the old one stays). May be NULL: reload instead. */
+	/* Its running config or the host's name was changed and checked; take it over or refuse it (then the old one stays). May be NULL: for a new config it
+	 * is stopped and started instead. */
 	int (*reconfigure)(void *self, struct pb_error *err);
 };
 
