@@ -6,6 +6,8 @@
 #include <postbus/message.h>
 #include "dsn.h"
 
+enum { LINE_MAX_OCTETS = 998, HEADER_MAX = 32768 };
+
 static bool is_8bit(struct pb_str s)
 {
 	for (size_t i = 0; i < s.len; i++)
@@ -14,28 +16,63 @@ static bool is_8bit(struct pb_str s)
 	return false;
 }
 
-/* RFC 3461 4.3: the whole message goes back with a failure only, and not where RET=HDRS was asked for. */
+static bool has_long_lines(struct pb_str s)
+{
+	struct pb_str line;
+
+	while (s.len && pb_str_cut(&s, '\n', &line))
+		if (line.len > LINE_MAX_OCTETS)
+			return true;
+	return false;
+}
+
+/* RFC 3461 4.3 and 6: the whole message goes back with a failure only, not where RET=HDRS was asked for, and not where it could keep the report from
+ * passing a host of 7 bits or of less room: a report that is refused is lost. */
 static bool returns_whole(const struct dsn *d)
 {
-	return d->kind == DSN_FAILED && !d->ret_headers && d->original.len <= d->return_max;
+	return d->kind == DSN_FAILED && !d->ret_headers && d->original.len <= d->return_max && !is_8bit(d->original) && !has_long_lines(d->original);
+}
+
+/* The header, cut behind a line where it is endless. */
+static struct pb_str returned_header(const struct dsn *d)
+{
+	struct pb_str header = pb_str_head(d->original, pb_header_size(d->original));
+
+	if (header.len <= HEADER_MAX)
+		return header;
+	header.len = HEADER_MAX;
+	while (header.len && header.ptr[header.len - 1] != '\n')
+		header.len--;
+	return header;
+}
+
+/* RFC 6533: only for who can be reached by SMTPUTF8 alone. */
+static bool returns_global(const struct dsn *d)
+{
+	return d->utf8 && is_8bit(returned_header(d));
+}
+
+/* RFC 6522 4: a header that is no text of 7 bits is encoded. */
+static bool encodes_header(const struct dsn *d)
+{
+	struct pb_str header = returned_header(d);
+
+	return !returns_whole(d) && ((!d->utf8 && is_8bit(header)) || has_long_lines(header));
 }
 
 struct pb_str dsn_original(const struct dsn *d)
 {
-	return returns_whole(d) ? d->original : pb_str_head(d->original, pb_header_size(d->original));
+	return returns_whole(d) ? d->original : encodes_header(d) ? PB_NOSTR : returned_header(d);
 }
 
 bool dsn_is_8bit(const struct dsn *d)
 {
-	PB_AUTOBUF(words);
-
-	dsn_text(&words, d);
-	if (is_8bit(pb_buf_str(&words)) || is_8bit(dsn_original(d)))
+	if (is_8bit(dsn_original(d)))
 		return true;
 	for (size_t i = 0; i < d->n && d->utf8; i++)
-		if (is_8bit(d->recipients[i].address) || is_8bit(d->recipients[i].orcpt) || is_8bit(d->recipients[i].reason))
+		if (is_8bit(d->recipients[i].address) || is_8bit(d->recipients[i].orcpt) || is_8bit(d->recipients[i].reason) || is_8bit(d->recipients[i].remote))
 			return true;
-	return false;
+	return d->utf8 && (is_8bit(d->to) || is_8bit(d->envid) || is_8bit(d->helo) || is_8bit(d->host));
 }
 
 /* "Name: value", folded at blanks, never over 998 octets. */
@@ -186,23 +223,34 @@ static void add_header(struct pb_buf *out, const struct dsn *d)
 		pb_buf_addz(out, "Content-Transfer-Encoding: 8bit\r\n");
 }
 
+static void add_words(struct pb_buf *out, const struct dsn *d)
+{
+	PB_AUTOBUF(words);
+	bool eight;
+
+	dsn_text(&words, d);
+	eight = is_8bit(pb_buf_str(&words));
+	pb_buf_addf(out, "\r\n--%.*s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Description: Notification\r\nContent-Transfer-Encoding: %s\r\n\r\n",
+		    PB_FMT(d->boundary), eight ? "quoted-printable" : "7bit");
+	if (eight)
+		pb_qp_encode(out, pb_buf_str(&words));
+	else
+		pb_buf_addstr(out, pb_buf_str(&words));
+	pb_buf_addz(out, "\r\n");
+}
+
 void dsn_begin(struct pb_buf *out, const struct dsn *d)
 {
-	struct pb_str original = dsn_original(d);
-	bool whole = returns_whole(d), eight = is_8bit(original);
-	bool global = d->utf8 && is_8bit(pb_str_head(d->original, pb_header_size(d->original)));
-	PB_AUTOBUF(words);
+	bool whole = returns_whole(d), encode = encodes_header(d);
+	const char *type = whole ? "message/rfc822" : returns_global(d) ? "message/global-headers" : "text/rfc822-headers";
 
 	add_header(out, d);
-	dsn_text(&words, d);
-	pb_buf_addf(out, "\r\n--%.*s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Description: Notification\r\nContent-Transfer-Encoding: %s\r\n\r\n",
-		    PB_FMT(d->boundary), is_8bit(pb_buf_str(&words)) ? "8bit" : "7bit");
-	pb_buf_addstr(out, pb_buf_str(&words));
-	pb_buf_addz(out, "\r\n");
+	add_words(out, d);
 	add_status_part(out, d);
-	pb_buf_addf(out, "--%.*s\r\nContent-Type: %s\r\nContent-Description: %s\r\nContent-Transfer-Encoding: %s\r\n\r\n", PB_FMT(d->boundary),
-		    whole ? (global ? "message/global" : "message/rfc822") : (global ? "message/global-headers" : "text/rfc822-headers"),
-		    whole ? "Undelivered message" : "Header of the message", eight ? "8bit" : "7bit");
+	pb_buf_addf(out, "--%.*s\r\nContent-Type: %s\r\nContent-Description: %s\r\nContent-Transfer-Encoding: %s\r\n\r\n", PB_FMT(d->boundary), type,
+		    whole ? "Undelivered message" : "Header of the message", encode ? "quoted-printable" : is_8bit(dsn_original(d)) ? "8bit" : "7bit");
+	if (encode)
+		pb_qp_encode(out, returned_header(d));
 }
 
 void dsn_end(struct pb_buf *out, const struct dsn *d)

@@ -4,7 +4,7 @@
  * Pure: what is known about a message in, bytes out. Who gets one, and when, is report.c's.
  *
  *	dsn_begin(&out, &dsn);		up to the first byte of what is returned
- *	dsn_original(&dsn)		... those bytes, a view into the original
+ *	dsn_original(&dsn)		... those bytes, a view into the original; empty where dsn_begin had to encode them
  *	dsn_end(&out, &dsn);		what stands behind them
  */
 #ifndef AGENT_MTA_DSN_H
@@ -32,8 +32,8 @@ struct dsn {
 	struct pb_str original;		/* the message it is about; may be empty */
 	int64_t now, arrival, retry_until;	/* microseconds; 0: not known */
 	bool ret_headers;		/* RET=HDRS */
-	bool utf8;			/* the sender takes SMTPUTF8 */
-	uint64_t return_max;		/* a larger original is returned as its header */
+	bool utf8;			/* he can be reached by SMTPUTF8 alone; else the report has 7 bits */
+	uint64_t return_max;		/* a larger original is returned as its header, as is one of 8 bits or long lines */
 	const struct dsn_recipient *recipients;
 	size_t n;
 };
@@ -43,6 +43,9 @@ struct pb_str dsn_original(const struct dsn *d);
 void dsn_end(struct pb_buf *out, const struct dsn *d);
 /* Does it hold bytes above 127? Then its envelope says 8BITMIME. */
 bool dsn_is_8bit(const struct dsn *d);
+
+/* A report again, without what it returns (dsn_short.c). False: it returns nothing, or is no report. */
+bool dsn_shorten(struct pb_str report, struct pb_buf *out);
 
 /* ---- the pieces (dsn_text.c) ---- */
 

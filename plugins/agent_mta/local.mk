@@ -8,6 +8,7 @@ agent_mta_la_LIBADD = $(LIBS_PLUGIN) $(UNISTRING_LIBS)
 agent_mta_la_SOURCES = \
 	%D%/dsn.c \
 	%D%/dsn.h \
+	%D%/dsn_short.c \
 	%D%/dsn_text.c \
 	%D%/mta.h \
 	%D%/plugin.c \
@@ -20,6 +21,6 @@ TESTS += test_dsn
 test_dsn_CPPFLAGS = $(CPPFLAGS_TEST)
 test_dsn_CFLAGS = $(CFLAGS_TEST)
 test_dsn_LDADD = libpostbus.la $(CMOCKA_LIBS) $(JANSSON_LIBS) $(UNISTRING_LIBS)
-test_dsn_SOURCES = %D%/tests/test_dsn.c %D%/dsn.c %D%/dsn_text.c
+test_dsn_SOURCES = %D%/tests/test_dsn.c %D%/dsn.c %D%/dsn_short.c %D%/dsn_text.c
 endif
 EXTRA_DIST += %D%/README.md

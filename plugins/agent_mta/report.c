@@ -85,6 +85,7 @@ static int inject(struct mta *mta, struct pb_item *item, const struct dsn *d, st
 	pb_envelope_rcpt(env, d->to)->notify = PB_NOTIFY_NEVER;
 	env->eightbit = dsn_is_8bit(d);
 	env->smtputf8 = d->utf8;
+	json_object_set_new(env->notes, "report", json_true());		/* so that it can be shortened: again() */
 	pb_item_note(item, "report.sent", "to <%.*s> as %s", PB_FMT(d->to), pb_spool_id(spool));
 	rc = pb_item_inject(item, env, spool, err);
 	pb_envelope_free(env);
@@ -110,7 +111,7 @@ static int make_dsn(struct mta *mta, struct pb_item *item, enum dsn_kind kind, s
 	struct pb_str head;
 	struct dsn d = {
 		.kind = kind, .host = pb_hostname(mta->host), .to = to, .envid = env->envid, .helo = env->helo, .now = pb_now(mta->host), .arrival = env->received,
-		.retry_until = json_integer_value(json_object_get(env->notes, "expires")), .ret_headers = env->ret_headers, .utf8 = env->smtputf8 || is_utf8(to), .recipients = list, .n = n,
+		.retry_until = json_integer_value(json_object_get(env->notes, "expires")), .ret_headers = env->ret_headers, .utf8 = is_utf8(to), .recipients = list, .n = n,
 		.return_max = (uint64_t)pb_config_int(mta->host, "return_max"),
 	};
 
@@ -145,6 +146,58 @@ static struct pb_str reader_of(struct mta *mta, struct pb_item *item, enum dsn_k
 	return postmaster;
 }
 
+/* Was it the size or the form that a host did not take? */
+static bool is_too_much(struct pb_str reason)
+{
+	char status[12];
+
+	dsn_status(status, reason, DSN_FAILED);
+	return pb_str_starts(reason, PB_STR("552")) || !strcmp(status, "5.3.4") || !strcmp(status, "5.2.3") || !strncmp(status, "5.6.", 4);
+}
+
+/* A report of ours that was refused as too large goes once more, without what it returned: its reader must hear of the failure. */
+static int again(struct mta *mta, struct pb_item *item, struct pb_error *err)
+{
+	struct pb_envelope *env = pb_envelope_new();
+	struct pb_recipient *to;
+	struct pb_spool *spool;
+	struct pb_str report;
+	PB_AUTOBUF(shorter);
+	PB_AUTOBUF(token);
+	int rc = 0;
+
+	pb_buf_addf(&token, "again/%s", pb_item_id(item));
+	while ((to = pb_item_next(item)) != NULL)
+		if (is_too_much(pb_recipient_reason(to)))
+			pb_envelope_rcpt(env, pb_recipient_rcpt(to)->address)->notify = PB_NOTIFY_NEVER;
+	pb_item_rewind(item);
+	if (!env->nrcpts || pb_body_view(pb_item_body(item), &report, NULL) || !dsn_shorten(report, &shorter)) {
+		pb_envelope_free(env);
+		return PB_ENOTFOUND;
+	}
+	env->smtputf8 = pb_item_envelope(item)->smtputf8;
+	env->eightbit = pb_item_envelope(item)->eightbit;
+	spool = pb_spool_begin(mta->host, 0, err);
+	if (!spool) {
+		pb_envelope_free(env);
+		return err->code;
+	}
+	pb_spool_name(spool, pb_buf_str(&token));
+	pb_spool_write(spool, shorter.ptr, shorter.len);
+	rc = pb_spool_check(spool, err);
+	if (rc)
+		pb_spool_discard(spool);
+	else
+		rc = pb_item_inject(item, env, spool, err);
+	pb_envelope_free(env);
+	if (!rc) {
+		pb_item_note(item, "report.shortened", "sent again without what it returned");
+		pb_count(mta->host, "reports_shortened", 1);
+		settle_report(item, "sent again without what it returned");
+	}
+	return rc;
+}
+
 static enum dsn_kind kind_of(struct pb_item *item)
 {
 	const char *action = json_string_value(json_object_get(pb_item_envelope(item)->notes, "action"));
@@ -163,6 +216,12 @@ int send_report(struct mta *mta, struct pb_item *item, struct pb_error *err)
 	size_t n;
 	int rc = 0;
 
+	if (kind == DSN_FAILED && json_is_true(json_object_get(pb_item_envelope(item)->notes, "report"))) {
+		rc = again(mta, item, err);
+		if (rc != PB_ENOTFOUND)
+			return rc;
+		rc = 0;
+	}
 	if (!to.len) {
 		pb_log(mta->host, PB_INFO, "report.dropped", "id=%s kind=%d reason=\"the message has no sender\"", pb_item_id(item), (int)kind);
 		pb_count(mta->host, "reports_dropped", 1);

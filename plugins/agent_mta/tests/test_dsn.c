@@ -198,6 +198,75 @@ static void no_input_breaks_a_line(void **state)
 	}
 }
 
+/* Whatever the original is: a host of 7 bits takes the report. */
+static void a_report_is_of_seven_bits(void **state)
+{
+	static const char *const originals[] = {
+		"Subject: Gr\xc3\xbc\xc3\x9f" "e\r\n\r\nx\r\n", "Subject: a\r\n\r\nGr\xfc\xdf" "e\r\n", "Subject: =?utf-8?q?=C3=BC?=\r\nTo: \xff <b@x>\r\n\r\nx\r\n", "" };
+	struct dsn_recipient joerg = { .address = PB_STR("j\xc3\xb6rg@example.org"), .reason = PB_STR("550 5.1.1 niemand hei\xc3\x9ft so"), .remote = PB_STR("mx.example.org") };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof originals / sizeof *originals; i++) {
+		struct dsn d = plain();
+		PB_AUTOBUF(out);
+
+		d.recipients = &joerg;
+		d.original = pb_strz(originals[i]);
+		make(&out, &d);
+		assert_false(dsn_is_8bit(&d));
+		for (size_t k = 0; k < out.len; k++)
+			assert_true((unsigned char)out.ptr[k] < 0x80);
+		has_not(&out, "8bit");
+		has_not(&out, "global");
+		if (i < 3)
+			has(&out, "text/rfc822-headers");
+	}
+}
+
+static void an_endless_line_or_header_is_not_returned_as_it_is(void **state)
+{
+	struct dsn d = plain();
+	PB_AUTOBUF(original);
+	PB_AUTOBUF(out);
+
+	(void)state;
+	pb_buf_addz(&original, "Subject: a\r\n\r\n");
+	for (int i = 0; i < 2000; i++)
+		pb_buf_addc(&original, 'x');
+	d.original = pb_buf_str(&original);
+	make(&out, &d);
+	has(&out, "text/rfc822-headers");
+	assert_true(out.len < 2500);
+	pb_buf_reset(&original);
+	for (int i = 0; i < 10000; i++)
+		pb_buf_addf(&original, "X-Field-%d: a value\r\n", i);
+	d.original = pb_buf_str(&original);
+	pb_buf_reset(&out);
+	make(&out, &d);
+	assert_true(out.len > 30000 && out.len < 40000);
+	has(&out, ": a value\r\n\r\n--report-1--\r\n");
+}
+
+static void a_report_can_be_shortened(void **state)
+{
+	struct dsn d = plain();
+	PB_AUTOBUF(out);
+	PB_AUTOBUF(shorter);
+	PB_AUTOBUF(twice);
+
+	(void)state;
+	make(&out, &d);
+	assert_true(dsn_shorten(pb_buf_str(&out), &shorter));
+	has(&shorter, "Status: 5.1.1\r\n");
+	has_not(&shorter, "Hello");
+	assert_true(pb_str_ends(pb_buf_str(&shorter), PB_STR("\r\n\r\n--report-1--\r\n")) || pb_str_ends(pb_buf_str(&shorter), PB_STR("\r\n--report-1--\r\n")));
+	has_not(&shorter, "--report-1--\r\n--report-1");
+	assert_false(dsn_shorten(pb_buf_str(&shorter), &twice));
+	assert_false(dsn_shorten(PB_STR("Subject: x\r\n\r\nno report\r\n"), &twice));
+	assert_false(dsn_shorten(PB_NOSTR, &twice));
+	assert_int_equal(twice.len, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -208,6 +277,9 @@ int main(void)
 		cmocka_unit_test(success_is_delivered_or_relayed),
 		cmocka_unit_test(utf8_addresses_are_written_for_who_can_read_them),
 		cmocka_unit_test(no_input_breaks_a_line),
+		cmocka_unit_test(a_report_can_be_shortened),
+		cmocka_unit_test(a_report_is_of_seven_bits),
+		cmocka_unit_test(an_endless_line_or_header_is_not_returned_as_it_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
