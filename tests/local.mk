@@ -19,6 +19,7 @@ PLATFORM_TESTS += %D%/platform/test_hostile.py
 PLATFORM_TESTS += %D%/platform/test_pop3.py
 PLATFORM_TESTS += %D%/platform/test_mail_clients.py
 PLATFORM_TESTS += %D%/platform/test_config.py
+PLATFORM_TESTS += %D%/platform/test_downgrade.py
 PLATFORM_TESTS += %D%/platform/test_postmaster.py
 PLATFORM_TESTS += %D%/platform/test_reload.py
 PLATFORM_TESTS += %D%/platform/test_dnssec.py

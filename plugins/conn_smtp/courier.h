@@ -3,6 +3,7 @@
 #ifndef CONN_SMTP_COURIER_H
 #define CONN_SMTP_COURIER_H
 
+#include "downgrade.h"
 #include "peer.h"
 
 enum standing {
@@ -26,7 +27,11 @@ struct delivery {
 	struct pb_item *item;
 	const struct pb_envelope *env;
 	struct pb_str body;
-	bool body_8bit, header_utf8;
+	bool body_8bit, header_utf8, long_lines;
+	struct pb_buf facts;		/* of body as it is sent; made where it has to be converted */
+	bool converted;			/* for the peer in hand: to what, and how long it is then */
+	unsigned conversion;
+	uint64_t wire_size;
 	struct job *jobs;
 	size_t njobs;
 };

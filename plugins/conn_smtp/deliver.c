@@ -150,6 +150,7 @@ static void look_at_body(struct delivery *d, struct pb_body *body)
 		d->body_8bit = !is_ascii(d->body);
 		d->header_utf8 = !is_ascii(pb_str_head(d->body, pb_header_size(d->body)));
 	}
+	d->long_lines = has_long_lines(d->body);
 }
 
 static struct pb_str domain_of(struct pb_item *item, const struct pb_envelope *env)
@@ -194,6 +195,7 @@ int deliver(void *self, struct pb_item *item, struct pb_error *err)
 	for (size_t i = 0; i < d.njobs; i++)
 		free(d.jobs[i].why);
 	free(d.jobs);
+	pb_buf_free(&d.facts);
 	settings_put(set);
 	return 0;
 }

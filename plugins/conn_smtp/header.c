@@ -26,8 +26,7 @@ static void field(struct pb_str line, struct header *h)
 		h->has_message_id |= is_field(line, PB_STR("Message-ID"));
 		break;
 	case 'f':
-		if (is_field(line, PB_STR("From")) && h->from_fields++ == 0)
-			h->from = pb_str_skip(line, (size_t)pb_str_find(line, ':', 0) + 1);
+		h->from_fields += is_field(line, PB_STR("From"));
 		break;
 	}
 }
@@ -35,7 +34,6 @@ static void field(struct pb_str line, struct header *h)
 void header_scan(struct pb_str message, size_t max, struct header *ret)
 {
 	struct pb_str section = pb_str_head(message, max + 1);
-	bool in_from = false;
 	size_t at = 0;
 
 	memset(ret, 0, sizeof *ret);
@@ -45,14 +43,8 @@ void header_scan(struct pb_str message, size_t max, struct header *ret)
 
 		if (end && (n == 1 || (n == 2 && start[0] == '\r')))
 			break;
-		if (!pb_is_blank(start[0])) {
-			unsigned before = ret->from_fields;
-
+		if (!pb_is_blank(start[0]))
 			field(pb_str(start, n), ret);
-			in_from = !before && ret->from_fields;
-		} else if (in_from) {
-			ret->from.len = (size_t)(start + n - ret->from.ptr);
-		}
 		at += n;
 	}
 	ret->len = at;

@@ -10,7 +10,6 @@ struct header {
 	unsigned received;		/* Received fields */
 	unsigned from_fields;
 	bool has_date, has_message_id;
-	struct pb_str from;		/* value of the first From field, with its folds */
 };
 
 /* Reads at most max bytes of message. */

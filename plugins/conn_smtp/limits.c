@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What a peer cannot take is not sent to it: messages over its SIZE, 8-bit text without 8BITMIME, internationalised addresses without SMTPUTF8.
- * Nothing is converted (that would break signatures, and hardly a server is left that needs it): such a recipient fails, as RFC 6152 3 and RFC 6531 3.5 allow.
- * A domain in Unicode alone is no obstacle, it is sent in its ASCII form.
+ * What a peer cannot take is not sent to it: messages over its SIZE, internationalised addresses without SMTPUTF8. A message of 8 bits is converted for
+ * a peer of 7 (downgrade.c), and fails only where it cannot be. A domain in Unicode alone is no obstacle, it is sent in its ASCII form.
  */
 #include <stdio.h>
 #include "courier.h"
@@ -37,13 +36,13 @@ static void fail_all(struct delivery *d, const char *reply)
 			job_fail(d, &d->jobs[i], "", reply);
 }
 
-static void check_utf8(struct delivery *d, const struct peer *p)
+static void check_addresses(struct delivery *d, const struct peer *p)
 {
 	PB_AUTOBUF(scratch);
 	char reply[400];
 
 	snprintf(reply, sizeof reply, "553 5.6.7 the next host, %s, does not take internationalised mail", p->name);
-	if ((d->env->smtputf8 && d->header_utf8) || !wire_address(&scratch, d->env->sender, p)) {
+	if (!wire_address(&scratch, d->env->sender, p)) {
 		fail_all(d, reply);
 		return;
 	}
@@ -54,18 +53,58 @@ static void check_utf8(struct delivery *d, const struct peer *p)
 	}
 }
 
+static void count(void *arg, const char *ptr, size_t len)
+{
+	struct delivery *d = arg;
+
+	(void)ptr;
+	d->wire_size += len;
+}
+
+/* What of the message has to change for this peer. False: it cannot, and its recipients have failed. */
+static bool convert(struct delivery *d, const struct peer *p)
+{
+	unsigned what = d->body_8bit && !p->eightbit ? DOWN_HEADER | DOWN_BODY : d->env->smtputf8 && d->header_utf8 && !p->smtputf8 ? DOWN_HEADER : 0;
+	enum down_result rc;
+	char reply[400];
+
+	if (d->wire_size && d->conversion == what)
+		return true;
+	d->conversion = what;
+	d->converted = what || d->long_lines;
+	d->wire_size = d->converted ? 0 : d->body.len;
+	if (!d->converted)
+		return true;
+	if (!d->facts.len)
+		pb_facts_make(d->body, &d->facts);
+	rc = downgrade(&(struct downgrade){ d->body, pb_buf_str(&d->facts), what, count, d });
+	if (rc == DOWN_DONE)
+		return true;
+	d->wire_size = 0;
+	if (!what) {	/* long lines, and that is all: many a server takes them */
+		d->converted = false;
+		d->wire_size = d->body.len;
+		return true;
+	}
+	if (rc == DOWN_NO_HEADER)
+		snprintf(reply, sizeof reply, "553 5.6.7 the next host, %s, does not take internationalised mail", p->name);
+	else
+		snprintf(reply, sizeof reply, "554 5.6.3 the message has 8-bit text, which the next host, %s, does not take, and cannot be converted", p->name);
+	fail_all(d, reply);
+	return false;
+}
+
 void check_limits(struct delivery *d, const struct peer *p)
 {
 	char reply[400];
 
-	if (p->size_max && d->body.len > p->size_max) {
-		snprintf(reply, sizeof reply, "552 5.3.4 the message has %zu octets, the next host, %s, takes %llu", d->body.len, p->name, (unsigned long long)p->size_max);
-		fail_all(d, reply);
-	}
-	if (d->body_8bit && !p->eightbit) {
-		snprintf(reply, sizeof reply, "554 5.6.3 the message has 8-bit text, which the next host, %s, does not take", p->name);
+	if (!convert(d, p))
+		return;
+	if (p->size_max && d->wire_size > p->size_max) {
+		snprintf(reply, sizeof reply, "552 5.3.4 the message has %llu octets, the next host, %s, takes %llu", (unsigned long long)d->wire_size, p->name,
+			 (unsigned long long)p->size_max);
 		fail_all(d, reply);
 	}
 	if (!p->smtputf8)
-		check_utf8(d, p);
+		check_addresses(d, p);
 }

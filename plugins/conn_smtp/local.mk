@@ -13,18 +13,21 @@ conn_smtp_la_SOURCES = \
 	%D%/params.c %D%/params.h \
 	%D%/received.c %D%/received.h \
 	%D%/header.c %D%/header.h \
+	%D%/authors.c %D%/authors.h \
 	%D%/network.c %D%/network.h \
 	%D%/deliver.c %D%/courier.h \
 	%D%/send.c %D%/limits.c \
+	%D%/downgrade.c %D%/downgrade.h %D%/downgrade_part.c \
 	%D%/peer.c %D%/peer.h %D%/links.c \
 	%D%/route.c %D%/route.h \
 	%D%/answer.c %D%/answer.h
 dist_plugin_DATA += %D%/conn_smtp.json
-EXTRA_DIST += %D%/README.md \
+EXTRA_DIST += %D%/README.md docs/decisions/050-seven-bits-and-long-lines.md \
 	%D%/tests/behind_data.talk \
 	%D%/tests/chunks.talk \
 	%D%/tests/deliver.talk \
 	%D%/tests/errors.talk \
+	%D%/tests/errors_reset.talk \
 	%D%/tests/greeting.talk \
 	%D%/tests/injection.talk \
 	%D%/tests/login.talk \
@@ -43,12 +46,19 @@ TESTS += test_smtp_inbound test_smtp_outbound
 test_smtp_inbound_CPPFLAGS = $(CPPFLAGS_TEST)
 test_smtp_inbound_CFLAGS = $(CFLAGS_TEST)
 test_smtp_inbound_LDADD = libpostbus.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
-test_smtp_inbound_SOURCES = %D%/tests/test_inbound.c %D%/params.c %D%/received.c %D%/header.c %D%/network.c
+test_smtp_inbound_SOURCES = %D%/tests/test_inbound.c %D%/authors.c %D%/params.c %D%/received.c %D%/header.c %D%/network.c
 test_smtp_outbound_CPPFLAGS = $(CPPFLAGS_TEST)
 test_smtp_outbound_CFLAGS = $(CFLAGS_TEST)
 test_smtp_outbound_LDADD = libpostbus.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
 test_smtp_outbound_SOURCES = %D%/tests/test_outbound.c %D%/answer.c %D%/route.c %D%/peer.c %D%/limits.c %D%/deliver.c %D%/send.c %D%/links.c \
-	%D%/settings.c %D%/network.c
+	%D%/downgrade.c %D%/downgrade_part.c %D%/settings.c %D%/network.c
+
+# Asked by test_downgrade.py.
+check_PROGRAMS += downgrade_filter
+downgrade_filter_CPPFLAGS = $(CPPFLAGS_TEST)
+downgrade_filter_CFLAGS = $(CFLAGS_TEST)
+downgrade_filter_LDADD = libpostbus.la $(JANSSON_LIBS)
+downgrade_filter_SOURCES = %D%/tests/downgrade_filter.c %D%/downgrade.c %D%/downgrade_part.c
 
 # Asked by test_smtp_hooks.py; -rpath makes a shared object of it though it is never installed.
 check_LTLIBRARIES += hook_probe.la

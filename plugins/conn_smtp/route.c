@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <postbus/link.h>
 #include "route.h"
 
 static bool is_numeric(struct pb_str host)
@@ -102,8 +103,19 @@ static void add_all(struct plan *plan, const struct target *like, const char *na
 			add(plan, like, name, json_string_value(address));
 }
 
-/* RFC 5321 5.1: if we are an exchanger ourselves, those that are not better than us would send it back. */
-static json_int_t own_preference(const struct settings *set, const json_t *hosts)
+static bool has_own_address(struct smtp *smtp, const json_t *addresses, uint16_t port)
+{
+	const json_t *address;
+	size_t i;
+
+	json_array_foreach (addresses, i, address)
+		if (pb_link_is_own(smtp->host, pb_strz(json_string_value(address)), port))
+			return true;
+	return false;
+}
+
+/* RFC 5321 5.1: if we are an exchanger ourselves, those that are not better than us would send it back. Others may know us by other names. */
+static json_int_t own_preference(struct smtp *smtp, const struct settings *set, const json_t *hosts, uint16_t port)
 {
 	json_int_t best = INT32_MAX;
 	const json_t *host;
@@ -113,7 +125,7 @@ static json_int_t own_preference(const struct settings *set, const json_t *hosts
 		const char *name = json_string_value(json_object_get(host, "name"));
 		json_int_t preference = json_integer_value(json_object_get(host, "preference"));
 
-		if (name && pb_domain_eq(pb_strz(name), pb_strz(set->hostname)) && preference < best)
+		if (preference < best && ((name && pb_domain_eq(pb_strz(name), pb_strz(set->hostname))) || has_own_address(smtp, json_object_get(host, "addresses"), port)))
 			best = preference;
 	}
 	return best;
@@ -142,7 +154,7 @@ static bool exchangers(struct smtp *smtp, const struct settings *set, const char
 	if (json_is_true(json_object_get(plan->answer, "null_mx")))
 		return stop(why, true, "556 5.1.10", "the domain takes no mail (null MX)");
 	hosts = json_object_get(plan->answer, "hosts");
-	own = own_preference(set, hosts);
+	own = own_preference(smtp, set, hosts, like->port);
 	json_array_foreach (hosts, i, host)
 		if (json_integer_value(json_object_get(host, "preference")) < own)
 			add_all(plan, like, json_string_value(json_object_get(host, "name")), json_object_get(host, "addresses"));
@@ -164,12 +176,16 @@ static bool next_hop(struct smtp *smtp, const struct settings *set, const char *
 	like->port = hop.port;
 	if (hop.mx)
 		return exchangers(smtp, set, plan->host, like, plan, why);
+	if (is_numeric(hop.host) && pb_link_is_own(smtp->host, hop.host, hop.port))
+		return stop(why, false, "451 4.4.6", "the next hop is this host itself");
 	if (is_numeric(hop.host)) {
 		add(plan, like, plan->host, plan->host);
 		return true;
 	}
 	if (!ask_dns(smtp, "dns.address", "name", plan->host, &plan->answer, why))
 		return false;
+	if (has_own_address(smtp, json_object_get(plan->answer, "addresses"), like->port))
+		return stop(why, false, "451 4.4.6", "the next hop is this host itself");
 	add_all(plan, like, plan->host, json_object_get(plan->answer, "addresses"));
 	return plan->n ? true : stop(why, false, "451 4.4.4", "the next hop has no address");
 }

@@ -26,7 +26,7 @@ static void put_xtext(struct peer *p, const char *key, struct pb_str value)
 
 static bool wants_utf8(const struct delivery *d, const struct batch *b)
 {
-	if ((d->env->smtputf8 && d->header_utf8) || !is_ascii(d->env->sender))
+	if ((d->env->smtputf8 && d->header_utf8 && !d->conversion) || !is_ascii(d->env->sender))
 		return true;
 	for (size_t i = 0; i < b->n; i++)
 		if (!is_ascii(b->jobs[i]->rcpt->address))
@@ -43,8 +43,8 @@ static void put_mail(struct batch *b)
 	wire_address(&sender, d->env->sender, p);
 	pb_link_putf(p->link, "MAIL FROM:<%s>", pb_buf_z(&sender));
 	if (p->size)
-		pb_link_putf(p->link, " SIZE=%zu", d->body.len);
-	if (p->eightbit && d->body_8bit)
+		pb_link_putf(p->link, " SIZE=%llu", (unsigned long long)d->wire_size);
+	if (p->eightbit && d->body_8bit && !(d->conversion & DOWN_BODY))
 		pb_link_put(p->link, " BODY=8BITMIME", 14);
 	if (p->smtputf8 && wants_utf8(d, b))
 		pb_link_put(p->link, " SMTPUTF8", 9);
@@ -249,12 +249,49 @@ static enum stage answer_to_dot(struct batch *b)
 	return STOP_OK;
 }
 
+struct stuffing {
+	struct pb_link *link;
+	bool inside;		/* of a line */
+};
+
+/* Dot-stuffing (RFC 5321 4.5.2) of pieces as they come. */
+static void put_stuffed(void *arg, const char *ptr, size_t len)
+{
+	struct stuffing *s = arg;
+
+	while (len) {
+		const char *lf = memchr(ptr, '\n', len);
+		size_t n = lf ? (size_t)(lf - ptr) + 1 : len;
+
+		if (!s->inside && *ptr == '.')
+			pb_link_put(s->link, ".", 1);
+		pb_link_put(s->link, ptr, n);
+		s->inside = !lf;
+		ptr += n;
+		len -= n;
+	}
+}
+
+/* It can be done: check_limits has done it once, to know the size. */
+static void send_converted(struct batch *b)
+{
+	struct stuffing s = { .link = b->p->link };
+
+	downgrade(&(struct downgrade){ b->d->body, pb_buf_str(&b->d->facts), b->d->conversion, put_stuffed, &s });
+	if (s.inside)
+		pb_link_put(s.link, "\r\n", 2);
+	pb_link_put(s.link, ".\r\n", 3);
+}
+
 static enum stage send_body(struct batch *b)
 {
 	struct pb_error err = { 0 };
 
 	pb_link_timeout(b->p->link, b->d->set->block_timeout);
-	pb_link_put_dot(b->p->link, b->d->body);
+	if (b->d->converted)
+		send_converted(b);
+	else
+		pb_link_put_dot(b->p->link, b->d->body);
 	if (pb_link_flush(b->p->link, &err)) {
 		snprintf(b->why.remote, sizeof b->why.remote, "%s", b->p->name);
 		snprintf(b->why.reply, sizeof b->why.reply, "451 4.4.2 connection to %s [%s] failed while sending the message: %s", b->p->name, b->p->address, err.text);

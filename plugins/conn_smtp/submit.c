@@ -3,6 +3,7 @@
  * Between the end of the data and the queue: is the message acceptable, and what does it lack? A submission gets the fields that RFC 6409 8 lets us
  * add, and its From must belong to the login. What is written on top needs a second spool, so it is done for few messages only.
  */
+#include "authors.h"
 #include "header.h"
 #include "received.h"
 #include "smtp.h"
@@ -53,7 +54,7 @@ static size_t own_field_end(struct pb_str view)
 	return view.len;
 }
 
-static bool may_write_as(struct pb_session *s, struct pb_str address, int *ret_next)
+static bool may_write_as(struct pb_session *s, struct pb_str field, struct pb_str address, int *ret_next)
 {
 	const struct pb_user *user = pb_session_user(s);
 	struct conversation *c = pb_session_data(s);
@@ -64,7 +65,7 @@ static bool may_write_as(struct pb_session *s, struct pb_str address, int *ret_n
 	int rc;
 
 	if (pb_address_normal(&normal, address, NULL)) {
-		*ret_next = fault(s, "550 5.6.0 the From field holds a malformed address");
+		*ret_next = fault(s, pb_arena_printf(pb_session_arena(s), "550 5.6.0 the %.*s field holds a malformed address", PB_FMT(field)));
 		return false;
 	}
 	if (pb_str_eq(pb_buf_str(&normal), c->env->sender))
@@ -82,40 +83,52 @@ static bool may_write_as(struct pb_session *s, struct pb_str address, int *ret_n
 		*ret_next = say_failure(s, &err);
 		return false;
 	}
-	pb_session_log(s, PB_INFO, "sender.refused", "from=%s", pb_logq(address));
-	*ret_next = fault(s, "550 5.7.1 the address in the From field does not belong to your login");
+	pb_session_log(s, PB_INFO, "sender.refused", "field=%s address=%s", pb_logq(field), pb_logq(address));
+	*ret_next = fault(s, pb_arena_printf(pb_session_arena(s), "550 5.7.1 the address in the %.*s field does not belong to your login", PB_FMT(field)));
 	return false;
 }
 
-static bool check_from(struct pb_session *s, const struct header *h, int *ret_next)
-{
-	struct pb_addrs list = PB_ADDRS(h->from);
-	struct pb_addr one;
-	PB_AUTOBUF(address);
-	unsigned n = 0;
-	bool fine = true;
+/* Each costs a question to the directory; more than a few authors is no letter. */
+enum { AUTHORS_MAX = 10 };
 
-	if (h->from_fields > 1) {
-		*ret_next = fault(s, "550 5.6.0 more than one From field");
+static bool check_field(struct pb_session *s, struct pb_str name, struct pb_str value, unsigned *n, int *ret_next)
+{
+	PB_AUTOBUF(addresses);
+	struct pb_str rest, address;
+
+	if (!author_addresses(value, &addresses)) {
+		*ret_next = fault(s, pb_arena_printf(pb_session_arena(s), "550 5.6.0 the %.*s field is malformed", PB_FMT(name)));
 		return false;
 	}
-	while (fine && pb_addrs_next(&list, &one)) {
-		if (one.kind != PB_ADDR_MAILBOX)
-			continue;
-		pb_buf_reset(&address);
-		pb_buf_addstr(&address, one.local);
-		pb_buf_addc(&address, '@');
-		pb_buf_addstr(&address, one.domain);
-		/* More than a few authors is no letter; each costs a question to the directory. */
-		if (++n > 10) {
-			*ret_next = fault(s, "550 5.6.0 too many addresses in the From field");
-			fine = false;
-		} else {
-			fine = may_write_as(s, pb_buf_str(&address), ret_next);
+	rest = pb_buf_str(&addresses);
+	while (pb_str_cut(&rest, '\n', &address) && address.len) {
+		if (++*n > AUTHORS_MAX) {
+			*ret_next = fault(s, "550 5.6.0 too many addresses in the fields of the authors");
+			return false;
 		}
+		if (!may_write_as(s, name, address, ret_next))
+			return false;
 	}
-	pb_addrs_free(&list);
-	return fine;
+	return true;
+}
+
+/* Everybody whom a reader may take for the author is the login. */
+static bool check_authors(struct pb_session *s, struct pb_str header, int *ret_next)
+{
+	unsigned from = 0, sender = 0, n = 0;
+	struct pb_str name, value;
+
+	while (author_next(&header, &name, &value)) {
+		from += pb_str_ieq(name, PB_STR("From"));
+		sender += pb_str_ieq(name, PB_STR("Sender"));
+		if (from > 1 || sender > 1) {
+			*ret_next = fault(s, from > 1 ? "550 5.6.0 more than one From field" : "550 5.6.0 more than one Sender field");
+			return false;
+		}
+		if (!check_field(s, name, value, &n, ret_next))
+			return false;
+	}
+	return true;
 }
 
 static void put_fields(struct pb_buf *out, const json_t *fields)
@@ -194,7 +207,7 @@ bool complete(struct pb_session *s, struct pb_spool **spool, int *ret_next)
 	header_scan(message, c->set->header_max, &h);
 	if (!check_header(s, &h, ret_next))
 		return false;
-	if (pb_session_user(s) && c->set->check_from && !check_from(s, &h, ret_next))
+	if (pb_session_user(s) && c->set->check_from && !check_authors(s, pb_str_head(message, h.len), ret_next))
 		return false;
 	if (!ask(s, "smtp.data", pb_strz(pb_spool_id(*spool)), PB_NOSTR, ret_next))
 		return false;

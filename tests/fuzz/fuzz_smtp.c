@@ -3,6 +3,8 @@
 #include <stdint.h>
 #include "plugins/agent_dns/records.h"
 #include "plugins/conn_smtp/answer.h"
+#include "plugins/conn_smtp/authors.h"
+#include "plugins/conn_smtp/downgrade.h"
 #include "plugins/conn_smtp/header.h"
 #include "plugins/conn_smtp/params.h"
 #include "plugins/conn_smtp/received.h"
@@ -71,14 +73,47 @@ static void try_replies(struct pb_str text)
 	must_be_a_line(words, false);
 }
 
+static void try_authors(struct pb_str text)
+{
+	PB_AUTOBUF(out);
+	struct pb_str name, value;
+
+	author_addresses(text, &out);
+	while (author_next(&text, &name, &value)) {
+		pb_buf_reset(&out);
+		if (author_addresses(value, &out))
+			MUST(out.len && out.ptr[out.len - 1] == '\n' && pb_str_find(pb_buf_str(&out), '@', 0) >= 0);
+	}
+}
+
+static void put(void *arg, const char *ptr, size_t len)
+{
+	pb_buf_add(arg, ptr, len);
+}
+
+/* What was converted is ASCII. */
+static void try_downgrade(struct pb_str text)
+{
+	PB_AUTOBUF(facts);
+
+	pb_facts_make(text, &facts);
+	for (unsigned what = 0; what <= (DOWN_HEADER | DOWN_BODY); what++) {
+		PB_AUTOBUF(out);
+		enum down_result rc = downgrade(&(struct downgrade){ text, pb_buf_str(&facts), what, put, &out });
+
+		for (size_t i = 0; rc == DOWN_DONE && what == (DOWN_HEADER | DOWN_BODY) && i < out.len; i++)
+			MUST((unsigned char)out.ptr[i] < 0x80);
+	}
+}
+
 static void try_header(struct pb_str text)
 {
 	struct header h;
 
 	header_scan(text, 500, &h);
 	MUST(h.len <= 501);
-	if (h.from_fields)
-		MUST(h.from.ptr >= text.ptr && h.from.ptr + h.from.len <= text.ptr + text.len);
+	try_authors(text);
+	try_downgrade(text);
 	text_is_broken(text);
 }
 

@@ -42,7 +42,8 @@ fuzz_manifest_LDADD = libkernel.la libpostbus.la $(JANSSON_LIBS)
 endif
 
 # A fixed sequence of inputs in every make check.
-FUZZED_SMTP = plugins/agent_dns/records.c plugins/conn_smtp/answer.c plugins/conn_smtp/header.c plugins/conn_smtp/params.c plugins/conn_smtp/received.c
+FUZZED_SMTP = plugins/agent_dns/records.c plugins/conn_smtp/answer.c plugins/conn_smtp/authors.c \
+	plugins/conn_smtp/downgrade.c plugins/conn_smtp/downgrade_part.c plugins/conn_smtp/header.c plugins/conn_smtp/params.c plugins/conn_smtp/received.c
 check_PROGRAMS += try_fuzz_smtp
 TESTS += try_fuzz_smtp
 try_fuzz_smtp_SOURCES = %D%/fuzz_smtp.c %D%/run.c $(FUZZED_SMTP)

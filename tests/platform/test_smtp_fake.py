@@ -116,7 +116,7 @@ def test_what_it_offers(s):
     ended(s, send(s, "ok", mode=5), r"relayed +to=<ok@m5.example>")
     plain = next(x for x in sessions(5) if x["msgs"])
     assert f"C MAIL FROM:<{ME}>" in plain["trace"], plain
-    ended(s, send(s, "ok", mode=5, text="8-bit \u00fc\r\n"), r"failed .*554 5.6.3")
+    ended(s, send(s, "ok", mode=5, text="8-bit \u00fc\r\n"), r"relayed +to=<ok@m5.example>")
     ended(s, send(s, "ok", mode=6), r"delivered +to=<ok@m6.example>")
     ended(s, send(s, "ok", mode=6, text="x" * 70 + "\r\n" * 4000), r"failed .*552 5.3.4")
 

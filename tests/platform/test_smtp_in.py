@@ -133,6 +133,22 @@ def test_a_sender_belongs_to_his_login(s):
         assert c.mail("")[0] == 250
 
 
+def test_all_authors_belong_to_the_login(s):
+    mine = b"From: <alice@demo.example>\r\n"
+    wrong = {b"From: <alice@demo.example> <bob@demo.example>": b"5.6.0", b"From: (unterminated <bob@demo.example>": b"5.6.0", b"From: <>": b"5.6.0", b"From:": b"5.6.0",
+             b"From: alice@demo.example, <bob@demo.example": b"5.6.0", b"From: alice@demo.example, bob@demo.example": b"5.7.1", mine + b"From: x@x": b"5.6.0",
+             mine + b"Sender: bob@demo.example": b"5.7.1", mine + b"Resent-From: bob@demo.example": b"5.7.1", mine + b"resent-sender : <bob@demo.example>": b"5.7.1",
+             mine + b"Sender: alice@demo.example\r\nSender: alice@demo.example": b"5.6.0", b"From: friends: bob@demo.example;": b"5.7.1"}
+    for fields, want in wrong.items():
+        with submit(s) as c:
+            assert c.mail(ME)[0] == 250 and c.rcpt(BOB)[0] == 250
+            code, said = c.data(fields + b"\r\n\r\nx\r\n")
+            assert code == 550 and said.startswith(want), (fields, code, said)
+    with submit(s) as c:
+        assert c.mail(ME)[0] == 250 and c.rcpt(BOB)[0] == 250
+        assert c.data(b"From: Al (me) <alice@demo.example>\r\nSender: alice@demo.example\r\nResent-From: a team: \"alice\"@demo.example;\r\n\r\nx\r\n")[0] == 250
+
+
 def test_relay_networks(s):
     config = {"relay_networks": ["127.0.0.0/8"], "routes": {"elsewhere.example": "127.0.0.1:1"}}
     with Server(config={"plugins": {"conn_smtp": {"config": config}}}) as other, Raw(other) as r:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sending side of conn_smtp against servers of every temper: each recipient ends as the server said, nothing is lost, nothing is sent twice without need."""
-import collections, os, re, sys, threading
+import collections, email, os, re, sys, threading
 import postbus
 from postbus import PASSWORD, Server, message, wait
 from smtp_peer import CAPABILITIES, DROP, Peer, plain
@@ -70,7 +70,10 @@ peer("greeks", replies={"MAIL": first_time("this is no reply", "250 ok")})
 
 def make():
     config = {"routes": routes, "retry_ladder": ["1s"], "connect_timeout": "5s"}
-    return Server(config={"plugins": {"conn_smtp": {"config": config}}})
+    s = Server(config={"plugins": {"conn_smtp": {"config": config}}})
+    for name in ("seven", "small"):
+        s.ctl("address-map", "create", f"full-{name}@demo.example", "--to", "conn_postoffice:mailbox/nosuchid")
+    return s
 
 
 def letter(to, text="Hello.\r\n", subject="hello"):
@@ -283,17 +286,41 @@ def test_a_message_over_the_peers_size_is_not_sent(s):
     taken("small")
 
 
-def test_eight_bit_text(s):
-    text = "Gr\u00fc\u00dfe\r\n".encode()
+def test_eight_bit_text_is_converted_for_a_host_of_seven_bits(s):
+    text = "Gr\u00fc\u00dfe\r\n.\r\n".encode()
     with s.smtp("submission") as c:
         c.starttls(context=postbus.no_check())
         c.login(ME, PASSWORD)
         for to in ("x@ascii.example", "x@seven.example"):
             c.sendmail(ME, [to], letter(to, "") + text, ["BODY=8BITMIME"])
+        c.sendmail(ME, ["long@ascii.example"], letter("long@ascii.example", "y" * 2000 + "\r\n"))
+        c.sendmail(ME, ["odd@seven.example"], letter("odd@seven.example", "").replace(b"To:", b"Content-Disposition: inline; filename=\xfc\r\nTo:") + text, ["BODY=8BITMIME"])
     mail, _, body = taken("ascii")[0]
-    assert " BODY=8BITMIME" in mail and text in body, (mail, body)
-    wait(lambda: any(b"554 5.6.3" in m for m in s.messages(ME)), "the report about 8-bit text")
-    assert not peers["seven"].lines("MAIL")
+    assert " BODY=8BITMIME" in mail and text[:7] in body, (mail, body)
+    mail, _, body = taken("seven")[0]
+    assert "BODY=" not in mail and body.isascii() and b"quoted-printable" in body, (mail, body)
+    assert int(re.search(r" SIZE=(\d+)", mail).group(1)) == len(body.replace(b"\r\n..", b"\r\n.")), (mail, len(body))
+    got = email.message_from_bytes(body.replace(b"\r\n..", b"\r\n."))
+    assert got.get_payload(decode=True) == text, got.get_payload(decode=True)
+    body = taken("ascii", 2)[1][2]
+    assert max(len(l) for l in body.split(b"\r\n")) <= 998
+    assert email.message_from_bytes(body).get_payload(decode=True) == b"y" * 2000 + b"\r\n"
+    wait(lambda: any(b"553 5.6.7" in m and b"odd@seven.example" in m for m in s.messages(ME)), "the report about a header that cannot be converted")
+
+
+def test_a_report_always_arrives(s):
+    for name in ("seven", "small"):
+        body = ("Gr\u00fc\u00dfe\r\n".encode() if name == "seven" else b"x" * 70 + b"\r\n") * 80
+        with s.smtp() as c:
+            c.ehlo()
+            assert c.docmd(f"MAIL FROM:<sender@{name}.example>" + (" BODY=8BITMIME" if name == "seven" else ""))[0] == 250
+            assert c.rcpt(f"full-{name}@demo.example")[0] == 250
+            assert c.data(message(f"about {name}", "", sender=f"sender@{name}.example") + body)[0] == 250
+        report = wait(lambda: next((b for m, r, b in peers[name].messages if r[0].startswith(f"RCPT TO:<sender@{name}.")), None), f"the report at {name}")
+        got = email.message_from_bytes(report.replace(b"\r\n..", b"\r\n."))
+        assert report.isascii() and got.get_content_type() == "multipart/report", report
+        kinds = [p.get_content_type() for p in got.get_payload()]
+        assert kinds[:2] == ["text/plain", "message/delivery-status"] and kinds[2:] == (["text/rfc822-headers"] if name == "seven" else []), kinds
 
 
 def test_internationalised_addresses(s):
@@ -360,6 +387,21 @@ def test_mail_exchangers(s):
         assert "550 5.4.4" in report(other, through("x@lost.example.net"))
         assert "550 5.1.2" in report(other, through("x@nowhere.example.net"))
         assert other.stop() == 0
+
+
+def test_an_exchanger_with_our_address_is_this_host(s):
+    better = Peer(address="127.0.0.3")
+    dns = local_dns("alias.example.net. MX 10 other-name.example.net.", "alias.example.net. MX 20 b.example.net.", "other-name.example.net. A 127.0.0.1", "b.example.net. A 127.0.0.3",
+                    "bare.example.net. A 127.0.0.1", "second.example.net. MX 10 b.example.net.", "second.example.net. MX 20 other-name.example.net.")
+    config = {"port": better.port, "retry_ladder": ["1s"], "routes": {"routed.example.net": f"[127.0.0.1]:{better.port}"}}
+    with Server(config={"plugins": {"conn_smtp": {"config": config, "listen": {"smtp": {"port": better.port, "address": ["127.0.0.1"]}}}, "agent_dns": dns}}) as other:
+        for domain in ("alias.example.net", "bare.example.net", "[127.0.0.1]"):
+            r = report(other, other.submit(letter(f"x@{domain}"), to=[f"x@{domain}"]))
+            assert "554 5.4.6" in r and r.count("Received: ") == 1, r
+        ended(other, other.submit(letter("x@routed.example.net"), to=["x@routed.example.net"]), "451 4.4.6")
+        before = len(better.messages)
+        other.submit(letter("x@second.example.net"), to=["x@second.example.net"])
+        wait(lambda: len(better.messages) == before + 1, "the message at the better exchanger")
 
 
 def test_address_literals(s):
