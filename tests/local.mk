@@ -28,6 +28,7 @@ PLATFORM_TESTS += %D%/platform/test_admin.py
 PLATFORM_TESTS += %D%/platform/test_plugin_life.py
 PLATFORM_TESTS += %D%/platform/test_store.py
 PLATFORM_TESTS += %D%/platform/test_faults.py
+PLATFORM_TESTS += %D%/platform/test_disk.py
 PLATFORM_TESTS += %D%/platform/test_poison.py
 TESTS += $(PLATFORM_TESTS)
 EXTRA_DIST += %D%/platform/postbus.py %D%/platform/probe.py %D%/platform/smtp_peer.py $(PLATFORM_TESTS)
