@@ -68,9 +68,9 @@ SOAK = 1800
 soak: all
 	$(AM_TESTS_ENVIRONMENT) $(PYTHON3) $(srcdir)/%D%/crash/crash.py --seconds $(SOAK)
 .PHONY: soak
-# The sanitizer builds of ./check run what they can find something in: no test that only reads source or symbols, and under ThreadSanitizer, which
+# The sanitizer builds of ./check run what they can find something in: no test that only reads source or symbols or fills disks, and under ThreadSanitizer, which
 # is slow, none with a single thread.
-NOT_SANITIZED = %D%/source/check_source.py %D%/crash/crash.py sdk/tests/headers.sh sdk/tests/symbols.sh
+NOT_SANITIZED = %D%/source/check_source.py %D%/crash/crash.py %D%/platform/test_disk.py sdk/tests/headers.sh sdk/tests/symbols.sh
 ONE_THREAD = $(sdk_tests) sdk/tests/mime_corpus.py sdk_test_gmime try_fuzz_smtp try_fuzz_imap try_fuzz_pop3 try_fuzz_segment tests/fuzz/fuzz_framing test_schema test_manifest test_row test_dsn test_expand \
 	test_smtp_inbound test_smtp_outbound test_dns plugins/svc_imap/tests/test_parse plugins/svc_imap/tests/test_fetch_plan \
 	plugins/svc_imap/tests/test_search kernel/store/tests/test_rows test_queue_model test_engine_crash test_timeline \
