@@ -28,12 +28,12 @@ enum { LOCK_WAIT_MS = 30000, LOCK_STEP_MS = 20 };
 /* ---- the home ---- */
 
 /* Who only answers one question without a daemon is done in a moment, and says so in the lock. */
-static bool wait_for_lock(int fd, bool offline)
+static bool wait_for_lock(int fd)
 {
 	for (int ms = 0; flock(fd, LOCK_EX | LOCK_NB); ms += LOCK_STEP_MS) {
 		char holder = 0;
 
-		if (errno != EWOULDBLOCK || ms >= LOCK_WAIT_MS || (pread(fd, &holder, 1, 0) >= 0 && holder != 'o' && !offline))
+		if (errno != EWOULDBLOCK || ms >= LOCK_WAIT_MS || (pread(fd, &holder, 1, 0) >= 0 && holder != 'o'))
 			return false;
 		poll(NULL, 0, LOCK_STEP_MS);
 	}
@@ -56,7 +56,7 @@ int sandbox_lock_home(const char *home, bool offline, struct pb_error *err)
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return pb_fail_errno(err, errno, "%s", path);
-	if (!wait_for_lock(fd, offline)) {
+	if (!wait_for_lock(fd)) {
 		close(fd);
 		return pb_fail(err, PB_EBUSY, "%s: another postbusd runs on this home", home);
 	}

@@ -318,6 +318,19 @@ static bool is_word(const struct line *l, int at, const char *word)
 	return at < l->argc && !strcmp(l->argv[at], word);
 }
 
+/* A daemon that began to start while one offline was asked for has the home: then it is the one to ask. */
+static int describe_all(const struct line *l, struct client **client, json_t **ret, struct pb_error *err)
+{
+	int rc = client_call(*client, "control.describe", NULL, ret, err);
+
+	if (rc != PB_ECLOSED || !client_is_offline(*client))
+		return rc;
+	client_close(*client);
+	*client = NULL;
+	rc = client_open(l->config_file, false, client, err);
+	return rc ? rc : client_call(*client, "control.describe", NULL, ret, err);
+}
+
 /* The methods, from the daemon or, where it does not run, from one that serves this question alone. */
 static int run(const struct line *l)
 {
@@ -332,7 +345,7 @@ static int run(const struct line *l)
 		if (!is_word(l, 0, "config") || err.code != PB_EUNAVAILABLE || client_open(l->config_file, true, &client, &err))
 			return report(&err, l->json);
 	}
-	if (client_call(client, "control.describe", NULL, &all, &err))
+	if (describe_all(l, &client, &all, &err))
 		rc = report(&err, l->json);
 	else if (is_word(l, 0, "help"))
 		rc = (l->json ? help_json : help)(json_object_get(all, "methods"), l->argc - 1, l->argv + 1);
