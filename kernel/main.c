@@ -7,7 +7,9 @@
 #include "config.h"
 #include <errno.h>
 #include <getopt.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -26,7 +28,8 @@
 #include "kernel/store/timeline.h"
 
 #define DRAIN_TIME (10 * PB_SECOND)
-#define LOST_TIME 20
+#define LOST_TIME_SECONDS 20	/* for the end, when the store is lost */
+#define END_TIME_SECONDS 30	/* for the end, whatever hangs */
 
 enum mode { RUN, CHECK, OFFLINE };
 
@@ -37,6 +40,13 @@ static const char usage[] = "Usage: postbusd -c FILE [--check | --offline]\n"
 			    "  -V, --version      print the version\n";
 
 static const char *config_file;
+
+/* SIGHUP's work. */
+static struct {
+	pthread_t thread;
+	bool begun;
+	atomic_bool busy;
+} rereading;
 
 static enum mode parse(int argc, char **argv)
 {
@@ -151,12 +161,48 @@ static int go_up(struct kernel *k, enum mode mode, struct pb_error *err)
 
 /* ---- down ---- */
 
+/* A process that a stranger's code hangs in is not taken apart. What was acknowledged is on the disk, as after any crash. */
+static _Noreturn void end_at_once(struct kernel *k, const char *reason)
+{
+	log_line(k->log, PB_ERROR, NULL, "end.forced", "reason=%s help=\"what was acknowledged is on the disk\"", pb_logq(pb_strz(reason)));
+	_exit(1);
+}
+
+static struct {
+	struct kernel *kernel;
+	unsigned seconds;
+} end;
+
+static void *watch_the_end(void *arg)
+{
+	(void)arg;
+	sleep(end.seconds);
+	end_at_once(end.kernel, "something hangs");
+}
+
+static void limit_the_end(struct kernel *k, unsigned seconds)
+{
+	pthread_t thread;
+
+	end.kernel = k;
+	end.seconds = seconds;
+	if (pthread_create(&thread, NULL, watch_the_end, NULL) == 0)
+		pthread_detach(thread);
+}
+
 static void go_down(struct kernel *k)
 {
+	struct pb_error err = { 0 };
+
 	if (k->queue)
 		queue_ending(k->queue);
-	if (k->plugins)
-		plugins_stop(k->plugins, DRAIN_TIME);
+	if (k->plugins && plugins_stop(k->plugins, DRAIN_TIME, &err)) {
+		if (k->timeline)
+			timeline_flush(k->timeline);
+		end_at_once(k, err.text);
+	}
+	if (rereading.begun)	/* it finds that no change is begun any more */
+		pthread_join(rereading.thread, NULL);
 	control_close(k->control);
 	bus_close(k->bus);
 	if (k->queue)
@@ -184,8 +230,10 @@ static void say_ready(struct kernel *k)
 	sandbox_notify("READY=1");
 }
 
-static void reread(struct kernel *k)
+/* Plugins take part in it, so that it may take long, and the end must not wait for it. */
+static void *reread(void *arg)
 {
+	struct kernel *k = arg;
 	struct pb_error err;
 	json_t *changes = NULL;
 
@@ -200,6 +248,20 @@ static void reread(struct kernel *k)
 		json_decref(changes);
 	}
 	sandbox_notify("READY=1");
+	atomic_store(&rereading.busy, false);
+	return NULL;
+}
+
+/* False: the one before is not done yet. */
+static bool begin_reread(struct kernel *k)
+{
+	if (rereading.begun && atomic_load(&rereading.busy))
+		return false;
+	if (rereading.begun)
+		pthread_join(rereading.thread, NULL);
+	atomic_store(&rereading.busy, true);
+	rereading.begun = pthread_create(&rereading.thread, NULL, reread, k) == 0;
+	return true;
 }
 
 /* After a failed flush nobody knows what is on the disk: only a new start finds out, and the supervisor makes one. */
@@ -211,7 +273,6 @@ static bool store_is_lost(struct kernel *k)
 	if (!stats.failed)
 		return false;
 	log_line(k->log, PB_ERROR, NULL, "store.failed", "reason=%s help=\"the daemon ends; a new start recovers what was acknowledged\"", pb_logq(pb_strz(stats.why)));
-	alarm(LOST_TIME);	/* what waits for that store must not keep the process */
 	return true;
 }
 
@@ -219,17 +280,20 @@ static bool store_is_lost(struct kernel *k)
 static int serve(struct kernel *k, const sigset_t *signals)
 {
 	const struct timespec look = { .tv_sec = 1 };
+	bool reread_asked = false;
 	int code = 0;
 
 	say_ready(k);
 	for (;;) {
 		int got = sigtimedwait(signals, NULL, &look);
 
-		if (got == SIGHUP)
-			reread(k);
-		else if (got > 0 || (code = store_is_lost(k)) != 0)
+		reread_asked |= got == SIGHUP;
+		if ((got > 0 && got != SIGHUP) || (code = store_is_lost(k)) != 0)
 			break;
+		if (reread_asked && begin_reread(k))
+			reread_asked = false;
 	}
+	limit_the_end(k, code ? LOST_TIME_SECONDS : END_TIME_SECONDS);	/* what waits for a lost store must not keep the process */
 	sandbox_notify("STOPPING=1");
 	log_line(k->log, PB_INFO, NULL, "stopping", "pid=%d", (int)getpid());
 	return code;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include "kernel/bus/registry.h"
 #include "kernel/log/log.h"
+#include "kernel/session/running.h"
 
 int bus_open(struct kernel *kernel, struct bus **ret, struct pb_error *err)
 {
@@ -13,19 +14,29 @@ int bus_open(struct kernel *kernel, struct bus **ret, struct pb_error *err)
 	b->methods = json_object();
 	pthread_rwlock_init(&b->lock, NULL);
 	pthread_mutex_init(&b->idle_lock, NULL);
-	pthread_cond_init(&b->idle, NULL);
+	patience_init(&b->idle);
+	helpers_open(&b->helpers);
 	*ret = b;
 	return 0;
+}
+
+static void free_entries(struct entry *e)
+{
+	while (e) {
+		struct entry *next = e->next;
+
+		free(e);
+		e = next;
+	}
 }
 
 void bus_close(struct bus *b)
 {
 	if (!b)
 		return;
-	for (struct entry *e = b->entries, *next; e; e = next) {
-		next = e->next;
-		free(e);
-	}
+	helpers_close(&b->helpers);
+	free_entries(b->entries);
+	free_entries(b->leaving);
 	json_decref(b->methods);
 	pthread_rwlock_destroy(&b->lock);
 	pthread_mutex_destroy(&b->idle_lock);
@@ -55,9 +66,10 @@ void bus_enter(struct entry *e)
 	atomic_fetch_add(&e->inside, 1);
 }
 
+/* The entry is not looked at after the count: it may be freed at once. */
 void bus_leave(struct bus *b, struct entry *e)
 {
-	if (atomic_fetch_sub(&e->inside, 1) != 1 || !atomic_load(&b->withdrawals))
+	if (atomic_fetch_sub(&e->inside, 1) != (ENTRY_GONE | 1))
 		return;
 	pthread_mutex_lock(&b->idle_lock);
 	pthread_cond_broadcast(&b->idle);
@@ -126,7 +138,7 @@ int bus_listen(struct bus *b, struct pb_host *host, const struct pb_listener *li
 
 /* ---- goings ---- */
 
-void bus_withdraw(struct bus *b, struct pb_host *host)
+static struct entry *take_out(struct bus *b, struct pb_host *host)
 {
 	struct entry *gone = NULL, **end = &b->entries;
 
@@ -139,24 +151,48 @@ void bus_withdraw(struct bus *b, struct pb_host *host)
 		*end = e->next;
 		if (e->kind == ENTRY_METHOD)
 			json_object_del(b->methods, e->name);
+		atomic_fetch_or(&e->inside, ENTRY_GONE);
 		e->next = gone;
 		gone = e;
 	}
 	bus_order_hooks(b);
 	pthread_rwlock_unlock(&b->lock);
+	return gone;
+}
 
-	/* Counted before the entries are looked at: whoever leaves later sees it, whoever left earlier is not waited for. */
-	atomic_fetch_add(&b->withdrawals, 1);
-	pthread_mutex_lock(&b->idle_lock);
-	for (struct entry *e = gone; e; e = e->next)
-		while (atomic_load(&e->inside))
-			pthread_cond_wait(&b->idle, &b->idle_lock);
-	pthread_mutex_unlock(&b->idle_lock);
-	atomic_fetch_sub(&b->withdrawals, 1);
-	for (struct entry *e = gone, *next; e; e = next) {
-		next = e->next;
+/* Under idle_lock: frees those of host that nobody is inside any more. Says whether others are left. */
+static bool is_left(struct bus *b, const struct pb_host *host)
+{
+	bool left = false;
+
+	for (struct entry *e, **at = &b->leaving; (e = *at) != NULL;) {
+		if (e->host != host || atomic_load(&e->inside) != ENTRY_GONE) {
+			left |= e->host == host;
+			at = &e->next;
+			continue;
+		}
+		*at = e->next;
 		free(e);
 	}
+	return left;
+}
+
+int bus_withdraw(struct bus *b, struct pb_host *host, int64_t timeout)
+{
+	const struct timespec until = patience(timeout);
+	struct entry *gone = take_out(b, host), *next;
+	bool left;
+
+	pthread_mutex_lock(&b->idle_lock);
+	for (; gone; gone = next) {
+		next = gone->next;
+		gone->next = b->leaving;
+		b->leaving = gone;
+	}
+	while ((left = is_left(b, host)) && pthread_cond_timedwait(&b->idle, &b->idle_lock, &until) == 0)
+		;
+	pthread_mutex_unlock(&b->idle_lock);
+	return left ? PB_ETIMEOUT : 0;
 }
 
 json_t *bus_describe(struct bus *b)

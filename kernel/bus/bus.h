@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Call, ask, publish. One registry; one trace point that sees every call, ask and fact with its plugin, outcome and microseconds.
- * Providers come and go while others call: withdrawing waits until nobody is inside.
+ * Providers come and go while others call: withdrawing waits until nobody is inside. A hook that overruns its budget goes on alone, on a thread of its own
+ * (helpers.c), while its manifest's policy answers.
  */
 #ifndef KERNEL_BUS_BUS_H
 #define KERNEL_BUS_BUS_H
@@ -20,8 +21,9 @@ int bus_provide(struct bus *b, struct pb_host *host, const struct pb_method *met
 /* spec: { before, after, budget_ms, on_failure }; before and after name plugins. */
 int bus_hook(struct bus *b, struct pb_host *host, const struct pb_hook *hook, const json_t *spec, struct pb_error *err);
 int bus_listen(struct bus *b, struct pb_host *host, const struct pb_listener *listener, struct pb_error *err);
-/* Everything of host goes; returns once no call, ask or fact is inside it. */
-void bus_withdraw(struct bus *b, struct pb_host *host);
+/* Everything of host goes; 0 once no call, ask or fact is inside it. PB_ETIMEOUT: one is still, after timeout microseconds; nobody new comes in, and host with
+ * its names must not go away before 0 is given to a later call. */
+int bus_withdraw(struct bus *b, struct pb_host *host, int64_t timeout);
 
 /* For the control socket: who decides what it may do. Checks the role and the parameters, then calls. */
 int bus_call_as(struct bus *b, const struct pb_caller *who, const char *method, const json_t *params, json_t **ret_result, struct pb_error *err);

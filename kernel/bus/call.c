@@ -7,7 +7,17 @@
 
 enum { DEPTH_MAX = 16 };
 
-static _Thread_local int depth;
+static _Thread_local unsigned depth;
+
+unsigned bus_depth(void)
+{
+	return depth;
+}
+
+void bus_set_depth(unsigned now)
+{
+	depth = now;
+}
 
 static enum pb_role role_of(const json_t *spec)
 {

@@ -256,7 +256,8 @@ void control_close(struct control *c)
 	if (c->serving)
 		pthread_join(c->thread, NULL);
 	running_wait_none(&c->clients);
-	bus_withdraw(c->kernel->bus, c->host);
+	while (bus_withdraw(c->kernel->bus, c->host, PB_SECOND))	/* clients have gone, but plugins may call for a moment yet */
+		;
 	if (c->listening >= 0)
 		close(c->listening);
 	if (c->path[0])

@@ -8,7 +8,7 @@
 #include "kernel/plugin/plugin.h"
 #include "kernel/plugin/settings.h"
 
-static const char *const states[] = { "disabled", "failed", "ready", "running" };
+static const char *const states[] = { "disabled", "failed", "ready", "running", "stuck" };
 
 /* Where no daemon serves, one that would run is ready. */
 static const char *state_of(const struct plugins *all, const struct plugin *p)
@@ -63,13 +63,32 @@ static int find(struct plugins *all, const char *name, struct plugin **ret, stru
 
 /* ---- showing ---- */
 
+/* For whom shows only: with 0, lock is held and *ret stands. Nobody's change is waited for, but for a name that is not known yet. */
+static int find_to_show(struct plugins *all, const char *name, struct plugin **ret, struct pb_error *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&all->lock);
+	*ret = plugin_find(all, name);
+	if (*ret)
+		return 0;
+	pthread_mutex_unlock(&all->lock);
+	if (change_begin(all, "plugin show", name, err))
+		return err->code;
+	rc = find(all, name, ret, err);
+	if (!rc)
+		pthread_mutex_lock(&all->lock);
+	change_end(all);
+	return rc;
+}
+
 static json_t *brief(const struct plugins *all, const struct plugin *p)
 {
 	const json_t *doc = p->manifest->doc;
 	json_t *one = json_pack("{s:s s:s s:s s:s s:s}", "name", p->manifest->name, "kind", json_string_value(json_object_get(doc, "kind")), "version",
 				json_string_value(json_object_get(doc, "version")), "state", state_of(all, p), "summary", json_string_value(json_object_get(doc, "summary")));
 
-	if (p->state == PLUGIN_FAILED)
+	if (p->state == PLUGIN_FAILED || p->state == PLUGIN_STUCK)
 		json_object_set_new(one, "reason", json_string(p->reason));
 	return one;
 }
@@ -92,8 +111,7 @@ int plugins_show(struct plugins *all, const char *name, json_t **ret, struct pb_
 	json_t *one;
 	int rc;
 
-	pthread_mutex_lock(&all->lock);
-	rc = find(all, name, &p, err);
+	rc = find_to_show(all, name, &p, err);
 	if (!rc) {
 		one = brief(all, p);
 		json_object_set_new(one, "path", json_string(p->manifest->dir));
@@ -101,8 +119,8 @@ int plugins_show(struct plugins *all, const char *name, json_t **ret, struct pb_
 		json_object_set_new(one, "config", values_show(p, file_plugins(all), all->settings));
 		json_object_set_new(one, "manifest", json_deep_copy(p->manifest->doc));
 		*ret = one;
+		pthread_mutex_unlock(&all->lock);
 	}
-	pthread_mutex_unlock(&all->lock);
 	return rc;
 }
 
@@ -147,10 +165,12 @@ static int remember(struct plugins *all, const char *key, const json_t *value, s
 {
 	if (settings_write(all->kernel->engine, key, value, err))
 		return err->code;
+	pthread_mutex_lock(&all->lock);
 	if (value)
 		json_object_set(all->settings, key, (json_t *)value);
 	else
 		json_object_del(all->settings, key);
+	pthread_mutex_unlock(&all->lock);
 	return 0;
 }
 
@@ -158,15 +178,28 @@ int plugin_ensure_running(struct plugins *all, struct plugin *p, struct pb_error
 {
 	if (p->state == PLUGIN_RUNNING)
 		return 0;
+	if (p->state == PLUGIN_STUCK && plugin_stop(all, p, 0, err))
+		return err->code;
 	if (!all->offline && !p->listening.n && !p->coming && plugin_bind(all, p, err))
 		return err->code;
-	p->state = PLUGIN_DISABLED;
+	plugin_state_set(all, p, PLUGIN_DISABLED, "");
 	if (plugin_start(all, p, err)) {
-		p->state = PLUGIN_FAILED;
-		snprintf(p->reason, sizeof p->reason, "%s", err->text);
+		if (p->state != PLUGIN_STUCK)
+			plugin_state_set(all, p, PLUGIN_FAILED, err->text);
 		return err->code;
 	}
 	return 0;
+}
+
+/* One that is stuck serves nobody any more, which is what was asked for; its state and the log tell the rest. */
+static void switch_off(struct plugins *all, struct plugin *p)
+{
+	struct pb_error stuck;
+	int rc = plugin_stop(all, p, DRAIN_TIME, &stuck);
+
+	plugin_unbind(all, p);
+	if (!rc)
+		plugin_state_set(all, p, PLUGIN_DISABLED, "");
 }
 
 int plugins_enable(struct plugins *all, const char *name, bool on, json_t **ret, struct pb_error *err)
@@ -175,53 +208,52 @@ int plugins_enable(struct plugins *all, const char *name, bool on, json_t **ret,
 	char key[120];
 	int rc;
 
-	pthread_mutex_lock(&all->lock);
+	if (change_begin(all, on ? "plugin enable" : "plugin disable", name, err))
+		return err->code;
 	rc = find(all, name, &p, err);
 	if (!rc && !on && json_is_true(json_object_get(p->manifest->doc, "required")))
 		rc = pb_fail(err, PB_EDENIED, "%s is required and cannot be disabled", name);
 	if (!rc) {
 		snprintf(key, sizeof key, "%s.enabled", name);
-		if (on) {
+		if (on)
 			rc = plugin_ensure_running(all, p, err);
-		} else {
-			plugin_stop(all, p, DRAIN_TIME);
-			plugin_unbind(p);
-			p->state = PLUGIN_DISABLED;
-		}
+		else
+			switch_off(all, p);
 		if (!rc)
 			rc = remember(all, key, on ? json_true() : json_false(), err);
 	}
 	if (!rc)
 		*ret = brief(all, p);
-	pthread_mutex_unlock(&all->lock);
+	change_end(all);
 	return rc;
 }
 
 /* The manifest is read again too: a new release of the plugin may have come. The listeners stay bound. */
 static int reload(struct plugins *all, struct plugin *p, struct pb_error *err)
 {
-	struct manifest *fresh;
+	struct manifest *fresh, *old = p->manifest;
+	json_t *values;
 	char path[4096];
 
 	snprintf(path, sizeof path, "%s/%s.json", p->manifest->dir, p->manifest->name);
 	if (manifest_read(path, &fresh, err))
 		return err->code;
-	plugin_stop(all, p, DRAIN_TIME);
-	manifest_free(p->manifest);
+	if (plugin_stop(all, p, DRAIN_TIME, err)) {
+		manifest_free(fresh);
+		return err->code;
+	}
+	pthread_mutex_lock(&all->lock);
 	p->manifest = fresh;
 	p->host.name = fresh->name;
 	p->host.rights = fresh->rights;
 	p->host.calls = fresh->calls;
-	{
-		json_t *values;
-
-		if (values_compute(p, file_plugins(all), all->settings, all->kernel->config->path, &values, err)) {
-			p->state = PLUGIN_FAILED;
-			snprintf(p->reason, sizeof p->reason, "%s", err->text);
-			return err->code;
-		}
-		values_install(p, values);
+	manifest_free(old);
+	pthread_mutex_unlock(&all->lock);
+	if (values_compute(p, file_plugins(all), all->settings, all->kernel->config->path, &values, err)) {
+		plugin_state_set(all, p, PLUGIN_FAILED, err->text);
+		return err->code;
 	}
+	values_install(p, values);
 	return plugin_ensure_running(all, p, err);
 }
 
@@ -230,7 +262,8 @@ int plugins_reload(struct plugins *all, const char *name, json_t **ret, struct p
 	struct plugin *p;
 	int rc;
 
-	pthread_mutex_lock(&all->lock);
+	if (change_begin(all, "plugin reload", name, err))
+		return err->code;
 	rc = find(all, name, &p, err);
 	if (!rc && p->state == PLUGIN_DISABLED)
 		rc = pb_fail(err, PB_EINVALID, "%s is disabled", name);
@@ -238,7 +271,7 @@ int plugins_reload(struct plugins *all, const char *name, json_t **ret, struct p
 		rc = reload(all, p, err);
 	if (!rc)
 		*ret = brief(all, p);
-	pthread_mutex_unlock(&all->lock);
+	change_end(all);
 	return rc;
 }
 
@@ -274,10 +307,11 @@ int plugins_config_show(struct plugins *all, const char *name, json_t **ret, str
 	struct plugin *only = NULL;
 	int rc = 0;
 
-	pthread_mutex_lock(&all->lock);
 	if (name && *name)
-		rc = find(all, name, &only, err);
+		rc = find_to_show(all, name, &only, err);
 	else
+		pthread_mutex_lock(&all->lock);
+	if (!rc && !only)
 		show_fields(config_fields(), all->kernel->config->doc, all->kernel->config->raw, "", list);
 	for (struct plugin *p = all->first; !rc && p; p = p->next) {
 		json_t *values;
@@ -288,7 +322,8 @@ int plugins_config_show(struct plugins *all, const char *name, json_t **ret, str
 		json_array_extend(list, values);
 		json_decref(values);
 	}
-	pthread_mutex_unlock(&all->lock);
+	if (!rc)
+		pthread_mutex_unlock(&all->lock);
 	if (rc)
 		json_decref(list);
 	else
@@ -299,8 +334,7 @@ int plugins_config_show(struct plugins *all, const char *name, json_t **ret, str
 /* For a plugin that cannot take values over while it runs. They are installed already: settings and file do not have them yet. */
 static int restart(struct plugins *all, struct plugin *p, struct pb_error *err)
 {
-	plugin_stop(all, p, DRAIN_TIME);
-	return plugin_ensure_running(all, p, err);
+	return plugin_stop(all, p, DRAIN_TIME, err) ? err->code : plugin_ensure_running(all, p, err);
 }
 
 int plugin_take_over(struct plugins *all, struct plugin *p, json_t *values, bool anyway, struct pb_error *err)
@@ -365,7 +399,8 @@ int plugins_config_set(struct plugins *all, const char *name, const char *key, c
 	struct plugin *p;
 	int rc;
 
-	pthread_mutex_lock(&all->lock);
+	if (change_begin(all, "config set", name, err))
+		return err->code;
 	rc = find(all, name, &p, err);
 	if (!rc)
 		rc = set_value(all, p, key, value, err);
@@ -378,6 +413,6 @@ int plugins_config_set(struct plugins *all, const char *name, const char *key, c
 				*ret = json_incref(one);
 		json_decref(list);
 	}
-	pthread_mutex_unlock(&all->lock);
+	change_end(all);
 	return rc;
 }

@@ -7,6 +7,7 @@
 #include "kernel/plugin/plugin.h"
 #include "kernel/queue/queue.h"
 #include "kernel/session/link.h"
+#include "kernel/session/running.h"
 #include "kernel/session/sessions.h"
 
 /* ---- on the bus ---- */
@@ -176,11 +177,13 @@ static int attach(struct plugins *all, struct plugin *p, struct pb_error *err)
 
 int plugin_start(struct plugins *all, struct plugin *p, struct pb_error *err)
 {
+	struct pb_error second;
+
 	if (object_open(p, err))
 		return err->code;
 	declare_metrics(p);
 	atomic_store(&p->host.links_until, 0);
-	p->state = PLUGIN_READY;
+	plugin_state_set(all, p, PLUGIN_READY, "");
 	if (p->desc.load && p->desc.load(&p->host, &p->host.self, err)) {
 		pb_because(err, "while it loaded");
 		goto fail;
@@ -191,59 +194,83 @@ int plugin_start(struct plugins *all, struct plugin *p, struct pb_error *err)
 	}
 	if (register_on_bus(all, p, err) || (!all->offline && attach(all, p, err)))
 		goto fail;
-	p->state = PLUGIN_RUNNING;
+	plugin_state_set(all, p, PLUGIN_RUNNING, "");
 	log_line(all->kernel->log, PB_INFO, NULL, "plugin.started", "plugin=%s version=%s", p->manifest->name,
 		 json_string_value(json_object_get(p->manifest->doc, "version")));
 	return 0;
 fail:
-	plugin_stop(all, p, 0);
+	plugin_stop(all, p, DRAIN_TIME, &second);
 	return err->code;
 }
 
-/* What still runs the plugin's code after the time is over keeps it: it is left in memory as it is. */
-static void leave_behind(struct plugins *all, struct plugin *p)
+/* ---- and backwards ---- */
+
+static int64_t left(int64_t until)
 {
-	log_line(all->kernel->log, PB_ERROR, NULL, "plugin.stuck", "plugin=%s what=\"it still works on an item after it was told to stop; it stays in memory\"", p->manifest->name);
-	p->host.self = NULL;
-	p->metrics = NULL;
-	p->retired = NULL;
-	p->state = PLUGIN_DISABLED;
+	int64_t now = link_ticks();
+
+	return until > now ? until - now : 0;
 }
 
-void plugin_stop(struct plugins *all, struct plugin *p, int64_t timeout)
+/* What it still is inside of, after its time is over; NULL: nothing, and all is detached. Going on later begins where this ended. */
+static const char *detach(struct plugins *all, struct plugin *p, int64_t until)
 {
-	bool busy = false;
-
-	if ((p->state != PLUGIN_READY && p->state != PLUGIN_RUNNING) || !p->object)	/* ready, but its turn to start never came */
-		return;
-	atomic_store(&p->host.links_until, link_ticks() + timeout / 2);
-	if (p->state == PLUGIN_RUNNING && p->desc.drain)
-		p->desc.drain(p->host.self);
-	if (p->attachment)
-		sessions_detach(p->attachment, timeout);
-	if (p->tick)
-		sessions_repeat_cancel(p->tick);
-	if (p->courier)
-		busy |= queue_detach(p->courier, timeout) != 0;
-	if (p->agent)
-		busy |= queue_detach(p->agent, timeout) != 0;
+	if (p->attachment && sessions_detach(p->attachment, left(until)))
+		return "a session";
 	p->attachment = NULL;
+	if (p->tick && sessions_repeat_cancel(p->tick, left(until)))
+		return "its tick";
 	p->tick = NULL;
-	p->courier = p->agent = NULL;
-	bus_withdraw(all->kernel->bus, &p->host);
-	running_wait_none(&p->working);
-	if (busy) {
-		leave_behind(all, p);
-		return;
-	}
+	if (p->courier && queue_detach(p->courier, left(until)))
+		return "a delivery";
+	p->courier = NULL;
+	if (p->agent && queue_detach(p->agent, left(until)))
+		return "an item of a lane";
+	p->agent = NULL;
+	if (bus_withdraw(all->kernel->bus, &p->host, left(until)))
+		return "a call or a hook";
+	return running_wait(&p->working, left(until)) ? NULL : "a job of its own";
+}
+
+static int leave_stuck(struct plugins *all, struct plugin *p, const char *where, struct pb_error *err)
+{
+	pb_fail(err, PB_EBUSY, "%s was told to stop, but %s of it has not come back; its code stays in memory until that ends", p->manifest->name, where);
+	if (p->state != PLUGIN_STUCK)
+		log_line(all->kernel->log, PB_ERROR, NULL, "plugin.stuck", "plugin=%s where=\"%s\" what=\"it was told to stop and has not come back; its code stays in memory\"",
+			 p->manifest->name, where);
+	plugin_state_set(all, p, PLUGIN_STUCK, err->text);
+	return PB_EBUSY;
+}
+
+static void unload(struct plugins *all, struct plugin *p)
+{
 	if (p->desc.unload)
 		p->desc.unload(p->host.self);
 	p->host.self = NULL;
 	object_close(p);
+	pthread_mutex_lock(&all->lock);
 	json_decref(p->metrics);
 	p->metrics = NULL;
 	json_decref(p->retired);
 	p->retired = NULL;
 	p->state = PLUGIN_DISABLED;
+	pthread_mutex_unlock(&all->lock);
 	log_line(all->kernel->log, PB_INFO, NULL, "plugin.stopped", "plugin=%s", p->manifest->name);
+}
+
+int plugin_stop(struct plugins *all, struct plugin *p, int64_t timeout, struct pb_error *err)
+{
+	const int64_t until = link_ticks() + timeout;
+	const char *where;
+
+	if (p->state == PLUGIN_DISABLED || p->state == PLUGIN_FAILED || !p->object)	/* or ready, but its turn to start never came */
+		return 0;
+	atomic_store(&p->host.links_until, link_ticks() + timeout / 2);
+	if (p->state == PLUGIN_RUNNING && p->desc.drain)
+		p->desc.drain(p->host.self);
+	where = detach(all, p, until);
+	if (where)
+		return leave_stuck(all, p, where, err);
+	unload(all, p);
+	return 0;
 }

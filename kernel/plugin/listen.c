@@ -92,16 +92,27 @@ static int bind_wish(struct plugin *p, const json_t *wish, bool waits, struct li
 
 /* ---- at the start of a plugin ---- */
 
-static void tell_bound(struct listening *l)
+static json_t *bound_of(const struct listening *l)
 {
+	json_t *bound = json_array();
 	const json_t *wish;
 	size_t i;
 
-	json_decref(l->bound);
-	l->bound = json_array();
 	json_array_foreach (l->wishes, i, wish)
-		json_array_append_new(l->bound, json_pack("{s:s s:s s:i s:s}", "name", word(wish, "name"), "address", word(wish, "address"), "port",
+		json_array_append_new(bound, json_pack("{s:s s:s s:i s:s}", "name", word(wish, "name"), "address", word(wish, "address"), "port",
 							  listener_port(l->listeners[i]), "tls", word(wish, "tls")));
+	return bound;
+}
+
+/* Others show it. */
+static void tell_bound(struct plugins *all, struct plugin *p, json_t *bound)
+{
+	json_t *old = p->listening.bound;
+
+	pthread_mutex_lock(&all->lock);
+	p->listening.bound = bound;
+	pthread_mutex_unlock(&all->lock);
+	json_decref(old);
 }
 
 int plugin_bind(struct plugins *all, struct plugin *p, struct pb_error *err)
@@ -111,26 +122,26 @@ int plugin_bind(struct plugins *all, struct plugin *p, struct pb_error *err)
 
 	if (rc)
 		return rc;
-	plugin_unbind(p);
+	plugin_unbind(all, p);
 	json_decref(p->listening.wishes);
 	p->listening.wishes = wishes;
 	for (size_t i = 0; i < json_array_size(wishes); i++) {
 		if (bind_wish(p, json_array_get(wishes, i), false, NULL, &p->listening.listeners[i], err)) {
-			plugin_unbind(p);
+			plugin_unbind(all, p);
 			return err->code;
 		}
 		p->listening.n++;
 	}
-	tell_bound(&p->listening);
+	tell_bound(all, p, bound_of(&p->listening));
 	return 0;
 }
 
-void plugin_unbind(struct plugin *p)
+void plugin_unbind(struct plugins *all, struct plugin *p)
 {
 	while (p->listening.n)
 		listener_close(p->listening.listeners[--p->listening.n]);
 	json_array_clear(p->listening.wishes);
-	json_array_clear(p->listening.bound);
+	tell_bound(all, p, NULL);
 }
 
 void listening_free(struct listening *l)
@@ -280,6 +291,8 @@ void listen_drop(struct plugins *all)
 
 void listen_commit(struct plugins *all)
 {
+	struct listening before;
+
 	for (struct plugin *p = all->first; p; p = p->next)
 		for (size_t i = 0; p->coming && i < p->coming->n; i++)
 			if (!has(&p->listening, p->coming->listeners[i]))
@@ -290,11 +303,14 @@ void listen_commit(struct plugins *all)
 		for (size_t i = 0; i < p->listening.n; i++)
 			if (!has(p->coming, p->listening.listeners[i]))
 				listener_close(p->listening.listeners[i]);
-		listening_free(&p->listening);
+		p->coming->bound = bound_of(p->coming);
+		pthread_mutex_lock(&all->lock);
+		before = p->listening;
 		p->listening = *p->coming;
+		pthread_mutex_unlock(&all->lock);
 		p->coming->wishes = NULL;
 		p->coming->bound = NULL;
-		tell_bound(&p->listening);
+		listening_free(&before);
 		forget_coming(p);
 	}
 }

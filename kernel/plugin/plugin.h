@@ -11,11 +11,13 @@
 #include "kernel/plugin/plugins.h"
 #include "kernel/session/running.h"
 
-enum plugin_state { PLUGIN_DISABLED, PLUGIN_FAILED, PLUGIN_READY, PLUGIN_RUNNING };
+/* STUCK: told to stop, but its code still runs; it stays in memory, and cannot start again before that ends. */
+enum plugin_state { PLUGIN_DISABLED, PLUGIN_FAILED, PLUGIN_READY, PLUGIN_RUNNING, PLUGIN_STUCK };
 
 enum { LISTENERS_MAX = 32 };
 
-#define DRAIN_TIME (10 * PB_SECOND)	/* for sessions and items in hand of a plugin that is stopped */
+#define DRAIN_TIME (10 * PB_SECOND)	/* for sessions, items and calls in hand of a plugin that is stopped */
+#define CHANGE_TIME_SECONDS 20		/* for somebody else's change to end */
 
 /* What a plugin listens on. While the next set is made, used says which of these it goes on with, rests whose ports it tries. */
 struct listening {
@@ -31,7 +33,7 @@ struct plugin {
 	struct plugin *next;
 	struct manifest *manifest;
 	enum plugin_state state;
-	char reason[240];		/* why FAILED */
+	char reason[240];		/* why FAILED or STUCK */
 	lt_dlhandle object;
 	int copy;			/* descriptor of the copy that object is, while it is loaded */
 	struct pb_plugin desc;		/* a copy: fields its SDK did not know are NULL */
@@ -50,13 +52,21 @@ struct plugin {
 
 struct plugins {
 	struct kernel *kernel;
-	pthread_mutex_t lock;		/* one change of life at a time */
+	/* Two locks, both recursive, taken in this order. Who changes anything holds changing from beginning to end, plugins' code and waiting for it included, so it
+	 * is asked for with a limit. lock is held for moments, around each change of what others show, never while a plugin's code runs or is waited for. */
+	pthread_mutex_t changing, lock;
+	char doing[120];		/* what the change is; lock */
+	bool ended;			/* no more changes; changing */
 	struct plugin *first;		/* in dependency order after plugins_start */
 	json_t *settings;
 	bool offline, running;
 };
 
 struct plugin *plugin_find(struct plugins *all, const char *name);
+/* One change at a time. PB_EBUSY: another, which is named, did not end within CHANGE_TIME. what: "plugin disable". */
+int change_begin(struct plugins *all, const char *what, const char *name, struct pb_error *err);
+void change_end(struct plugins *all);
+void plugin_state_set(struct plugins *all, struct plugin *p, enum plugin_state state, const char *reason);
 /* Reads the manifests of the plugin directories that are not known yet. */
 void plugins_search(struct plugins *all);
 
@@ -70,7 +80,7 @@ int object_copy(const char *path, const char *name, bool follow, struct pb_error
 int values_compute(const struct plugin *p, const json_t *file_plugins, const json_t *settings, const char *path, json_t **ret, struct pb_error *err);
 bool values_enabled(const struct plugin *p, const json_t *file_plugins, const json_t *settings);
 json_t *values_show(const struct plugin *p, const json_t *file_plugins, const json_t *settings);
-void values_install(struct plugin *p, json_t *values);		/* steals; the old ones retire */
+void values_install(struct plugin *p, json_t *values);		/* steals; the old ones retire until its stop */
 /* "workers": 8 or "config:workers". */
 int64_t values_number(const struct plugin *p, const json_t *number);
 const json_t *values_refer(const struct plugin *p, const json_t *value);
@@ -79,7 +89,7 @@ const json_t *values_refer(const struct plugin *p, const json_t *value);
 /* List of { name, protocol, tls, address, port, connections, proxies }. PB_EINVALID, PB_ETOOBIG. */
 int listen_wishes(const struct plugin *p, const json_t *doc, json_t **ret, struct pb_error *err);
 int plugin_bind(struct plugins *all, struct plugin *p, struct pb_error *err);
-void plugin_unbind(struct plugin *p);
+void plugin_unbind(struct plugins *all, struct plugin *p);
 void listening_free(struct listening *l);
 /* Binds what doc wishes beyond what is bound, accepting nothing yet; an error names plugin, listener, address, port and reason, and nothing has changed.
  * Then one of the two: back to what was, or on with it: what is gone is closed, while its sessions go on. */
@@ -97,6 +107,7 @@ int plugin_ensure_running(struct plugins *all, struct plugin *p, struct pb_error
 int plugin_start(struct plugins *all, struct plugin *p, struct pb_error *err);
 /* Its config was taken over while it runs: what the manifest refers to ("config:workers") counts from now on. */
 void plugin_retune(struct plugins *all, struct plugin *p);
-void plugin_stop(struct plugins *all, struct plugin *p, int64_t timeout);
+/* PB_EBUSY: after timeout microseconds its code still runs: it is STUCK, and says where. A later stop goes on with it. */
+int plugin_stop(struct plugins *all, struct plugin *p, int64_t timeout, struct pb_error *err);
 
 #endif

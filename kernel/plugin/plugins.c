@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "kernel/clock/clock.h"
 #include "kernel/config/config.h"
 #include "kernel/config/schema.h"
 #include "kernel/log/log.h"
@@ -23,10 +24,51 @@ static json_t *file_plugins(struct plugins *all)
 	return json_object_get(all->kernel->config->doc, "plugins");
 }
 
+/* ---- one change at a time ---- */
+
+int change_begin(struct plugins *all, const char *what, const char *name, struct pb_error *err)
+{
+	struct timespec until;
+	bool ended;
+	int rc;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += CHANGE_TIME_SECONDS;
+	rc = pthread_mutex_timedlock(&all->changing, &until);
+	pthread_mutex_lock(&all->lock);
+	ended = rc == 0 && all->ended;
+	if (rc)
+		pb_fail(err, PB_EBUSY, "%s goes on for more than %d s already: one change at a time", all->doing, CHANGE_TIME_SECONDS);
+	else
+		snprintf(all->doing, sizeof all->doing, "%s%s%s", what, name ? " " : "", name ? name : "");
+	pthread_mutex_unlock(&all->lock);
+	if (ended) {
+		pthread_mutex_unlock(&all->changing);
+		return pb_fail(err, PB_EUNAVAILABLE, "the server is stopping");
+	}
+	return rc ? PB_EBUSY : 0;
+}
+
+void change_end(struct plugins *all)
+{
+	pthread_mutex_unlock(&all->changing);
+}
+
+void plugin_state_set(struct plugins *all, struct plugin *p, enum plugin_state state, const char *reason)
+{
+	char text[sizeof p->reason];
+
+	snprintf(text, sizeof text, "%s", reason);	/* it may be the plugin's own */
+	pthread_mutex_lock(&all->lock);
+	p->state = state;
+	memcpy(p->reason, text, sizeof text);
+	pthread_mutex_unlock(&all->lock);
+}
+
 static void leave_out(struct plugins *all, struct plugin *p, const char *reason)
 {
-	p->state = PLUGIN_FAILED;
-	snprintf(p->reason, sizeof p->reason, "%s", reason);
+	if (p->state != PLUGIN_STUCK)
+		plugin_state_set(all, p, PLUGIN_FAILED, reason);
 	log_line(all->kernel->log, PB_ERROR, NULL, "plugin.left_out", "plugin=%s reason=%s", p->manifest->name, pb_logq(pb_strz(reason)));
 }
 
@@ -62,8 +104,10 @@ static void found(struct plugins *all, const char *path)
 	p->host = (struct pb_host){ .handle = { &host_ops }, .kernel = all->kernel, .name = m->name, .rights = m->rights, .calls = m->calls, .plugin = p };
 	while (*end && (all->running || strcmp((*end)->manifest->name, m->name) < 0))	/* who comes later may need those before him */
 		end = &(*end)->next;
+	pthread_mutex_lock(&all->lock);
 	p->next = *end;
 	*end = p;
+	pthread_mutex_unlock(&all->lock);
 }
 
 static void search(struct plugins *all, const char *dir)
@@ -221,6 +265,7 @@ int plugins_open(struct kernel *kernel, struct plugins **ret, struct pb_error *e
 	pthread_mutexattr_init(&recursive);
 	pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
 	pthread_mutex_init(&all->lock, &recursive);
+	pthread_mutex_init(&all->changing, &recursive);
 	pthread_mutexattr_destroy(&recursive);
 	all->settings = json_object();
 	plugins_search(all);
@@ -283,7 +328,7 @@ int plugins_start(struct plugins *all, bool offline, struct pb_error *err)
 			if (plugin_start(all, p, err))
 				leave_out(all, p, err->text);
 		} else if (p->listening.n) {
-			plugin_unbind(p);
+			plugin_unbind(all, p);
 		}
 		if (p->state != PLUGIN_RUNNING && json_is_true(json_object_get(p->manifest->doc, "required")))
 			return pb_fail(err, PB_EUNAVAILABLE, "the plugin %s is required: %s", p->manifest->name, p->state == PLUGIN_FAILED ? p->reason : "it is disabled");
@@ -300,21 +345,31 @@ bool plugins_may_exec(struct plugins *all)
 	return false;
 }
 
-static void stop_backwards(struct plugins *all, struct plugin *p, int64_t timeout)
+/* What is over takes a second of each that comes later: an answer that is under way may still get out. */
+static void stop_backwards(struct plugins *all, struct plugin *p, int64_t until, struct pb_error *ret_stuck)
 {
+	struct pb_error err;
+	int64_t now;
+
 	if (!p)
 		return;
-	stop_backwards(all, p->next, timeout);
-	plugin_stop(all, p, timeout);
-	plugin_unbind(p);
+	stop_backwards(all, p->next, until, ret_stuck);
+	now = clock_ticks(all->kernel->clock);
+	if (plugin_stop(all, p, until > now + PB_SECOND ? until - now : PB_SECOND, &err))
+		*ret_stuck = err;
+	plugin_unbind(all, p);
 }
 
-void plugins_stop(struct plugins *all, int64_t timeout)
+int plugins_stop(struct plugins *all, int64_t timeout, struct pb_error *err)
 {
-	pthread_mutex_lock(&all->lock);
+	if (change_begin(all, "the end of the server", NULL, err))
+		return err->code;
+	all->ended = true;
 	all->running = false;
-	stop_backwards(all, all->first, timeout);
-	pthread_mutex_unlock(&all->lock);
+	err->code = 0;
+	stop_backwards(all, all->first, clock_ticks(all->kernel->clock) + timeout, err);
+	change_end(all);
+	return err->code;
 }
 
 void plugins_close(struct plugins *all)
@@ -328,5 +383,6 @@ void plugins_close(struct plugins *all)
 	}
 	json_decref(all->settings);
 	pthread_mutex_destroy(&all->lock);
+	pthread_mutex_destroy(&all->changing);
 	free(all);
 }

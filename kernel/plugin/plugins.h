@@ -18,8 +18,9 @@ int plugins_open(struct kernel *kernel, struct plugins **ret, struct pb_error *e
 int plugins_bind(struct plugins *p, struct pb_error *err);
 /* After the store is open: settings are read, then all are loaded and started in dependency order. offline: no listeners, no lanes: methods only. */
 int plugins_start(struct plugins *p, bool offline, struct pb_error *err);
-/* Drain, detach, unload all, in the reverse order. timeout: microseconds that sessions and items in hand may take. */
-void plugins_stop(struct plugins *p, int64_t timeout);
+/* Drain, detach, unload all, in the reverse order. timeout: microseconds that sessions, items and calls in hand may take together. PB_EBUSY: the code of one
+ * still runs, and so the process cannot be taken apart; all others are stopped. No change is begun afterwards. */
+int plugins_stop(struct plugins *p, int64_t timeout, struct pb_error *err);
 void plugins_close(struct plugins *p);
 
 /* Methods of the kernel; JSON as kernel.json describes. */

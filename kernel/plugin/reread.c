@@ -99,6 +99,14 @@ static void put_back(struct plugins *all, const json_t *undo, bool renamed)
 			plugin_take_over(all, p, json_incref(json_object_get(undo, p->manifest->name)), renamed, &second);
 }
 
+/* Others show what is in force. */
+static void exchange(struct plugins *all, struct config *fresh)
+{
+	pthread_mutex_lock(&all->lock);
+	config_exchange(all->kernel->config, fresh);
+	pthread_mutex_unlock(&all->lock);
+}
+
 static int try_all(struct plugins *all, struct config *fresh, const json_t *values, struct pb_error *err)
 {
 	struct config *now = all->kernel->config;
@@ -108,10 +116,10 @@ static int try_all(struct plugins *all, struct config *fresh, const json_t *valu
 	int rc = entrance_certificates(all->kernel, fresh, err);
 
 	if (!rc) {
-		config_exchange(now, fresh);
+		exchange(all, fresh);
 		rc = take_over_all(all, values, renamed, undo, err);
 		if (rc) {
-			config_exchange(now, fresh);
+			exchange(all, fresh);
 			put_back(all, undo, renamed);
 			entrance_certificates(all->kernel, now, &second);
 		}
@@ -130,9 +138,9 @@ static void start_and_stop(struct plugins *all)
 		if (wanted && p->state != PLUGIN_RUNNING && plugin_ensure_running(all, p, &one))
 			log_line(all->kernel->log, PB_ERROR, NULL, "plugin.left_out", "plugin=%s reason=%s", p->manifest->name, pb_logq(pb_strz(one.text)));
 		if (!wanted && p->state == PLUGIN_RUNNING)
-			plugin_stop(all, p, DRAIN_TIME);
+			plugin_stop(all, p, DRAIN_TIME, &one);	/* one that is stuck has been told of */
 		if (!wanted)
-			plugin_unbind(p);
+			plugin_unbind(all, p);
 	}
 }
 
@@ -167,7 +175,9 @@ int plugins_reread(struct plugins *all, bool check_only, json_t **ret, struct pb
 	json_t *values = json_object(), *changes = json_array();
 	int rc;
 
-	pthread_mutex_lock(&all->lock);
+	rc = change_begin(all, check_only ? "config check" : "config reload", NULL, err);
+	if (rc)
+		goto done;
 	rc = config_read(all->kernel->config->path, &fresh, err);
 	if (!rc)
 		rc = check_values(all, fresh, values, changes, err);
@@ -175,9 +185,10 @@ int plugins_reread(struct plugins *all, bool check_only, json_t **ret, struct pb
 		config_free(fresh);
 	else
 		rc = apply(all, fresh, values, err);
-	pthread_mutex_unlock(&all->lock);
+	change_end(all);
 	if (!rc && ret)
 		*ret = json_pack("{s:O}", "changes", changes);
+done:
 	json_decref(values);
 	json_decref(changes);
 	return rc;

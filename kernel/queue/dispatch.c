@@ -66,13 +66,19 @@ static void consumer_free(struct consumer *c)
 	free(c);
 }
 
+static void free_consumers(struct consumer *c)
+{
+	while (c) {
+		struct consumer *next = c->next;
+
+		consumer_free(c);
+		c = next;
+	}
+}
+
 static void consumer_done(struct queue *q, struct consumer *c)
 {
-	if (--c->running > 0 || !c->detached)
-		return;
-	if (c->orphan)
-		consumer_free(c);
-	else
+	if (--c->running == 0 && c->detached)
 		pthread_cond_broadcast(&q->gone);
 }
 
@@ -256,12 +262,8 @@ void dispatch_stop(struct queue *q)
 	pthread_cond_destroy(&q->work);
 	pthread_cond_destroy(&q->timer);
 	pthread_cond_destroy(&q->gone);
-	while (q->consumers) {
-		struct consumer *c = q->consumers;
-
-		q->consumers = c->next;
-		consumer_free(c);
-	}
+	free_consumers(q->consumers);
+	free_consumers(q->leaving);
 }
 
 /* ---- consumers ---- */
@@ -344,15 +346,15 @@ void queue_retune(struct consumer *c, const struct consumer_options *o)
 	pthread_mutex_unlock(&q->lock);
 }
 
-int queue_detach(struct consumer *c, int64_t timeout)
+static void unlink_consumer(struct consumer **at, struct consumer *c)
 {
-	struct queue *q = c->q;
-	struct consumer **at = &q->consumers;
-	struct timespec until;
-	int rc = 0;
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+}
 
-	deadline(&until, timeout);
-	pthread_mutex_lock(&q->lock);
+static void give_up_lanes(struct queue *q, struct consumer *c)
+{
 	c->detached = true;
 	q->threads_max -= c->workers;
 	for (size_t i = 0; i < q->nlanes; i++)
@@ -360,15 +362,28 @@ int queue_detach(struct consumer *c, int64_t timeout)
 			lane_clear(q, q->lanes[i]);
 			lane_bind(q, q->lanes[i]);
 		}
-	while (*at != c)
-		at = &(*at)->next;
-	*at = c->next;
+	unlink_consumer(&q->consumers, c);
+	c->next = q->leaving;
+	q->leaving = c;
+}
+
+int queue_detach(struct consumer *c, int64_t timeout)
+{
+	struct queue *q = c->q;
+	struct timespec until;
+	int rc = 0;
+
+	deadline(&until, timeout);
+	pthread_mutex_lock(&q->lock);
+	if (!c->detached)
+		give_up_lanes(q, c);
 	while (c->running && rc == 0)
 		rc = pthread_cond_timedwait(&q->gone, &q->lock, &until);
-	c->orphan = c->running > 0;
-	rc = c->orphan ? PB_ETIMEOUT : 0;
-	if (!c->orphan)
+	rc = c->running ? PB_ETIMEOUT : 0;
+	if (!rc) {
+		unlink_consumer(&q->leaving, c);
 		consumer_free(c);
+	}
 	dispatch_poke(q);
 	pthread_mutex_unlock(&q->lock);
 	return rc;

@@ -147,7 +147,6 @@ struct consumer {
 	_Atomic(struct ladder *) ladder;
 	_Atomic int64_t expire, notice;	/* microseconds */
 	bool flush, detached, is_courier;
-	bool orphan;			/* detached while in work: freed when that ends */
 	unsigned running;
 };
 
@@ -187,6 +186,7 @@ struct queue {
 	struct entry *hops;		/* those that wait; hop.c */
 	atomic_uint later;		/* rows of all shards that go with the next batch */
 	struct consumer *consumers;
+	struct consumer *leaving;	/* detached while in work */
 	/* dispatch.c */
 	pthread_cond_t work, timer, gone;
 	pthread_t timer_thread;

@@ -34,7 +34,7 @@ int queue_attach(struct queue *q, const struct consumer_options *o, struct consu
 /* Other numbers for one that works: workers, per_destination, ladder, expiry and notice of o; what is in hand is settled by them already. */
 void queue_retune(struct consumer *c, const struct consumer_options *o);
 /* No new items; waits for those in hand, at most timeout microseconds. PB_ETIMEOUT: some work still runs; what it settles counts, and its host
- * must not go away before it ends. c is gone in both cases. */
+ * must not go away before it ends; ask again then. After 0 c is gone. */
 int queue_detach(struct consumer *c, int64_t timeout);
 
 /* Administration; all results are JSON as the methods queue.* of kernel.json describe them. */

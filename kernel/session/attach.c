@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 #include "kernel/session/internal.h"
+#include "kernel/session/running.h"
+
+#define CUT_TIME (5 * PB_SECOND)	/* for those whose connection is cut to notice it */
 
 bool attachment_enter(struct attachment *at, struct pb_session *s)
 {
@@ -56,7 +58,6 @@ static int copy_protocols(struct attachment *at, const struct pb_protocol *const
 int sessions_attach(struct sessions *ss, struct pb_host *host, const struct pb_protocol *const *protocols, struct attachment **ret, struct pb_error *err)
 {
 	struct attachment *at = pb_alloc(sizeof *at);
-	pthread_condattr_t attr;
 	int rc = copy_protocols(at, protocols, host->name, err);
 
 	if (rc) {
@@ -67,10 +68,7 @@ int sessions_attach(struct sessions *ss, struct pb_host *host, const struct pb_p
 	at->ss = ss;
 	at->host = host;
 	pthread_mutex_init(&at->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&at->gone, &attr);
-	pthread_condattr_destroy(&attr);
+	patience_init(&at->gone);
 	pthread_mutex_lock(&ss->lock);
 	at->next = ss->attachments;
 	ss->attachments = at;
@@ -102,33 +100,38 @@ static void cut(struct attachment *at)
 		shutdown(s->wire.fd, SHUT_RDWR);
 }
 
-static void await(struct attachment *at, int64_t timeout)
+/* at->lock held. */
+static void wait_for_the_open(struct attachment *at, int64_t timeout)
 {
-	struct timespec until;
-	int64_t nsec;
+	const struct timespec until = patience(timeout);
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	nsec = until.tv_nsec + timeout % PB_SECOND * 1000;
-	until.tv_sec += timeout / PB_SECOND + nsec / 1000000000;
-	until.tv_nsec = nsec % 1000000000;
-	pthread_mutex_lock(&at->lock);
-	while (at->open && pthread_cond_timedwait(&at->gone, &at->lock, &until) != ETIMEDOUT)
+	while (at->open && pthread_cond_timedwait(&at->gone, &at->lock, &until) == 0)
 		;
+}
+
+/* The plugin's code is on the stacks of those who are left. */
+static int await(struct attachment *at, int64_t timeout)
+{
+	int rc;
+
+	pthread_mutex_lock(&at->lock);
+	wait_for_the_open(at, timeout);
 	if (at->open) {
 		log_line(at->ss->log, PB_WARNING, NULL, "sessions.cut", "plugin=%s sessions=%u", at->host->name, at->open);
 		cut(at);
+		wait_for_the_open(at, CUT_TIME);
 	}
-	while (at->open)	/* the plugin's code is still on their stacks */
-		pthread_cond_wait(&at->gone, &at->lock);
+	rc = at->open ? PB_ETIMEOUT : 0;
 	pthread_mutex_unlock(&at->lock);
+	return rc;
 }
 
-void sessions_detach(struct attachment *at, int64_t timeout)
+int sessions_detach(struct attachment *at, int64_t timeout)
 {
 	struct sessions *ss;
 
 	if (!at)
-		return;
+		return 0;
 	ss = at->ss;
 	atomic_store(&at->draining, true);
 	pthread_mutex_lock(&ss->lock);
@@ -137,7 +140,8 @@ void sessions_detach(struct attachment *at, int64_t timeout)
 			listener_serve(ss->listeners[i], NULL, NULL);
 	pthread_mutex_unlock(&ss->lock);
 	say_goodbye(at);
-	await(at, timeout);
+	if (await(at, timeout))
+		return PB_ETIMEOUT;
 	pthread_mutex_lock(&ss->lock);
 	for (struct attachment **p = &ss->attachments; *p; p = &(*p)->next)
 		if (*p == at) {
@@ -149,6 +153,7 @@ void sessions_detach(struct attachment *at, int64_t timeout)
 	pthread_cond_destroy(&at->gone);
 	free(at->protocols);
 	free(at);
+	return 0;
 }
 
 int sessions_adopt(struct attachment *at, int fd, const char *listener, enum listener_tls tls, const char *peer, struct pb_error *err)

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 #include "kernel/session/internal.h"
+#include "kernel/session/running.h"
 
 enum { JOBS_MAX = 1000 };
 
@@ -149,7 +150,7 @@ void sessions_close(struct sessions *ss)
 		return;
 	for (size_t i = 0; i < ss->nlisteners; i++)
 		listener_close(ss->listeners[i]);
-	while (ss->attachments)
+	while (ss->attachments)	/* one that is stuck holds this up: main ends the process before it comes to that */
 		sessions_detach(ss->attachments, 0);
 	pool_close(ss->pool);
 	timers_close(&ss->timers);
@@ -248,22 +249,29 @@ struct repeat *sessions_repeat(struct sessions *ss, int64_t every, void (*job)(v
 
 	*r = (struct repeat){ .job = { NULL, run_repeat }, .timer = TIMER_INIT(repeat_due), .ss = ss, .every = every, .run = job, .arg = arg };
 	pthread_mutex_init(&r->lock, NULL);
-	pthread_cond_init(&r->idle, NULL);
+	patience_init(&r->idle);
 	timers_set(&ss->timers, &r->timer, clock_ticks(ss->clock) + every);
 	return r;
 }
 
-void sessions_repeat_cancel(struct repeat *r)
+int sessions_repeat_cancel(struct repeat *r, int64_t timeout)
 {
+	const struct timespec until = patience(timeout);
+	bool busy;
+
 	if (!r)
-		return;
+		return 0;
 	pthread_mutex_lock(&r->lock);
 	r->cancelled = true;
-	while (r->busy)
-		pthread_cond_wait(&r->idle, &r->lock);
+	while (r->busy && pthread_cond_timedwait(&r->idle, &r->lock, &until) == 0)
+		;
+	busy = r->busy;
 	pthread_mutex_unlock(&r->lock);
+	if (busy)
+		return PB_ETIMEOUT;
 	timers_remove(&r->ss->timers, &r->timer);
 	pthread_mutex_destroy(&r->lock);
 	pthread_cond_destroy(&r->idle);
 	free(r);
+	return 0;
 }

@@ -59,15 +59,17 @@ void listener_close(struct listener *l);
 
 /* A plugin serves: its listeners (bound under its name) accept from now on; connections that came before wait in the backlog. */
 int sessions_attach(struct sessions *ss, struct pb_host *host, const struct pb_protocol *const *protocols, struct attachment **ret, struct pb_error *err);
-/* Stop accepting, say goodbye to parked sessions, wait for busy ones (at most timeout microseconds), then cut them. */
-void sessions_detach(struct attachment *a, int64_t timeout);
+/* Stop accepting, say goodbye to parked sessions, wait for busy ones (at most timeout microseconds), then cut them. After 0 a is gone. PB_ETIMEOUT: cut off,
+ * some still run the plugin's code, which must not go away before they end; ask again then. */
+int sessions_detach(struct attachment *a, int64_t timeout);
 
 /* Other rooms' work on the same pool. PB_EBUSY when more than 1,000 jobs wait. */
 int sessions_work(struct sessions *ss, void (*job)(void *arg), void *arg, struct pb_error *err);
-/* Call again every `every` microseconds on a worker until cancelled (cancel waits for a running call). */
+/* Call again every `every` microseconds on a worker until cancelled. Cancelling waits for a running call, at most timeout microseconds: after 0 it is gone;
+ * PB_ETIMEOUT: it runs still, for the last time; ask again. */
 struct repeat;
 struct repeat *sessions_repeat(struct sessions *ss, int64_t every, void (*job)(void *arg), void *arg);
-void sessions_repeat_cancel(struct repeat *r);
+int sessions_repeat_cancel(struct repeat *r, int64_t timeout);
 
 /* A ready-made connection over an open socket, which is taken over: the testkit's door. listener: pb_session_listener; the protocol of that name, else the first. */
 int sessions_adopt(struct attachment *a, int fd, const char *listener, enum listener_tls tls, const char *peer, struct pb_error *err);

@@ -11,9 +11,11 @@ SOURCE = r"""
 #include <postbus/bus.h>
 static struct pb_host *door;
 
-/* Whoever comes in waits as long as the file is there. */
-static void held(const char *file)
+/* Whoever comes in waits as long as the file is there, and says so. */
+static void held(const char *file, const char *mark)
 {
+	if (access(file, F_OK) == 0 && door)
+		pb_log(door, PB_INFO, "held", "at=%s", mark);
 	while (access(file, F_OK) == 0)
 		poll(NULL, 0, 10);
 }
@@ -22,25 +24,25 @@ static int load(struct pb_host *host, void **ret_self, struct pb_error *err)
 	(void)err;
 	door = host;
 	*ret_self = &door;
-	held(HOLD ".load");
+	held(HOLD ".load", "load");
 	return 0;
 }
 static void drain(void *self)
 {
 	(void)self;
-	held(HOLD ".drain");
+	held(HOLD ".drain", "drain");
 }
 static int call(void *self, const struct pb_caller *who, const json_t *params, json_t **ret, struct pb_error *err)
 {
 	(void)self, (void)who, (void)err, (void)params;
-	held(HOLD ".call");
+	held(HOLD ".call", "call");
 	*ret = json_loads(ANSWER_JSON, 0, NULL);
 	return 0;
 }
 static int ask(void *self, const struct pb_question *q, struct pb_verdict *v, struct pb_error *err)
 {
 	(void)self, (void)err;
-	held(HOLD ".ask");
+	held(HOLD ".ask", "ask");
 	if (json_object_get(q->facts, "sender"))
 		pb_verdict_note(v, "sender", json_deep_copy(json_object_get(q->facts, "sender")));
 	return 0;

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 #include "kernel/bus/bus.h"
 #include "kernel/clock/clock.h"
@@ -45,8 +46,8 @@ static int start(void **state)
 static int stop(void **state)
 {
 	(void)state;
-	bus_withdraw(kernel.bus, &one);
-	bus_withdraw(kernel.bus, &two);
+	assert_int_equal(bus_withdraw(kernel.bus, &one, 60 * PB_SECOND), 0);
+	assert_int_equal(bus_withdraw(kernel.bus, &two, 60 * PB_SECOND), 0);
 	bus_close(kernel.bus);
 	log_free(kernel.log);
 	clock_free(kernel.clock);
@@ -155,13 +156,13 @@ static void asks_go_in_manifest_order_and_end_at_the_first_decision(void **state
 	assert_true(json_is_true(json_object_get(v.notes, "one")));
 	pb_verdict_clear(&v);
 
-	bus_withdraw(kernel.bus, &one);
+	bus_withdraw(kernel.bus, &one, 60 * PB_SECOND);
 	bus_hook(kernel.bus, &one, &h1, after, &err);
 	asked[0] = '\0';
 	v = ask();
 	assert_string_equal(asked, "2");
 	pb_verdict_clear(&v);
-	bus_withdraw(kernel.bus, &one);
+	bus_withdraw(kernel.bus, &one, 60 * PB_SECOND);
 	json_decref(after);
 }
 
@@ -178,15 +179,15 @@ static void a_failing_or_slow_hook_means_what_its_manifest_says(void **state)
 	v = ask();
 	assert_int_equal(v.decision, PB_DEFER);
 	assert_int_equal(v.code, 451);
-	bus_withdraw(kernel.bus, &one);
+	bus_withdraw(kernel.bus, &one, 60 * PB_SECOND);
 	bus_hook(kernel.bus, &one, &slow, reject, &err);
 	v = ask();
 	assert_int_equal(v.decision, PB_REJECT);
-	bus_withdraw(kernel.bus, &one);
+	bus_withdraw(kernel.bus, &one, 60 * PB_SECOND);
 	bus_hook(kernel.bus, &one, &broken, NULL, &err);
 	v = ask();
 	assert_int_equal(v.decision, PB_CONTINUE);
-	bus_withdraw(kernel.bus, &one);
+	bus_withdraw(kernel.bus, &one, 60 * PB_SECOND);
 	json_decref(defer);
 	json_decref(reject);
 }
@@ -235,7 +236,7 @@ static void *caller(void *arg)
 static void *withdrawer(void *arg)
 {
 	(void)arg;
-	bus_withdraw(kernel.bus, &one);
+	bus_withdraw(kernel.bus, &one, 60 * PB_SECOND);
 	atomic_store(&withdrawn, 1);
 	return NULL;
 }
@@ -297,12 +298,95 @@ static void a_provider_may_leave_while_many_call_it(void **state)
 		pthread_create(&threads[i], NULL, calls_on, NULL);
 	for (int n = 0; n < 500 || atomic_load(&answered) < 500; n++) {
 		assert_int_equal(bus_provide(kernel.bus, &one, &echo_method, NULL, &err), 0);
-		bus_withdraw(kernel.bus, &one);
+		assert_int_equal(bus_withdraw(kernel.bus, &one, 60 * PB_SECOND), 0);
 		assert_false(is_provided("x.echo"));
 	}
 	atomic_store(&enough, 1);
 	for (size_t i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
+}
+
+/* ---- hooks that do not come back ---- */
+
+static atomic_int in_hook, let_go;
+static char seen[80];
+
+static int ask_for_ever(void *self, const struct pb_question *q, struct pb_verdict *v, struct pb_error *err)
+{
+	(void)self, (void)err;
+	atomic_fetch_add(&in_hook, 1);
+	while (!atomic_load(&let_go))
+		usleep(100);
+	snprintf(seen, sizeof seen, "%s %.*s %s", q->point, PB_FMT(q->id), json_string_value(json_object_get(q->facts, "sender")));
+	pb_verdict_set(v, PB_REJECT, 550, "5.7.1", "too late");
+	return 0;
+}
+
+/* What it is asked about is gone when it looks. */
+static struct pb_verdict ask_briefly(void)
+{
+	struct pb_verdict v = PB_VERDICT;
+	char *id = pb_str_dup(PB_STR("id77")), *point = pb_str_dup(PB_STR("smtp.rcpt"));
+	json_t *facts = json_pack("{s:s}", "sender", "who");
+
+	pb_ask(&two, &(struct pb_question){ .point = point, .id = pb_strz(id), .facts = facts }, &v);
+	json_decref(facts);
+	memset(id, 'X', 4);
+	memset(point, 'X', 4);
+	free(id);
+	free(point);
+	return v;
+}
+
+static void a_hook_that_does_not_come_back_keeps_a_thread_and_nobody_who_asks(void **state)
+{
+	static const struct pb_hook endless = { "smtp.rcpt", ask_for_ever };
+	json_t *defer = json_pack("{s:s s:i}", "on_failure", "defer", "budget_ms", 20);
+	struct pb_error err;
+	struct pb_verdict v;
+
+	(void)state;
+	log_set_level(kernel.log, PB_ERROR + 1);
+	bus_hook(kernel.bus, &one, &endless, defer, &err);
+	for (int i = 0; i < 20; i++) {
+		v = ask_briefly();
+		assert_int_equal(v.decision, PB_DEFER);
+		assert_string_equal(v.plugin, "one");
+		pb_verdict_clear(&v);
+	}
+	assert_int_equal(atomic_load(&in_hook), 8);	/* more are not let in */
+	assert_int_equal(bus_withdraw(kernel.bus, &one, 1000), PB_ETIMEOUT);
+	v = ask_briefly();
+	assert_int_equal(v.decision, PB_CONTINUE);
+	atomic_store(&let_go, 1);
+	assert_int_equal(bus_withdraw(kernel.bus, &one, 60 * PB_SECOND), 0);
+	assert_string_equal(seen, "smtp.rcpt id77 who");
+	json_decref(defer);
+}
+
+static pthread_t hook_thread;
+
+static int ask_at_once(void *self, const struct pb_question *q, struct pb_verdict *v, struct pb_error *err)
+{
+	(void)self, (void)q, (void)v, (void)err;
+	hook_thread = pthread_self();
+	return 0;
+}
+
+static void a_hook_that_always_answers_at_once_costs_no_other_thread(void **state)
+{
+	static const struct pb_hook quick = { "smtp.rcpt", ask_at_once };
+	struct pb_error err;
+	struct pb_verdict v;
+
+	(void)state;
+	bus_hook(kernel.bus, &one, &quick, NULL, &err);
+	v = ask();
+	assert_false(pthread_equal(hook_thread, pthread_self()));
+	for (int i = 0; i < 1000; i++)
+		v = ask();
+	assert_true(pthread_equal(hook_thread, pthread_self()));
+	pb_verdict_clear(&v);
 }
 
 int main(void)
@@ -311,6 +395,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_call_checks_parameters_rights_and_depth, start, stop),
 		cmocka_unit_test_setup_teardown(asks_go_in_manifest_order_and_end_at_the_first_decision, start, stop),
 		cmocka_unit_test_setup_teardown(a_failing_or_slow_hook_means_what_its_manifest_says, start, stop),
+		cmocka_unit_test_setup_teardown(a_hook_that_does_not_come_back_keeps_a_thread_and_nobody_who_asks, start, stop),
+		cmocka_unit_test_setup_teardown(a_hook_that_always_answers_at_once_costs_no_other_thread, start, stop),
 		cmocka_unit_test_setup_teardown(facts_reach_those_who_listen, start, stop),
 		cmocka_unit_test_setup_teardown(withdrawal_waits_for_those_inside, start, stop),
 		cmocka_unit_test_setup_teardown(a_provider_may_leave_while_many_call_it, start, stop),

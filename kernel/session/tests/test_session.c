@@ -895,7 +895,7 @@ static void other_work_runs_beside_and_is_limited(void **state)
 			usleep(1000);
 		}
 	}
-	sessions_repeat_cancel(r);
+	assert_int_equal(sessions_repeat_cancel(r, 60 * PB_SECOND), 0);
 	taken = atomic_load(&ran);
 	clock_advance(clock, 10 * PB_SECOND);
 	sessions_kick(toy.ss);
