@@ -130,9 +130,13 @@ static void attach_tick(struct plugins *all, struct plugin *p)
 
 	if (!p->desc.agent || !p->desc.agent->tick || (p->tick && interval == p->interval))
 		return;
-	sessions_repeat_cancel(p->tick);
 	p->interval = interval;
-	p->tick = interval > 0 ? sessions_repeat(all->kernel->sessions, interval * PB_SECOND, (void (*)(void *))p->desc.agent->tick, p->host.self) : NULL;
+	if (p->tick && interval > 0)
+		sessions_repeat_every(p->tick, interval * PB_SECOND);
+	else if (interval > 0)
+		p->tick = sessions_repeat(all->kernel->sessions, interval * PB_SECOND, (void (*)(void *))p->desc.agent->tick, p->host.self);
+	else if (sessions_repeat_cancel(p->tick, DRAIN_TIME) == 0)
+		p->tick = NULL;		/* else it runs for the last time, and the plugin's stop waits for it */
 }
 
 void plugin_retune(struct plugins *all, struct plugin *p)

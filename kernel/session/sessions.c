@@ -202,7 +202,7 @@ struct repeat {
 	struct job job;
 	struct timer timer;
 	struct sessions *ss;
-	int64_t every;
+	_Atomic int64_t every;
 	void (*run)(void *arg);
 	void *arg;
 	pthread_mutex_t lock;	/* of what follows */
@@ -252,6 +252,12 @@ struct repeat *sessions_repeat(struct sessions *ss, int64_t every, void (*job)(v
 	patience_init(&r->idle);
 	timers_set(&ss->timers, &r->timer, clock_ticks(ss->clock) + every);
 	return r;
+}
+
+void sessions_repeat_every(struct repeat *r, int64_t every)
+{
+	r->every = every;
+	timers_set(&r->ss->timers, &r->timer, clock_ticks(r->ss->clock) + every);
 }
 
 int sessions_repeat_cancel(struct repeat *r, int64_t timeout)

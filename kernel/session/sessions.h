@@ -69,6 +69,7 @@ int sessions_work(struct sessions *ss, void (*job)(void *arg), void *arg, struct
  * PB_ETIMEOUT: it runs still, for the last time; ask again. */
 struct repeat;
 struct repeat *sessions_repeat(struct sessions *ss, int64_t every, void (*job)(void *arg), void *arg);
+void sessions_repeat_every(struct repeat *r, int64_t every);		/* the next call comes so much later than now */
 int sessions_repeat_cancel(struct repeat *r, int64_t timeout);
 
 /* A ready-made connection over an open socket, which is taken over: the testkit's door. listener: pb_session_listener; the protocol of that name, else the first. */
