@@ -32,6 +32,7 @@ struct pb_session {
 	int (*woken)(struct pb_session *s, enum pb_wake why, struct pb_str line);
 	struct pb_buf out;		/* of one command */
 	char room[16384];
+	unsigned errors;
 };
 
 static int opened;
@@ -154,7 +155,7 @@ static struct pb_str session_peer(struct pb_session *s) { (void)s; return PB_STR
 static bool session_is_tls(struct pb_session *s) { return s->tls; }
 static bool session_can_tls(struct pb_session *s) { return !s->tls; }
 static void session_login(struct pb_session *s, const struct pb_user *user) { MUST(!s->logged_in && user->address.len); s->logged_in = true; }
-static void session_error(struct pb_session *s) { (void)s; }
+static bool session_error_over(struct pb_session *s, unsigned max) { MUST(max); return ++s->errors >= max; }
 static void session_idle(struct pb_session *s, uint32_t seconds) { (void)s; MUST(seconds); }
 static void put(struct pb_session *s, const void *ptr, size_t len) { pb_buf_add(&s->out, ptr, len); }
 static char *put_room(struct pb_session *s, size_t n) { MUST(n <= sizeof s->room); return s->room; }
@@ -187,7 +188,7 @@ static const struct pb_host_ops ops = {
 	.view_uidvalidity = view_uidvalidity, .view_row = view_row, .view_run = view_run, .view_body = view_body, .body_release = body_release,
 	.session_data = session_data, .session_self = session_self, .session_host = session_host, .session_arena = session_arena,
 	.session_state = session_state, .session_set_state = session_set_state, .session_peer = session_peer, .session_is_tls = session_is_tls,
-	.session_can_tls = session_can_tls, .session_login = session_login, .session_error = session_error, .session_idle = session_idle, .put = put,
+	.session_can_tls = session_can_tls, .session_login = session_login, .session_error_over = session_error_over, .session_idle = session_idle, .put = put,
 	.put_room = put_room, .put_done = put_done, .put_body_dot = put_body_dot, .session_is_dead = session_is_dead, .starttls = starttls, .park = park,
 	.session_log_text = session_log_text,
 };
