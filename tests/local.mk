@@ -80,7 +80,7 @@ SANITIZERS = POSTBUS_PATIENCE=4 ASAN_OPTIONS='detect_leaks=1:abort_on_error=0' U
 	TSAN_OPTIONS='suppressions=$(abs_top_srcdir)/tests/tsan.supp:halt_on_error=0:exitcode=66'
 
 check-asan:
-	$(SANITIZERS) $(MAKE) check TESTS='$(filter-out $(NOT_SANITIZED),$(TESTS))'
+	$(SANITIZERS) POSTBUS_SANITIZER=address $(MAKE) check TESTS='$(filter-out $(NOT_SANITIZED),$(TESTS))'
 check-tsan:
 	$(SANITIZERS) POSTBUS_SANITIZER=thread $(MAKE) check TESTS='$(filter-out $(NOT_SANITIZED) $(ONE_THREAD),$(TESTS))'
 .PHONY: check-asan check-tsan

@@ -249,10 +249,12 @@ static int take_option(const json_t *spec, char **argv, int left, json_t *params
 		return 1;
 	}
 	if (!strcmp(type, "boolean") && !equals) {
-		bool word_follows = !off && left > 1 && json_is_boolean(value_of(field, argv[1]));
+		json_t *word_behind = !off && left > 1 ? value_of(field, argv[1]) : NULL;
+		bool is_its_value = json_is_boolean(word_behind);
 
-		json_object_set_new(params, key, word_follows ? value_of(field, argv[1]) : json_boolean(!off));
-		return word_follows ? 2 : 1;
+		json_object_set_new(params, key, is_its_value ? json_incref(word_behind) : json_boolean(!off));
+		json_decref(word_behind);
+		return is_its_value ? 2 : 1;
 	}
 	if (!equals && left < 2) {
 		pb_fail(err, PB_EINVALID, "--%s needs a value", name);

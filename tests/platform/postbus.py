@@ -13,7 +13,7 @@ SHARED = os.environ.get("POSTBUS_SHARED") or os.path.join(os.path.dirname(TOP), 
 PASSWORD = "correct horse"
 # The sanitizer runs of tests/local.mk set it: how many times longer than usual something may take before it counts as never coming.
 PATIENCE = float(os.environ.get("POSTBUS_PATIENCE") or 1)
-THREADS_WATCHED = os.environ.get("POSTBUS_SANITIZER") == "thread"
+SANITIZER = os.environ.get("POSTBUS_SANITIZER", "")
 # A sanitizer's program goes on after most reports, so each log is looked through when its daemon has ended.
 REPORT = re.compile(r"^.*(?:WARNING: ThreadSanitizer|ERROR: (?:Address|Leak)Sanitizer|: runtime error: ).*$", re.M)
 

@@ -14,8 +14,8 @@ def rss(s):
 
 
 def grew_less_than(s, before, mib):
-    if postbus.THREADS_WATCHED:             # its shadow of each byte is several times the daemon's own memory
-        return postbus.leave_out("memory under ThreadSanitizer")
+    if postbus.SANITIZER:                   # shadows of bytes, and what was freed and is kept a while, are several times the daemon's own memory
+        return postbus.leave_out(f"memory under the {postbus.SANITIZER} sanitizer")
     assert rss(s) - before < mib, (before, rss(s))
 
 

@@ -6,7 +6,8 @@
 
 static void put(void *arg, const char *ptr, size_t len)
 {
-	fwrite(ptr, 1, len, arg);
+	if (len)
+		fwrite(ptr, 1, len, arg);
 }
 
 int main(int argc, char **argv)
