@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "kernel/bus/bus.h"
+#include "kernel/check.h"
 #include "kernel/clock/clock.h"
 #include "kernel/config/config.h"
 #include "kernel/control/control.h"
@@ -157,6 +158,14 @@ static int go_up(struct kernel *k, enum mode mode, struct pb_error *err)
 	if (json_is_true(json_object_get(k->config->doc, "sandbox")) && sandbox_confine_calls(plugins_may_exec(k->plugins), err))
 		return err->code;
 	return mode == RUN ? control_serve(k->control, err) : 0;
+}
+
+/* Plugins have a say in their values: their code runs with no more rights than in a server. */
+static int check(struct kernel *k, struct pb_error *err)
+{
+	int root;
+
+	return sandbox_drop_privileges(k->config, &root, err) ? err->code : plugins_check_values(k->plugins, err);
 }
 
 /* ---- down ---- */
@@ -323,7 +332,7 @@ int main(int argc, char **argv)
 	k.home = k.config->home;
 	/* A tool that asks offline wants to hear of trouble only. */
 	k.log = log_new(2, mode == OFFLINE && level_of(k.config) == PB_INFO ? PB_ERROR : level_of(k.config), getenv("JOURNAL_STREAM") != NULL);
-	if (plugins_open(&k, &k.plugins, &err) || (mode != CHECK && go_up(&k, mode, &err))) {
+	if (plugins_open(&k, &k.plugins, &err) || (mode != OFFLINE && check_config(k.config, &err)) || (mode == CHECK ? check(&k, &err) : go_up(&k, mode, &err))) {
 		fprintf(stderr, "postbusd: %s\n", err.text);
 		if (mode != CHECK)
 			go_down(&k);

@@ -21,6 +21,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "kernel/config/config.h"
+#include "kernel/config/guard.h"
 #include "kernel/sandbox.h"
 
 enum { LOCK_WAIT_MS = 30000, LOCK_STEP_MS = 20 };
@@ -47,10 +48,14 @@ int sandbox_lock_home(const char *home, bool offline, struct pb_error *err)
 	struct stat st;
 	int fd;
 
+	if (guard_directory(home, err))
+		return err->code;
 	for (size_t i = 0; i < sizeof inside / sizeof *inside; i++) {
 		snprintf(path, sizeof path, "%s/%s", home, inside[i]);
 		if (!lstat(path, &st) && !S_ISDIR(st.st_mode))
 			return pb_fail(err, PB_EINVALID, "%s: must be a directory of the home, not a %s", path, S_ISLNK(st.st_mode) ? "symbolic link" : "file");
+		if (!lstat(path, &st) && (st.st_mode & 077))
+			chmod(path, 0700);	/* mail is nobody else's; where this may not be done, opening says so */
 	}
 	snprintf(path, sizeof path, "%s/postbusd.lock", home);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -85,10 +90,14 @@ int sandbox_drop_privileges(const struct config *c, int *ret_root, struct pb_err
 	user = getpwnam(name);
 	if (!user)
 		return pb_fail(err, PB_EINVALID, "%s: user: there is no user \"%s\"", c->path, name);
+	capng_clear(CAPNG_SELECT_BOUNDS);	/* while there is the right to: who becomes somebody else has none afterwards */
+	if (capng_apply(CAPNG_SELECT_BOUNDS))
+		return pb_fail(err, PB_EINTERNAL, "the capability bounding set cannot be dropped");
 	if (initgroups(name, user->pw_gid) || setresgid(user->pw_gid, user->pw_gid, user->pw_gid) || setresuid(user->pw_uid, user->pw_uid, user->pw_uid))
 		return pb_fail_errno(err, errno, "becoming user %s", name);
-	capng_clear(CAPNG_SELECT_BOTH);
-	capng_apply(CAPNG_SELECT_BOTH);
+	capng_clear(CAPNG_SELECT_CAPS);
+	if (capng_apply(CAPNG_SELECT_CAPS))
+		return pb_fail(err, PB_EINTERNAL, "capabilities cannot be dropped");
 	if (access(c->home, R_OK | W_OK | X_OK))
 		return pb_fail_errno(err, errno, "user %s cannot write to %s", name, c->home);
 	*ret_root = 0;
@@ -136,9 +145,25 @@ static void allow_around(int ruleset, const struct config *c, const char *file)
 	free(real);
 }
 
+/* A user may read what /etc shows to all. Root that stays root, which could read the rest too, gets what names, clocks and certificates of others need. */
+static void allow_etc(int ruleset, const struct config *c)
+{
+	static const char *const needed[] = { "resolv.conf", "hosts", "host.conf", "nsswitch.conf", "gai.conf", "services", "protocols", "localtime", "timezone", "passwd",
+					      "group", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "ssl/certs", "ssl/openssl.cnf", "ca-certificates", "pki", "gnutls",
+					      "crypto-policies", "unbound" };
+	char path[64];
+
+	if (geteuid() != 0 || json_object_get(c->doc, "user"))
+		allow(ruleset, "/etc", READ | EXECUTE);
+	for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+		snprintf(path, sizeof path, "/etc/%s", needed[i]);
+		allow(ruleset, path, READ);
+	}
+}
+
 int sandbox_confine_files(const struct config *c, const char *plugindir, int *ret_on, struct pb_error *err)
 {
-	static const char *const readable[] = { "/usr", "/lib", "/lib64", "/bin", "/etc", "/proc", "/sys/devices/system/cpu", "/run/systemd/resolve", "/var/lib/unbound" };
+	static const char *const readable[] = { "/usr", "/lib", "/lib64", "/bin", "/proc", "/sys/devices/system/cpu", "/run/systemd/resolve", "/var/lib/unbound" };
 	struct landlock_ruleset_attr attr = { .handled_access_fs = HANDLED };
 	const json_t *one;
 	size_t i;
@@ -149,6 +174,7 @@ int sandbox_confine_files(const struct config *c, const char *plugindir, int *re
 		return 0;	/* this kernel has none; main says so */
 	for (i = 0; i < sizeof readable / sizeof *readable; i++)
 		allow(ruleset, readable[i], READ | EXECUTE);
+	allow_etc(ruleset, c);
 	allow(ruleset, "/dev", READ | LANDLOCK_ACCESS_FS_WRITE_FILE);
 	allow(ruleset, plugindir, READ | EXECUTE);
 	if (secure_getenv("POSTBUS_PLUGIN_PATH"))

@@ -26,6 +26,7 @@ PLATFORM_TESTS += %D%/platform/test_dnssec.py
 PLATFORM_TESTS += %D%/docs/test_docs.py
 PLATFORM_TESTS += %D%/platform/test_admin.py
 PLATFORM_TESTS += %D%/platform/test_plugin_life.py
+PLATFORM_TESTS += %D%/platform/test_refused.py
 PLATFORM_TESTS += %D%/platform/test_store.py
 PLATFORM_TESTS += %D%/platform/test_faults.py
 PLATFORM_TESTS += %D%/platform/test_disk.py

@@ -28,6 +28,20 @@ static enum pb_role role_of(const json_t *spec)
 	return !strcmp(role, "admin") ? PB_ROLE_ADMIN : PB_ROLE_USER;
 }
 
+/* What the manifest promises counts for those who ask from outside, and for all where somebody looks closely. Told once: it is the plugin's bug, not the asker's. */
+static void check_result(struct bus *b, struct entry *e, const struct pb_caller *who, const json_t *result)
+{
+	const json_t *fields = json_object_get(e->spec, "returns");
+	struct pb_error wrong;
+
+	if (!result || !fields || atomic_load_explicit(&e->promised_wrong, memory_order_relaxed) || !(pb_str_eq(who->plugin, PB_STR("control")) || log_wants(b->kernel->log, PB_DEBUG)))
+		return;
+	if (!schema_check(fields, result, "its result", NULL, &wrong) || atomic_exchange(&e->promised_wrong, true))
+		return;
+	log_line(b->kernel->log, PB_WARNING, NULL, "result.wrong", "plugin=%s method=%s reason=%s help=\"returns in its manifest says what it gives\"", e->host->name, e->name,
+		 pb_logq(pb_strz(wrong.text)));
+}
+
 static int call_provider(struct bus *b, struct entry *e, const struct pb_caller *who, const json_t *params, json_t **ret_result, struct pb_error *err)
 {
 	const json_t *fields = json_object_get(e->spec, "params");
@@ -46,6 +60,8 @@ static int call_provider(struct bus *b, struct entry *e, const struct pb_caller 
 	took = clock_ticks(b->kernel->clock) - started;
 	metric_add(e->timing, took);
 	bus_trace(b, "call", e->name, e->host->name, rc, took);
+	if (!rc)
+		check_result(b, e, who, result);
 	if (rc || !ret_result) {
 		json_decref(result);
 		return rc;

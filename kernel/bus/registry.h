@@ -21,6 +21,7 @@ struct entry {
 	int64_t budget;			/* hooks: microseconds */
 	enum pb_decision on_failure;
 	struct metric *timing;
+	atomic_bool promised_wrong;	/* methods: a result was not what the manifest says */
 	atomic_uint quick;		/* hooks: answers in a row that took no time to speak of */
 	unsigned late;			/* hooks: threads that are in it beyond its budget; the helpers' lock */
 	atomic_uint inside;		/* how many are, and ENTRY_GONE once it is withdrawn */

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "kernel/config/config.h"
+#include "kernel/config/guard.h"
 #include "kernel/config/schema.h"
 
 enum { FILE_MAX = 4 << 20, DEPTH_MAX = 64 };
@@ -83,11 +84,15 @@ int config_parse_json(struct pb_str text, unsigned depth, const char *what, json
 int config_read_json(const char *path, json_t **ret, struct pb_error *err)
 {
 	PB_AUTOBUF(text);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);		/* a pipe without a writer would hold up everything */
 	ssize_t n;
 
 	if (fd < 0)
 		return pb_fail_errno(err, errno, "%s", path);
+	if (guard_file(fd, path, err)) {
+		close(fd);
+		return err->code;
+	}
 	do {
 		pb_buf_reserve(&text, 65536);
 		n = read(fd, text.ptr + text.len, 65536);
@@ -108,8 +113,10 @@ static int check_version(const json_t *doc, const char *path, struct pb_error *e
 
 	if (!json_is_object(doc))
 		return pb_fail(err, PB_EINVALID, "%s: the file must be one JSON object", path);
-	if (!json_is_integer(version))
+	if (!version)
 		return pb_fail(err, PB_EINVALID, "%s: \"version\" is missing; this release reads version %d", path, CONFIG_VERSION);
+	if (!json_is_integer(version))
+		return schema_refuse(err, path, "version", version, "the integer 1");
 	if (json_integer_value(version) != CONFIG_VERSION)
 		return pb_fail(err, PB_EINVALID, "%s: version: found %lld, this release reads version %d", path, (long long)json_integer_value(version),
 			       CONFIG_VERSION);

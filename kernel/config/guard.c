@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Kinds, owners and modes of what the daemon obeys. Leaves opening to those who read. */
 #include <errno.h>
-#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "kernel/config/guard.h"
@@ -17,8 +18,8 @@ static int check_writers(const struct stat *st, const char *path, struct pb_erro
 	bool others = st->st_mode & S_IWOTH, group = (st->st_mode & S_IWGRP) && st->st_gid != 0 && st->st_gid != getegid();
 
 	if (others || group)
-		return pb_fail(err, PB_EDENIED, "%s: %s may write to it (mode %04o): chmod %s '%s'", path, others ? "anybody" : "a group", (unsigned)st->st_mode & 07777,
-			       others ? "o-w" : "g-w", path);
+		return pb_fail(err, PB_EDENIED, "%s: %s may write to it (mode %04o); chmod %s helps", path, others ? "anybody" : "a group", (unsigned)st->st_mode & 07777,
+			       others ? "o-w" : "g-w");
 	return 0;
 }
 
@@ -42,4 +43,23 @@ int guard_directory(const char *path, struct pb_error *err)
 	if (!S_ISDIR(st.st_mode))
 		return pb_fail(err, PB_EINVALID, "%s: is a %s; it must be a directory", path, kind_of(st.st_mode));
 	return check_writers(&st, path, err);
+}
+
+bool guard_is_in(const char *home, const char *path)
+{
+	size_t n = strlen(home);
+
+	return !strncmp(path, home, n) && (path[n] == '/' || !path[n]);
+}
+
+int guard_inside(const char *home, const char *path, struct pb_error *err)
+{
+	char *real = guard_is_in(home, path) ? realpath(path, NULL) : NULL, *real_home = real ? realpath(home, NULL) : NULL;
+	int rc = 0;
+
+	if (real_home && !guard_is_in(real_home, real))
+		rc = pb_fail(err, PB_EDENIED, "%s: a symbolic link leads out of the home to %s", path, real);
+	free(real);
+	free(real_home);
+	return rc;
 }

@@ -6,11 +6,16 @@
 #ifndef KERNEL_CONFIG_GUARD_H
 #define KERNEL_CONFIG_GUARD_H
 
+#include <stdbool.h>
 #include <postbus/error.h>
 
 /* An open file that is read and obeyed: regular, and nobody else may write to it. PB_EDENIED and PB_EINVALID name path, what was found and what helps. */
 int guard_file(int fd, const char *path, struct pb_error *err);
-/* The same of a directory. */
+/* Does a path lie in home, by its words? */
+bool guard_is_in(const char *home, const char *path);
+/* What lies in home by its words does so by its links too; what lies elsewhere, or is not there, is not looked at. PB_EDENIED names both. */
+int guard_inside(const char *home, const char *path, struct pb_error *err);
+/* The same as guard_file of a directory. */
 int guard_directory(const char *path, struct pb_error *err);
 
 #endif

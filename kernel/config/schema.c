@@ -46,6 +46,14 @@ static int refuse(struct pb_error *err, const char *where, const json_t *found, 
 	return pb_fail(err, PB_EINVALID, "%s: found %s, allowed is %s", where, text, allowed);
 }
 
+int schema_refuse(struct pb_error *err, const char *where, const char *key, const json_t *found, const char *allowed)
+{
+	char here[300];
+
+	snprintf(here, sizeof here, "%.200s: %s", where, key);
+	return refuse(err, here, found, allowed);
+}
+
 /* ---- units ---- */
 
 static int64_t unit_of(const char *suffix, bool seconds)

@@ -28,4 +28,7 @@ int schema_check_fields(const json_t *fields, const char *where, struct pb_error
 /* The key of object that looks most like word, or NULL when none is near. */
 const char *schema_nearest(const json_t *object, const char *word);
 
+/* "WHERE: KEY: found FOUND, allowed is ALLOWED": as the checker says it, for what a field cannot say. PB_EINVALID. */
+int schema_refuse(struct pb_error *err, const char *where, const char *key, const json_t *found, const char *allowed);
+
 #endif

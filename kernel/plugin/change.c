@@ -387,6 +387,10 @@ static int set_value(struct plugins *all, struct plugin *p, const char *key, con
 		json_object_del(settings, name);
 	rc = values_compute(p, file_plugins(all), settings, "config set", &values, err);
 	json_decref(settings);
+	if (!rc && plugin_try_values(p, values, "config set", err)) {
+		json_decref(values);
+		return err->code;
+	}
 	if (!rc)
 		rc = plugin_take_over(all, p, values, false, err);
 	if (!rc)

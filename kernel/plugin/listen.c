@@ -4,9 +4,13 @@
  * before any of it counts. Sockets are the sessions' room's.
  */
 #include <stdlib.h>
+#include "kernel/check.h"
 #include "kernel/config/config.h"
+#include "kernel/config/schema.h"
 #include "kernel/plugin/plugin.h"
 #include "kernel/session/sessions.h"
+
+enum { PROXIES_MAX = 64 };
 
 static const char *word(const json_t *object, const char *key)
 {
@@ -16,6 +20,53 @@ static const char *word(const json_t *object, const char *key)
 static long long number(const json_t *object, const char *key)
 {
 	return json_integer_value(json_object_get(object, key));
+}
+
+/* ---- is it right? ---- */
+
+static int check_one(const char *name, const json_t *own, const char *where, struct pb_error *err)
+{
+	const json_t *one;
+	char here[300];
+	size_t i;
+
+	json_array_foreach (json_object_get(own, "address"), i, one) {
+		snprintf(here, sizeof here, "%s.%s.address[%zu]", where, name, i);
+		if (check_address(json_string_value(one), here, true, err))
+			return err->code;
+	}
+	json_array_foreach (json_object_get(own, "proxies"), i, one) {
+		snprintf(here, sizeof here, "%s.proxies[%zu]", name, i);
+		if (!network_is_valid(json_string_value(one)))
+			return schema_refuse(err, where, here, one, "a network like 192.0.2.0/24 or 2001:db8::/32");
+	}
+	return json_array_size(json_object_get(own, "proxies")) > PROXIES_MAX ?
+		       pb_fail(err, PB_EINVALID, "%s.%s.proxies: found %zu, allowed are at most %d", where, name, json_array_size(json_object_get(own, "proxies")), PROXIES_MAX) : 0;
+}
+
+int listen_check(const struct plugin *p, const json_t *doc, const char *path, struct pb_error *err)
+{
+	json_t *listed = json_object_get(json_object_get(json_object_get(doc, "plugins"), p->manifest->name), "listen"), *known = json_object(), *own;
+	const json_t *spec;
+	const char *name;
+	char where[250];
+	int rc = 0;
+	size_t i;
+
+	json_array_foreach (json_object_get(p->manifest->doc, "listens"), i, spec)
+		json_object_set_new(known, word(spec, "name"), json_null());
+	snprintf(where, sizeof where, "%.150s: plugins.%s.listen", path, p->manifest->name);
+	json_object_foreach (listed, name, own) {
+		const char *near = schema_nearest(known, name);
+
+		rc = json_object_get(known, name) ? check_one(name, own, where, err) :
+		     near ? pb_fail(err, PB_EINVALID, "%s: it has no listener \"%s\"; did you mean \"%s\"?", where, name, near) :
+			    pb_fail(err, PB_EINVALID, "%s: it has no listener \"%s\"", where, name);
+		if (rc)
+			break;
+	}
+	json_decref(known);
+	return rc;
 }
 
 /* ---- wishes ---- */
@@ -68,7 +119,7 @@ static enum listener_tls tls_of(const char *tls)
 static int bind_wish(struct plugin *p, const json_t *wish, bool waits, struct listener *heir_of, struct listener **ret, struct pb_error *err)
 {
 	const json_t *proxies = json_object_get(wish, "proxies"), *net;
-	const char *networks[65] = { NULL };
+	const char *networks[PROXIES_MAX + 1] = { NULL };
 	struct listener_options o = {
 		.plugin = p->manifest->name,
 		.name = word(wish, "name"),
@@ -83,11 +134,35 @@ static int bind_wish(struct plugin *p, const json_t *wish, bool waits, struct li
 	size_t i;
 
 	json_array_foreach (proxies, i, net)
-		if (i < 64)
+		if (i < PROXIES_MAX)
 			networks[i] = json_string_value(net);
 	if (json_array_size(proxies))
 		o.proxies = networks;
 	return listener_bind(p->host.kernel->sessions, &o, ret, err) ? pb_because(err, "listener %s of %s", o.name, o.plugin) : 0;
+}
+
+static bool share_addresses(const char *a, const char *b)
+{
+	bool six = strchr(a, ':') != NULL;
+
+	if (*a == '/' || *b == '/' || six != (strchr(b, ':') != NULL))
+		return !strcmp(a, b);
+	return !strcmp(a, b) || !strcmp(a, six ? "::" : "0.0.0.0") || !strcmp(b, six ? "::" : "0.0.0.0");
+}
+
+/* A port that one of ours has is told by its name. */
+static int tell_holder(struct plugins *all, const struct plugin *p, const json_t *wish, struct pb_error *err)
+{
+	for (struct plugin *q = all->first; q && err->code == PB_EBUSY; q = q->next) {
+		for (size_t i = 0; i < q->listening.n; i++) {
+			const json_t *held = json_array_get(q->listening.wishes, i);
+
+			if (listener_port(q->listening.listeners[i]) == number(wish, "port") && share_addresses(word(held, "address"), word(wish, "address")))
+				return pb_fail(err, PB_EBUSY, "listener %s of %s: cannot listen on %s port %lld: listener %s of %s has it", word(wish, "name"),
+					       p->manifest->name, word(wish, "address"), number(wish, "port"), word(held, "name"), q->manifest->name);
+		}
+	}
+	return err->code;
 }
 
 /* ---- at the start of a plugin ---- */
@@ -127,6 +202,7 @@ int plugin_bind(struct plugins *all, struct plugin *p, struct pb_error *err)
 	p->listening.wishes = wishes;
 	for (size_t i = 0; i < json_array_size(wishes); i++) {
 		if (bind_wish(p, json_array_get(wishes, i), false, NULL, &p->listening.listeners[i], err)) {
+			tell_holder(all, p, json_array_get(wishes, i), err);
 			plugin_unbind(all, p);
 			return err->code;
 		}
@@ -219,8 +295,10 @@ static int bind_next(struct plugins *all, struct plugin *p, size_t i, struct pb_
 
 	if (rc == PB_EBUSY && !of && rest_in_the_way(all, wish))
 		rc = bind_wish(p, wish, true, NULL, l, err);
-	if (rc)
+	if (rc) {
 		*l = NULL;
+		tell_holder(all, p, wish, err);
+	}
 	return rc;
 }
 

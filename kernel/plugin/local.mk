@@ -1,6 +1,6 @@
 # one room of the kernel
-libkernel_la_SOURCES += %D%/change.c %D%/copy.c %D%/host_plugin.c %D%/life.c %D%/listen.c %D%/manifest.c %D%/manifest.h %D%/object.c %D%/plugin.h %D%/plugins.c %D%/plugins.h \
-	%D%/reread.c %D%/settings.c %D%/settings.h %D%/values.c
+libkernel_la_SOURCES += %D%/change.c %D%/copy.c %D%/host_plugin.c %D%/life.c %D%/listen.c %D%/manifest.c %D%/manifest.h %D%/object.c %D%/order.c %D%/plugin.h %D%/plugins.c %D%/plugins.h \
+	%D%/reread.c %D%/settings.c %D%/settings.h %D%/trial.c %D%/values.c
 nodist_libkernel_la_SOURCES += %D%/manifest_fields_json.h
 EXTRA_DIST += %D%/manifest_fields.json
 BUILT_SOURCES += %D%/manifest_fields_json.h

@@ -18,21 +18,30 @@ const json_t *manifest_fields(void)
 	return builtin_json(&fields);
 }
 
+static const struct {
+	const char *word;
+	unsigned right;
+} rights[] = {
+	{ "queue.accept", RIGHT_QUEUE_ACCEPT }, { "net.connect", RIGHT_NET_CONNECT }, { "mail.read", RIGHT_MAIL_READ },
+	{ "mail.write", RIGHT_MAIL_WRITE },	{ "table", RIGHT_TABLE },	      { "exec", RIGHT_EXEC },
+	{ "session.end", RIGHT_SESSION_END },
+};
+
 unsigned manifest_right(const char *word)
 {
-	static const struct {
-		const char *word;
-		unsigned right;
-	} rights[] = {
-		{ "queue.accept", RIGHT_QUEUE_ACCEPT }, { "net.connect", RIGHT_NET_CONNECT }, { "mail.read", RIGHT_MAIL_READ },
-		{ "mail.write", RIGHT_MAIL_WRITE },	{ "table", RIGHT_TABLE },	      { "exec", RIGHT_EXEC },
-		{ "session.end", RIGHT_SESSION_END },
-	};
-
 	for (size_t i = 0; i < sizeof rights / sizeof *rights; i++)
 		if (!strcmp(rights[i].word, word))
 			return rights[i].right;
 	return 0;
+}
+
+json_t *manifest_rights(void)
+{
+	json_t *all = json_object();
+
+	for (size_t i = 0; i < sizeof rights / sizeof *rights; i++)
+		json_object_set_new(all, rights[i].word, json_null());
+	return all;
 }
 
 static bool is_name(const char *s)

@@ -21,5 +21,7 @@ void manifest_free(struct manifest *m);		/* NULL is fine */
 const json_t *manifest_fields(void);
 /* Right bit of a word of "requires", or 0: it is a method. */
 unsigned manifest_right(const char *word);
+/* All of these words, as keys of a new object. */
+json_t *manifest_rights(void);
 
 #endif

@@ -70,6 +70,14 @@ void plugin_state_set(struct plugins *all, struct plugin *p, enum plugin_state s
 /* Reads the manifests of the plugin directories that are not known yet. */
 void plugins_search(struct plugins *all);
 
+void plugin_leave_out(struct plugins *all, struct plugin *p, const char *reason);
+/* Names of plugins and their listeners in a file. */
+int plugins_check_file(struct plugins *all, const struct config *c, struct pb_error *err);
+
+/* order.c: leaves out those of READY that miss what nobody provides, and circles; then the order of their start. */
+void order_check(struct plugins *all);
+void order_sort(struct plugins *all);
+
 /* object.c: the shared object. */
 int object_open(struct plugin *p, struct pb_error *err);
 void object_close(struct plugin *p);
@@ -86,6 +94,8 @@ int64_t values_number(const struct plugin *p, const json_t *number);
 const json_t *values_refer(const struct plugin *p, const json_t *value);
 
 /* listen.c: what plugins listen on by the whole of postbus.json (doc). */
+/* Names, addresses and networks under plugins.X.listen. PB_EINVALID names path and key. */
+int listen_check(const struct plugin *p, const json_t *doc, const char *path, struct pb_error *err);
 /* List of { name, protocol, tls, address, port, connections, proxies }. PB_EINVALID, PB_ETOOBIG. */
 int listen_wishes(const struct plugin *p, const json_t *doc, json_t **ret, struct pb_error *err);
 int plugin_bind(struct plugins *all, struct plugin *p, struct pb_error *err);
@@ -96,6 +106,9 @@ void listening_free(struct listening *l);
 int listen_prepare(struct plugins *all, const json_t *doc, struct pb_error *err);
 void listen_drop(struct plugins *all);
 void listen_commit(struct plugins *all);
+
+/* trial.c: a plugin's own check of values that it would be given; it need not run, or be loaded. PB_EINVALID names path and key; 0 if it cannot be asked. */
+int plugin_try_values(struct plugin *p, json_t *values, const char *path, struct pb_error *err);
 
 /* change.c: what the commands and a new file share. */
 /* New values, stolen, are tried on the plugin; if it refuses, the old ones are put back and it is told so. anyway: one that can reconfigure is told even

@@ -3,8 +3,10 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include "kernel/clock/clock.h"
 #include "kernel/config/config.h"
+#include "kernel/config/guard.h"
 #include "kernel/config/schema.h"
 #include "kernel/log/log.h"
 #include "kernel/plugin/plugin.h"
@@ -65,7 +67,7 @@ void plugin_state_set(struct plugins *all, struct plugin *p, enum plugin_state s
 	pthread_mutex_unlock(&all->lock);
 }
 
-static void leave_out(struct plugins *all, struct plugin *p, const char *reason)
+void plugin_leave_out(struct plugins *all, struct plugin *p, const char *reason)
 {
 	if (p->state != PLUGIN_STUCK)
 		plugin_state_set(all, p, PLUGIN_FAILED, reason);
@@ -84,6 +86,11 @@ static void plugin_free(struct plugin *p)
 	free(p);
 }
 
+static void refuse_path(struct plugins *all, const char *path, const char *reason)
+{
+	log_line(all->kernel->log, PB_ERROR, NULL, "plugin.left_out", "manifest=%s reason=%s", path, pb_logq(pb_strz(reason)));
+}
+
 static void found(struct plugins *all, const char *path)
 {
 	struct pb_error err;
@@ -91,7 +98,7 @@ static void found(struct plugins *all, const char *path)
 	struct plugin *p, **end = &all->first;
 
 	if (manifest_read(path, &m, &err)) {
-		log_line(all->kernel->log, PB_ERROR, NULL, "plugin.left_out", "manifest=%s reason=%s", path, pb_logq(pb_strz(err.text)));
+		refuse_path(all, path, err.text);
 		return;
 	}
 	if (plugin_find(all, m->name)) {	/* directories are searched in order: the first wins */
@@ -110,13 +117,28 @@ static void found(struct plugins *all, const char *path)
 	pthread_mutex_unlock(&all->lock);
 }
 
+/* What lies in the home is a file there. */
+static bool is_link(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
 static void search(struct plugins *all, const char *dir)
 {
+	bool own = guard_is_in(all->kernel->home, dir);
 	DIR *d = opendir(dir);
+	struct pb_error err;
 	struct dirent *e;
 
 	if (!d)
 		return;
+	if (guard_inside(all->kernel->home, dir, &err)) {
+		refuse_path(all, dir, err.text);
+		closedir(d);
+		return;
+	}
 	while ((e = readdir(d)) != NULL) {
 		size_t n = strlen(e->d_name);
 		char path[4096];
@@ -124,7 +146,10 @@ static void search(struct plugins *all, const char *dir)
 		if (n < 6 || e->d_name[0] == '.' || strcmp(e->d_name + n - 5, ".json"))
 			continue;
 		snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
-		found(all, path);
+		if (own && is_link(path))
+			refuse_path(all, path, "it is a symbolic link; a plugin in the home is a file of its own");
+		else
+			found(all, path);
 	}
 	closedir(d);
 }
@@ -151,93 +176,11 @@ void plugins_search(struct plugins *all)
 	}
 }
 
-/* ---- order ---- */
-
-static bool provides(const struct plugin *p, const char *method)
-{
-	return json_object_get(json_object_get(json_object_get(p->manifest->doc, "provides"), "methods"), method) != NULL;
-}
-
-static bool may_run(const struct plugin *p)
-{
-	return p->state != PLUGIN_DISABLED && p->state != PLUGIN_FAILED;
-}
-
-/* Leaves out those whose required methods nobody provides, until nothing changes. */
-static void check_requirements(struct plugins *all)
-{
-	bool changed = true;
-
-	while (changed) {
-		changed = false;
-		for (struct plugin *p = all->first; p; p = p->next) {
-			const json_t *word;
-			size_t i;
-
-			if (!may_run(p))
-				continue;
-			json_array_foreach (json_object_get(p->manifest->doc, "requires"), i, word) {
-				const char *method = json_string_value(word);
-				struct plugin *q = all->first;
-				char reason[200];
-
-				if (manifest_right(method))
-					continue;
-				while (q && !(may_run(q) && provides(q, method)))
-					q = q->next;
-				if (q)
-					continue;
-				snprintf(reason, sizeof reason, "it requires %.80s, which no enabled plugin provides", method);
-				leave_out(all, p, reason);
-				changed = true;
-				break;
-			}
-		}
-	}
-}
-
-static bool needs(const struct plugin *p, const struct plugin *q)
-{
-	const char *method;
-	json_t *required;
-
-	json_object_foreach (p->manifest->calls, method, required)
-		if (json_is_true(required) && provides(q, method))
-			return true;
-	return false;
-}
-
-/* Those that others need come first; among equals by name; a circle is broken at its first name. */
-static void sort(struct plugins *all)
-{
-	struct plugin *sorted = NULL, **end = &sorted;
-
-	while (all->first) {
-		struct plugin **pick = NULL;
-
-		for (struct plugin **at = &all->first; *at && !pick; at = &(*at)->next) {
-			bool free = true;
-
-			for (struct plugin *q = all->first; q && free; q = q->next)
-				free = q == *at || !needs(*at, q);
-			if (free)
-				pick = at;
-		}
-		if (!pick)
-			pick = &all->first;
-		*end = *pick;
-		*pick = (*pick)->next;
-		end = &(*end)->next;
-		*end = NULL;
-	}
-	all->first = sorted;
-}
-
 /* ---- the order of life ---- */
 
-static int check_file(struct plugins *all, struct pb_error *err)
+int plugins_check_file(struct plugins *all, const struct config *c, struct pb_error *err)
 {
-	json_t *listed = file_plugins(all), *known = json_object(), *one;
+	json_t *listed = json_object_get(c->doc, "plugins"), *known = json_object(), *one;
 	const char *name;
 	int rc = 0;
 
@@ -248,11 +191,13 @@ static int check_file(struct plugins *all, struct pb_error *err)
 
 		if (plugin_find(all, name) || json_is_false(json_object_get(one, "enabled")))
 			continue;
-		rc = pb_fail(err, PB_EINVALID, "%s: plugins.%s: no such plugin is installed%s%s%s", all->kernel->config->path, name, near ? "; did you mean \"" : "",
+		rc = pb_fail(err, PB_EINVALID, "%s: plugins.%s: no such plugin is installed%s%s%s", c->path, name, near ? "; did you mean \"" : "",
 			     near ? near : "", near ? "\"?" : "");
 		break;
 	}
 	json_decref(known);
+	for (struct plugin *p = all->first; p && !rc; p = p->next)
+		rc = listen_check(p, c->doc, c->path, err);
 	return rc;
 }
 
@@ -269,7 +214,7 @@ int plugins_open(struct kernel *kernel, struct plugins **ret, struct pb_error *e
 	pthread_mutexattr_destroy(&recursive);
 	all->settings = json_object();
 	plugins_search(all);
-	if (check_file(all, err))
+	if (plugins_check_file(all, kernel->config, err))
 		goto fail;
 	for (struct plugin *p = all->first; p; p = p->next) {
 		json_t *values;
@@ -287,14 +232,35 @@ fail:
 
 int plugins_bind(struct plugins *all, struct pb_error *err)
 {
+	for (struct plugin *p = all->first; p; p = p->next) {
+		if (!values_enabled(p, file_plugins(all), NULL) || !plugin_bind(all, p, err))
+			continue;
+		if (json_is_true(json_object_get(p->manifest->doc, "required")))
+			return pb_because(err, "the plugin %s is required", p->manifest->name);
+		snprintf(p->reason, sizeof p->reason, "%s", err->text);		/* it is left out, unless the settings say that it is not enabled anyway */
+	}
+	return 0;
+}
+
+static int try_values(struct plugins *all, struct pb_error *err)
+{
 	for (struct plugin *p = all->first; p; p = p->next)
-		if (values_enabled(p, file_plugins(all), NULL) && plugin_bind(all, p, err))
+		if (!all->offline && p->state == PLUGIN_READY && plugin_try_values(p, p->config, all->kernel->config->path, err))
 			return err->code;
 	return 0;
 }
 
+int plugins_check_values(struct plugins *all, struct pb_error *err)
+{
+	for (struct plugin *p = all->first; p; p = p->next)
+		p->state = values_enabled(p, file_plugins(all), NULL) ? PLUGIN_READY : PLUGIN_DISABLED;
+	return try_values(all, err);
+}
+
 static int read_settings(struct plugins *all, struct pb_error *err)
 {
+	char reason[240];
+
 	json_decref(all->settings);
 	all->settings = NULL;
 	if (settings_read(all->kernel->engine, &all->settings, err)) {
@@ -309,6 +275,10 @@ static int read_settings(struct plugins *all, struct pb_error *err)
 		else	/* set by an earlier release of the plugin: the file's value is in force */
 			log_line(all->kernel->log, PB_WARNING, NULL, "setting.ignored", "plugin=%s reason=%s", p->manifest->name, pb_logq(pb_strz(err->text)));
 		p->state = values_enabled(p, file_plugins(all), all->settings) ? PLUGIN_READY : PLUGIN_DISABLED;
+		if (p->state == PLUGIN_READY && p->reason[0]) {
+			snprintf(reason, sizeof reason, "%s", p->reason);
+			plugin_leave_out(all, p, reason);
+		}
 	}
 	return 0;
 }
@@ -318,15 +288,17 @@ int plugins_start(struct plugins *all, bool offline, struct pb_error *err)
 	all->offline = offline;
 	if (read_settings(all, err))
 		return err->code;
-	check_requirements(all);
-	sort(all);
+	if (try_values(all, err))
+		return err->code;
+	order_check(all);
+	order_sort(all);
 	for (struct plugin *p = all->first; p; p = p->next) {
-		bool run = may_run(p);
+		bool run = p->state == PLUGIN_READY;
 
 		if (run) {
 			p->state = PLUGIN_DISABLED;
 			if (plugin_start(all, p, err))
-				leave_out(all, p, err->text);
+				plugin_leave_out(all, p, err->text);
 		} else if (p->listening.n) {
 			plugin_unbind(all, p);
 		}

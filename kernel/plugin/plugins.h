@@ -14,7 +14,9 @@ struct plugins;
 
 /* Finds and checks manifests; config of every plugin is checked against its manifest. PB_EINVALID: the file's config is wrong (file, key, found, allowed). */
 int plugins_open(struct kernel *kernel, struct plugins **ret, struct pb_error *err);
-/* Before privileges go: every listener of enabled plugins. */
+/* What a plugin's own check says about the file's values, which runs its code: after privileges are dropped. For --check; a start does it by itself. */
+int plugins_check_values(struct plugins *p, struct pb_error *err);
+/* Before privileges go: every listener of enabled plugins. One that cannot have its ports is left out, unless it is required. */
 int plugins_bind(struct plugins *p, struct pb_error *err);
 /* After the store is open: settings are read, then all are loaded and started in dependency order. offline: no listeners, no lanes: methods only. */
 int plugins_start(struct plugins *p, bool offline, struct pb_error *err);

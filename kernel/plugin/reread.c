@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* postbus.json read again while running, all or nothing: checked, then ports bound, then certificates and plugins tried, and only then in force. */
 #include <stdlib.h>
+#include "kernel/check.h"
 #include "kernel/config/config.h"
 #include "kernel/entrance.h"
 #include "kernel/log/log.h"
@@ -53,12 +54,10 @@ static int compare_listeners(struct plugins *all, struct plugin *p, const json_t
 /* Everything that can be refused by looking is refused here, before anything is touched. */
 static int check_values(struct plugins *all, const struct config *fresh, json_t *ret_values, json_t *changes, struct pb_error *err)
 {
-	json_t *listed = plugins_in(fresh->doc), *one;
-	const char *name;
+	json_t *listed = plugins_in(fresh->doc);
 
-	json_object_foreach (listed, name, one)
-		if (!plugin_find(all, name) && !json_is_false(json_object_get(one, "enabled")))
-			return pb_fail(err, PB_EINVALID, "%s: plugins.%s: no such plugin is installed", fresh->path, name);
+	if (check_config(fresh, err) || plugins_check_file(all, fresh, err))
+		return err->code;
 	compare_fields(all->kernel->config->doc, fresh->doc, changes);
 	for (struct plugin *p = all->first; p; p = p->next) {
 		bool wanted = values_enabled(p, listed, all->settings);
@@ -67,6 +66,8 @@ static int check_values(struct plugins *all, const struct config *fresh, json_t 
 		if (values_compute(p, listed, all->settings, fresh->path, &values, err))
 			return err->code;
 		json_object_set_new(ret_values, p->manifest->name, values);
+		if (wanted && !json_equal(values, p->config) && plugin_try_values(p, values, fresh->path, err))
+			return err->code;
 		if (!json_equal(values, p->config))
 			json_array_append_new(changes, json_sprintf("%s: config", p->manifest->name));
 		if (wanted != (p->state == PLUGIN_RUNNING))

@@ -49,6 +49,13 @@ bool network_parse(const char *text, struct network *ret)
 	return true;
 }
 
+bool network_is_valid(const char *text)
+{
+	struct network n;
+
+	return network_parse(text, &n);
+}
+
 bool network_has(const struct network *n, size_t count, const struct in6_addr *address)
 {
 	for (; count; count--, n++) {

@@ -34,6 +34,10 @@ struct certificate_files {
 	const char *cert, *key;			/* PEM paths */
 };
 int sessions_certificates(struct sessions *ss, const struct certificate_files *files, size_t n, struct pb_error *err);
+/* One pair, read and thrown away: does it fit? */
+int certificate_check(const struct certificate_files *files, struct pb_error *err);
+/* 192.0.2.0/24, 2001:db8::/32, or one address. */
+bool network_is_valid(const char *text);
 
 enum listener_tls { LISTENER_CLEAR, LISTENER_STARTTLS, LISTENER_IMPLICIT };
 

@@ -151,6 +151,17 @@ static int load(struct certificates *set, const struct certificate_files *files,
 	return 0;
 }
 
+int certificate_check(const struct certificate_files *files, struct pb_error *err)
+{
+	struct certificates *set = pb_alloc(sizeof *set);
+	int rc;
+
+	atomic_init(&set->refs, 1);
+	rc = load(set, files, err);
+	certificates_release(set);
+	return rc;
+}
+
 int sessions_certificates(struct sessions *ss, const struct certificate_files *files, size_t n, struct pb_error *err)
 {
 	struct certificates *set = pb_alloc(sizeof *set), *old;

@@ -4,18 +4,18 @@
 #include <unistd.h>
 #include "methods.h"
 
-static int open_resolver(struct dns *dns, struct resolver **ret, struct pb_error *err)
+static int open_resolver(struct pb_host *host, struct resolver **ret, struct pb_error *err)
 {
-	struct pb_str anchor = pb_config_str(dns->host, "trust_anchor");
+	struct pb_str anchor = pb_config_str(host, "trust_anchor");
 	struct resolver_options o = {
-		.forwarders = pb_config_json(dns->host, "forwarders"),
-		.local = pb_config_json(dns->host, "local"),
-		.zones = pb_config_json(dns->host, "zones"),
+		.forwarders = pb_config_json(host, "forwarders"),
+		.local = pb_config_json(host, "local"),
+		.zones = pb_config_json(host, "zones"),
 		.trust_anchor = anchor.len ? anchor.ptr : "",
 	};
 
 	if (anchor.len && access(anchor.ptr, R_OK)) {
-		pb_log(dns->host, PB_INFO, "dns.anchor", "path=%s", pb_logq(anchor));
+		pb_log(host, PB_INFO, "dns.anchor", "path=%s", pb_logq(anchor));
 		o.trust_anchor = "";
 	}
 	return resolver_open(&o, ret, err);
@@ -37,7 +37,18 @@ static int start(void *self, struct pb_error *err)
 {
 	struct dns *dns = self;
 
-	return open_resolver(dns, &dns->resolver, err);
+	return open_resolver(dns->host, &dns->resolver, err);
+}
+
+/* The resolver's library reads the local data. */
+static int check(struct pb_host *host, struct pb_error *err)
+{
+	struct resolver *resolver;
+
+	if (open_resolver(host, &resolver, err))
+		return err->code;
+	resolver_close(resolver);
+	return 0;
 }
 
 static void unload(void *self)
@@ -59,5 +70,6 @@ PB_PLUGIN(agent_dns) = {
 	.load = load,
 	.start = start,
 	.unload = unload,
+	.check = check,
 	.methods = methods,
 };

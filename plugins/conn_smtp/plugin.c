@@ -67,6 +67,16 @@ static int load(struct pb_host *host, void **ret_self, struct pb_error *err)
 	return 0;
 }
 
+static int check(struct pb_host *host, struct pb_error *err)
+{
+	struct settings *set;
+
+	if (settings_read(host, &set, err))
+		return err->code;
+	settings_put(set);
+	return 0;
+}
+
 /* Sessions and deliveries in hand go on under the settings they began with. */
 static int reconfigure(void *self, struct pb_error *err)
 {
@@ -108,6 +118,7 @@ PB_PLUGIN(conn_smtp) = {
 	.drain = drain,
 	.unload = unload,
 	.reconfigure = reconfigure,
+	.check = check,
 	.protocols = protocols,
 	.courier = &courier,
 	.agent = &agent,

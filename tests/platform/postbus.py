@@ -64,6 +64,7 @@ class Server:
 
     def __init__(self, config=None, demo=True, start=True, home=None, wrap=()):
         self.own_home = home is None
+        self.strangers = False          # True: plugins of the test, which may do wrong
         self.home = home or tempfile.mkdtemp(prefix="pb-")
         self.file = os.path.join(self.home, "postbus.json")
         self.process, self.ports, self.wrap, self.looked_through = None, {}, list(wrap), 0
@@ -149,6 +150,9 @@ class Server:
                 log.seek(self.looked_through)
                 text = log.read()
                 self.looked_through = log.tell()
+            wrong = re.search(r"event=result\.wrong .*", text)
+            if wrong and not self.strangers:
+                raise AssertionError(f"a method gave what its manifest does not say: {wrong.group(0)}")
             no_report(text, "postbusd")
 
     def ctl(self, *words, stdin=None, check=True, json_out=True):

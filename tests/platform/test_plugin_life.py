@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Plugins of strangers: overwritten while they run, stuck, in each other's way. The server goes on and says what is wrong."""
-import os, re, shutil, signal, subprocess, sys
+import ctypes, json, os, re, shutil, signal, socket, subprocess, sys
 import postbus, probe
 from postbus import Server, message
 
@@ -48,7 +48,7 @@ def test_an_object_that_others_may_write_to_is_left_out():
     os.chmod(probe.build(where, "guest"), 0o666)
     with Server(config={"plugin_path": [where, probe.others()]}) as s:
         assert states(s)["guest"] == "failed"
-        assert re.search(r"event=plugin.left_out plugin=guest reason=.*guest\.so: anybody may write to it \(mode 0666\): chmod o-w", s.log())
+        assert re.search(r"event=plugin.left_out plugin=guest reason=.*guest\.so: anybody may write to it \(mode 0666\); chmod o-w", s.log())
         os.chmod(os.path.join(where, "guest.so"), 0o644)
         assert s.ctl("plugin", "enable", "guest")["state"] == "running"
     shutil.rmtree(where)
@@ -124,6 +124,106 @@ def test_a_change_that_hangs_holds_up_no_question_and_not_the_end():
         assert s.stop() == 1
         assert "event=end.forced" in s.log()
         hanging.wait(20)
+    shutil.rmtree(where)
+
+
+def left_out(s, name):
+    lines = [l for l in s.log().splitlines() if "event=plugin.left_out" in l and name in l]
+    assert len(lines) == 1, (name, lines)
+    return lines[0].replace('\\"', '"')
+
+
+def test_a_port_that_is_taken_keeps_one_plugin_out():
+    where = probe.directory()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port, free = taken.getsockname()[1], postbus.free_port()
+        with Server(config={"plugins": {"svc_pop3": {"listen": {"pop3": {"port": port}}}, "svc_imap": {"listen": {"imap": {"port": free}}},
+                                        "conn_smtp": {"listen": {"submission": {"port": free}}}}}, start=False) as s:
+            s.start()
+            state = states(s)
+            assert state["svc_pop3"] == "failed" and state["conn_smtp"] == "running" and state["svc_imap"] == "failed", state
+            assert f"listener pop3 of svc_pop3: cannot listen on 127.0.0.1 port {port}: Address already in use" in left_out(s, "svc_pop3")
+            assert f"listener imap of svc_imap: cannot listen on 127.0.0.1 port {free}: listener submission of conn_smtp has it" in left_out(s, "svc_imap")
+            s.send(message("still serves"))
+            taken.close()
+            assert s.ctl("plugin", "enable", "svc_pop3")["state"] == "running"
+            code, answer = s.ctl("plugin", "enable", "svc_imap", check=False)
+            assert code == 8 and "listener submission of conn_smtp has it" in answer["error"]["text"], answer
+    shutil.rmtree(where)
+
+
+def test_a_circle_of_requirements_is_left_out():
+    where = probe.directory()
+    probe.build(where, "one", requires=["two.call"])
+    probe.build(where, "two", requires=["three.call"])
+    probe.build(where, "three", requires=["one.call"])
+    probe.build(where, "after", requires=["one.call"])
+    probe.build(where, "alone", requires=["alone.call"])
+    probe.build(where, "mistyped", requires=["net.conect"])
+    with Server(config={"plugin_path": [where, probe.others()]}) as s:
+        state = states(s)
+        assert [state[n] for n in ("one", "two", "three", "after", "mistyped")] == ["failed"] * 5 and state["alone"] == "running", state
+        assert "it is in a circle: one requires two, which requires three, which requires one" in left_out(s, "plugin=one ")
+        assert "it is in a circle: two requires three, which requires one, which requires two" in left_out(s, "plugin=two ")
+        assert "it requires one.call, which no enabled plugin provides" in left_out(s, "plugin=after ")
+        assert 'it requires net.conect, which no enabled plugin provides; did you mean "net.connect"?' in left_out(s, "plugin=mistyped ")
+    shutil.rmtree(where)
+
+
+def test_links_in_the_plugins_of_the_home_are_refused():
+    where = probe.directory()
+    probe.build(where, "guest")
+    probe.build(where, "other")
+    with Server(start=False) as s:
+        s.env.pop("POSTBUS_PLUGIN_PATH", None)
+        inside = os.path.join(s.home, "plugins")
+        os.mkdir(inside, 0o700)
+        os.symlink(os.path.join(where, "guest.json"), os.path.join(inside, "guest.json"))
+        os.symlink(os.path.join(where, "guest.so"), os.path.join(inside, "guest.so"))
+        shutil.copy(os.path.join(where, "other.json"), inside)
+        os.symlink(os.path.join(where, "other.so"), os.path.join(inside, "other.so"))
+        doc = json.load(open(s.file))
+        doc["plugin_path"] = ["plugins", probe.others()]
+        with open(s.file, "w") as f:
+            json.dump(doc, f)
+        s.start()
+        assert f"{inside}/guest.json" in left_out(s, "guest.json") and "symbolic link" in left_out(s, "guest.json")
+        assert "other.so: is a symbolic link" in left_out(s, "plugin=other ") and states(s)["other"] == "failed"
+        assert s.stop() == 0
+        shutil.rmtree(inside)
+        os.symlink(where, inside)
+        s.start()
+        assert f"{inside}: a symbolic link leads out of the home" in s.log() and "guest" not in states(s)
+    shutil.rmtree(where)
+
+
+def test_a_result_that_is_not_what_the_manifest_says_is_told_once():
+    where = probe.directory()
+    probe.build(where, "fine", answer='{"answer": "text"}')
+    probe.build(where, "loose", answer='{"answer": 5, "more": 1}')
+    with Server(config={"plugin_path": [where, probe.others()]}) as s:
+        s.strangers = True
+        assert s.ctl("fine", "call")["answer"] == "text"
+        for _ in range(3):
+            assert s.ctl("loose", "call")["more"] == 1
+        lines = [l for l in s.log().splitlines() if "event=result.wrong" in l]
+        assert len(lines) == 1 and "plugin=loose method=loose.call" in lines[0] and "more" in lines[0], lines
+    shutil.rmtree(where)
+
+
+def test_a_daemon_that_stays_root_does_not_show_plugins_what_is_not_theirs():
+    if os.geteuid() or ctypes.CDLL(None).syscall(444, None, 0, 1) < 1:
+        raise postbus.Skip("not root, or a kernel without Landlock")
+    where = probe.directory()
+    probe.build(where, "guest")
+    with Server(config={"plugin_path": [where, probe.others()]}) as s:
+        with open(os.path.join(where, "guest.open"), "w") as f:
+            f.write("/etc/shadow\n/etc/hosts\n/etc/passwd\n/etc/services\n/etc/ssl/private/none\n/root/.profile\n" + s.file + "\n")
+        assert s.ctl("guest", "call")["answer"].split() == ["/etc/hosts", "/etc/passwd", "/etc/services", s.file]
+        s.send(message("still serves"))
+        s.wait_messages(1)
     shutil.rmtree(where)
 
 

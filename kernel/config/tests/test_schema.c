@@ -181,6 +181,7 @@ static void postbus_json_is_read_or_refused_with_a_place(void **state)
 		{ "{\"version\": 1, \"hostname\": \"a\",\n \"x\" }", "line 2, column 6" },
 		{ "{\"hostname\": \"a\"}", "\"version\" is missing; this release reads version 1" },
 		{ "{\"version\": 2, \"hostname\": \"a\"}", "version: found 2, this release reads version 1" },
+		{ "{\"version\": \"1\", \"hostname\": \"a\"}", "version: found \"1\", allowed is the integer 1" },
 		{ "{\"version\": 1}", "\"hostname\" is missing" },
 		{ "{\"version\": 1, \"hostname\": \"a\", \"lisen\": []}", "unknown key \"lisen\"; did you mean \"listen\"?" },
 		{ "{\"version\": 1, \"hostname\": \"a\", \"plugins\": {\"p\": {\"enabled\": 3}}}", "plugins.p.enabled: found 3, allowed is true or false" },

@@ -50,6 +50,10 @@ struct pb_plugin {
 	/* Its running config or the host's name was changed and checked; take it over or refuse it (then the old one stays). May be NULL: for a new config it
 	 * is stopped and started instead. */
 	int (*reconfigure)(void *self, struct pb_error *err);
+	/* What the manifest cannot say about config: pb_config_str and its like give values that may come into force. Called before load, by config check and
+	 * before each change, also while the plugin is not loaded or runs with others: no self, no I/O, nothing but pb_config_* and pb_hostname. An error begins
+	 * with the key. May be NULL. */
+	int (*check)(struct pb_host *host, struct pb_error *err);
 };
 
 /* At file scope: PB_PLUGIN(conn_hello) = { PB_PLUGIN_HEAD("conn_hello"), .load = load, ... }; */
