@@ -184,10 +184,11 @@ static int start(struct bdb *b, const struct engine_options *o, struct pb_error 
 	return r;
 }
 
-/* Where all is well the index is closed and lies durably on the disk; with the segments nothing is left that the journal would be needed for. */
-static void close_journal(struct bdb *b)
+/* Where all is well the index is closed and lies durably on the disk; with the segments nothing is left that the journal would be needed for. Where it is not
+ * (a full disk), the journal stays as it is, and the next start applies it. */
+static void close_journal(struct bdb *b, bool closed)
 {
-	if (b->served && !atomic_load(&b->committer.failed) && !segments_flush(&b->segments) && !fsync(b->db_dir))
+	if (closed && b->served && !atomic_load(&b->committer.failed) && !segments_flush(&b->segments) && !fsync(b->db_dir))
 		journal_move_base(&b->journal, journal_place(&b->journal, true));
 	journal_close(&b->journal);
 }
@@ -202,9 +203,9 @@ static void bdb_close(struct engine *e)
 	bdb_committer_stop(b);
 	if (!atomic_load(&b->committer.failed))
 		atomic_store(&b->committer.durable_lsn, UINT64_MAX);
-	bdb_env_close(b);
+	bool closed = bdb_env_close(b) == 0;
 	bdb_hook_remove(b);
-	close_journal(b);
+	close_journal(b, closed);
 	bdb_durable_close(b);
 	segments_close(&b->segments);
 	if (b->db_dir >= 0)

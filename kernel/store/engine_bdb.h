@@ -123,7 +123,8 @@ int bdb_fail(struct bdb *b, struct pb_error *err, int r, const char *fmt, ...) P
 
 /* ---- environment: engine_bdb_env.c ---- */
 int bdb_env_open(struct bdb *b, struct pb_error *err);
-void bdb_env_close(struct bdb *b);
+/* 0, or what went wrong on the way: then the disk may lack what only the journal has. */
+int bdb_env_close(struct bdb *b);
 /* Cut what a crash left half written off the log; before the environment is opened. */
 int bdb_log_recover(struct bdb *b, struct pb_error *err);
 /* No page may reach the disk before the flush that its changes belong to. */

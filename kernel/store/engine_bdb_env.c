@@ -246,19 +246,31 @@ int bdb_env_open(struct bdb *b, struct pb_error *err)
 	return r ? bdb_fail(b, err, r, "opening") : 0;
 }
 
-void bdb_env_close(struct bdb *b)
+int bdb_env_close(struct bdb *b)
 {
 	bool healthy = !atomic_load(&b->committer.failed);
+	int r = 0, one;
 
+	/* The log first, by a call that says whether it came to the disk: what follows writes pages. */
 	if (b->env && b->rows && b->refs && healthy)
-		b->env->txn_checkpoint(b->env, 0, 0, 0);
-	if (b->refs)
-		b->refs->close(b->refs, healthy ? 0 : DB_NOSYNC);
-	if (b->rows)
-		b->rows->close(b->rows, healthy ? 0 : DB_NOSYNC);
-	if (b->env)
-		b->env->close(b->env, 0);
+		r = b->env->log_flush(b->env, NULL);
+	if (b->env && b->rows && b->refs && healthy && !r)
+		r = b->env->txn_checkpoint(b->env, 0, 0, 0);
+	healthy = healthy && !r;
+	if (b->refs) {
+		one = b->refs->close(b->refs, healthy ? 0 : DB_NOSYNC);
+		r = r ? r : one;
+	}
+	if (b->rows) {
+		one = b->rows->close(b->rows, healthy ? 0 : DB_NOSYNC);
+		r = r ? r : one;
+	}
+	if (b->env) {
+		one = b->env->close(b->env, 0);
+		r = r ? r : one;
+	}
 	b->env = NULL;
+	return r;
 }
 
 /* ---- care while it runs ---- */

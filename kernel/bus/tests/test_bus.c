@@ -309,6 +309,7 @@ static void a_provider_may_leave_while_many_call_it(void **state)
 /* ---- hooks that do not come back ---- */
 
 static atomic_int in_hook, let_go;
+static pthread_mutex_t seen_lock = PTHREAD_MUTEX_INITIALIZER;
 static char seen[80];
 
 static int ask_for_ever(void *self, const struct pb_question *q, struct pb_verdict *v, struct pb_error *err)
@@ -317,7 +318,9 @@ static int ask_for_ever(void *self, const struct pb_question *q, struct pb_verdi
 	atomic_fetch_add(&in_hook, 1);
 	while (!atomic_load(&let_go))
 		usleep(100);
+	pthread_mutex_lock(&seen_lock);
 	snprintf(seen, sizeof seen, "%s %.*s %s", q->point, PB_FMT(q->id), json_string_value(json_object_get(q->facts, "sender")));
+	pthread_mutex_unlock(&seen_lock);
 	pb_verdict_set(v, PB_REJECT, 550, "5.7.1", "too late");
 	return 0;
 }
@@ -360,7 +363,9 @@ static void a_hook_that_does_not_come_back_keeps_a_thread_and_nobody_who_asks(vo
 	assert_int_equal(v.decision, PB_CONTINUE);
 	atomic_store(&let_go, 1);
 	assert_int_equal(bus_withdraw(kernel.bus, &one, 60 * PB_SECOND), 0);
+	pthread_mutex_lock(&seen_lock);
 	assert_string_equal(seen, "smtp.rcpt id77 who");
+	pthread_mutex_unlock(&seen_lock);
 	json_decref(defer);
 }
 

@@ -147,9 +147,11 @@ static void a_stuck_destination_does_not_hold_up_the_others(void **state)
 	assert_int_equal(g.dests[dest_of(&g, "stuck.test")].now, 2);
 	assert_int_equal(g.dests[dest_of(&g, "other.test")].now, 2);
 	open_gate(&g);
-	rig_settle(r);
+	/* More than a window is read again once there is room, which a look at a quiet moment may miss. */
+	do
+		rig_settle(r);
+	while (rig_total(r));
 	assert_int_equal(g.calls, 3002);
-	assert_int_equal(rig_total(r), 0);
 	rig_free(r);
 }
 

@@ -149,6 +149,24 @@ static void a_start_on_a_full_disk_recovers(void **state)
 	engine_close(e);
 }
 
+/* The log's buffer holds all that was written since the start; that it cannot be written at the end may not cost the journal, which has it. */
+static void an_orderly_end_on_a_full_disk_loses_nothing(void **state)
+{
+	(void)state;
+	const struct engine_options o = { .dir = store, .segment_bytes = 1 << 20, .log_bytes = 8 << 20, .cache_bytes = 4 << 20, .room = lots };
+	struct engine *e;
+
+	assert_int_equal(engine_bdb_open(&o, &e, &err), 0);
+	for (unsigned n = 0; n < 4 * BEFORE; n++)
+		assert_int_equal(put(e, n), 0);
+	fill();
+	engine_close(e);
+	unlink(ballast);
+	assert_int_equal(engine_bdb_open(&o, &e, &err), 0);
+	check(e, 4 * BEFORE);
+	engine_close(e);
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -156,6 +174,11 @@ static int setup(void **state)
 	snprintf(store, sizeof(store), "%s/store", scratch.dir);
 	snprintf(ballast, sizeof(ballast), "%s/ballast", scratch.dir);
 	return mount("tmpfs", scratch.dir, "tmpfs", 0, "size=24m,mode=700") ? -1 : 0;
+}
+
+static int setup_larger(void **state)
+{
+	return setup(state) || mount("tmpfs", scratch.dir, "tmpfs", MS_REMOUNT, "size=96m,mode=700") ? -1 : 0;
 }
 
 static int teardown(void **state)
@@ -171,6 +194,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(the_log_meets_the_end_of_the_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_start_on_a_full_disk_recovers, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_orderly_end_on_a_full_disk_loses_nothing, setup_larger, teardown),
 	};
 
 	int refused = setup(NULL) ? errno : 0;
