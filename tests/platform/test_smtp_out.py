@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sending side of conn_smtp against servers of every temper: each recipient ends as the server said, nothing is lost, nothing is sent twice without need."""
-import collections, email, os, re, sys, threading
+import collections, email, os, re, socket, sys, threading
 import postbus
 from postbus import PASSWORD, Server, message, wait
 from smtp_peer import CAPABILITIES, DROP, Peer, plain
@@ -389,8 +389,20 @@ def test_mail_exchangers(s):
         assert other.stop() == 0
 
 
+def peer_whose_port_we_may_have(address):
+    """At that address, with a port that nobody has at ours."""
+    while True:
+        peer = Peer(address=address)
+        with socket.socket() as ours:
+            try:
+                ours.bind(("127.0.0.1", peer.port))
+                return peer
+            except OSError:
+                continue
+
+
 def test_an_exchanger_with_our_address_is_this_host(s):
-    better = Peer(address="127.0.0.3")
+    better = peer_whose_port_we_may_have("127.0.0.3")
     dns = local_dns("alias.example.net. MX 10 other-name.example.net.", "alias.example.net. MX 20 b.example.net.", "other-name.example.net. A 127.0.0.1", "b.example.net. A 127.0.0.3",
                     "bare.example.net. A 127.0.0.1", "second.example.net. MX 10 b.example.net.", "second.example.net. MX 20 other-name.example.net.")
     config = {"port": better.port, "retry_ladder": ["1s"], "routes": {"routed.example.net": f"[127.0.0.1]:{better.port}"}}
