@@ -108,6 +108,9 @@ void matching_begin(struct matching *x, struct machine *m, const struct call *c,
 bool matching_value(struct matching *x, struct pb_str value);
 bool matching_end(struct matching *x, bool *ret);
 
+/* The values of a part's fields of this name, those of them that :index and :last mean; none where it is no name. */
+size_t fields_chosen(struct machine *m, const struct call *c, uint32_t part, struct pb_str name, bool decoded, struct pb_str **ret);
+
 bool test_header(struct machine *m, const struct call *c, bool *ret);
 bool test_address(struct machine *m, const struct call *c, bool *ret);
 bool test_envelope(struct machine *m, const struct call *c, bool *ret);

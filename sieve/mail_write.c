@@ -89,7 +89,7 @@ static void put_message(struct mail *m, struct pb_buf *out)
 }
 
 /* What was made so far becomes an attachment behind a text (RFC 5703 6). Trace fields and those that say who it is for stay on top. */
-static void put_enclosed(struct mail *m, struct pb_buf *out, const struct enclosure *e, struct pb_str inner, unsigned nth)
+static void put_enclosed(struct pb_buf *out, const struct enclosure *e, struct pb_str inner, unsigned nth)
 {
 	static const char *const kept[] = { "Date", "From", "To", "Cc", "Message-ID" };
 	struct pb_str rest = pb_str_head(inner, pb_header_size(inner));
@@ -114,7 +114,6 @@ static void put_enclosed(struct mail *m, struct pb_buf *out, const struct enclos
 		pb_buf_addstr(out, e->headers[i]);
 		pb_buf_addz(out, "\r\n");
 	}
-	(void)m;
 	pb_buf_addf(out, "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"%s\"\r\n\r\n--%s\r\n", boundary, boundary);
 	pb_buf_addz(out, "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n");
 	pb_qp_encode(out, e->text);
@@ -133,6 +132,6 @@ void mail_write(struct mail *m, struct pb_buf *out)
 
 		pb_buf_addstr(&inner, pb_buf_str(out));
 		pb_buf_reset(out);
-		put_enclosed(m, out, e, pb_buf_str(&inner), nth++);
+		put_enclosed(out, e, pb_buf_str(&inner), nth++);
 	}
 }

@@ -46,3 +46,16 @@ bool matching_end(struct matching *x, bool *ret)
 	*ret = x->matched;
 	return !x->m->stopped;
 }
+
+size_t fields_chosen(struct machine *m, const struct call *c, uint32_t part, struct pb_str name, bool decoded, struct pb_str **ret)
+{
+	size_t n = mail_name_valid(name) ? mail_values(&m->mail, part, name, decoded, ret) : 0;
+	uint64_t index = call_number(c, S_INDEX, 0);
+
+	if (!n || !c->slots[S_INDEX].there)
+		return n;
+	if (!index || index > n)
+		return 0;
+	*ret += c->slots[S_LAST].there ? n - index : index - 1;
+	return 1;
+}

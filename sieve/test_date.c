@@ -81,15 +81,10 @@ static bool zone_wanted(struct machine *m, const struct call *c, int64_t moment,
 
 static bool header_dates(struct matching *x, const struct call *c)
 {
-	struct pb_str name = call_str(c, S_1), *values;
-	size_t n = mail_name_valid(name) ? mail_values(&x->m->mail, 0, name, false, &values) : 0;
-	uint64_t index = call_number(c, S_INDEX, 0);
+	struct pb_str *values;
+	size_t n = fields_chosen(x->m, c, 0, call_str(c, S_1), false, &values);
 	bool more = true;
 
-	if (c->slots[S_INDEX].there && n) {
-		values += !index || index > n ? 0 : c->slots[S_LAST].there ? n - index : index - 1;
-		n = index && index <= n;
-	}
 	for (size_t i = 0; i < n && more; i++) {
 		int64_t moment;
 		int zone, wanted;

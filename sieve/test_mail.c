@@ -40,37 +40,20 @@ static bool give_aspect(struct matching *x, enum mime_how how, struct pb_str raw
 	return matching_value(x, rest.ptr ? pb_str_trim(rest) : PB_NOSTR);
 }
 
-/* :index and :last choose among the fields of a name. */
-static void choose(const struct call *c, struct pb_str **values, size_t *n)
-{
-	uint64_t index = call_number(c, S_INDEX, 0);
-
-	if (!c->slots[S_INDEX].there)
-		return;
-	if (!index || index > *n) {
-		*n = 0;
-		return;
-	}
-	*values += c->slots[S_LAST].there ? *n - index : index - 1;
-	*n = 1;
-}
-
 static bool give_fields(struct matching *x, const struct call *c, uint32_t part, struct pb_str name)
 {
-	struct mail *mail = &x->m->mail;
 	enum mime_how how = (enum mime_how)call_number(c, S_MIME_HOW, MIME_PLAIN);
 	bool raw = how != MIME_PLAIN || c->slots[S_PARAM].there, more = true;
 	struct pb_str *values;
-	size_t n = mail_name_valid(name) ? mail_values(mail, part, name, !raw, &values) : 0;
+	size_t n = fields_chosen(x->m, c, part, name, !raw, &values);
 
-	if (n)
-		choose(c, &values, &n);
 	for (size_t i = 0; i < n && more; i++)
 		more = c->slots[S_PARAM].there ? give_parameters(x, c, values[i]) : raw ? give_aspect(x, how, values[i]) : matching_value(x, values[i]);
 	return more;
 }
 
-bool test_header(struct machine *m, const struct call *c, bool *ret)
+/* A test whose values lie in the fields of the first list, part by part. */
+static bool each_field(struct machine *m, const struct call *c, bool (*give)(struct matching *x, const struct call *c, uint32_t part, struct pb_str name), bool *ret)
 {
 	const struct list *names = &c->slots[S_1].list;
 	struct matching x;
@@ -81,8 +64,13 @@ bool test_header(struct machine *m, const struct call *c, bool *ret)
 	range(m, c, &first, &end);
 	for (uint32_t part = first; part < end && more; part++)
 		for (size_t i = 0; i < names->n && more; i++)
-			more = give_fields(&x, c, part, names->items[i]);
+			more = give(&x, c, part, names->items[i]);
 	return matching_end(&x, ret);
+}
+
+bool test_header(struct machine *m, const struct call *c, bool *ret)
+{
+	return each_field(m, c, give_fields, ret);
 }
 
 bool test_exists(struct machine *m, const struct call *c, bool *ret)
@@ -140,27 +128,20 @@ static bool give_addresses(struct matching *x, const struct call *c, struct pb_s
 	return more;
 }
 
-bool test_address(struct machine *m, const struct call *c, bool *ret)
+static bool give_address_fields(struct matching *x, const struct call *c, uint32_t part, struct pb_str name)
 {
-	const struct list *names = &c->slots[S_1].list;
-	struct matching x;
-	uint32_t first, end;
+	struct pb_str *values;
+	size_t n = fields_chosen(x->m, c, part, name, false, &values);
 	bool more = true;
 
-	matching_begin(&x, m, c, S_2);
-	range(m, c, &first, &end);
-	for (uint32_t part = first; part < end && more; part++) {
-		for (size_t i = 0; i < names->n && more; i++) {
-			struct pb_str *values;
-			size_t n = mail_name_valid(names->items[i]) ? mail_values(&m->mail, part, names->items[i], false, &values) : 0;
+	for (size_t i = 0; i < n && more; i++)
+		more = give_addresses(x, c, values[i]);
+	return more;
+}
 
-			if (n)
-				choose(c, &values, &n);
-			for (size_t k = 0; k < n && more; k++)
-				more = give_addresses(&x, c, values[k]);
-		}
-	}
-	return matching_end(&x, ret);
+bool test_address(struct machine *m, const struct call *c, bool *ret)
+{
+	return each_field(m, c, give_address_fields, ret);
 }
 
 /* An address as a client gave it: "<@a,@b:me@x>", with or without its brackets. */

@@ -235,7 +235,7 @@ done:
 	return rc;
 }
 
-static bool is_empty(const char *dir)
+bool is_empty(const char *dir)
 {
 	DIR *d = opendir(dir);
 	struct dirent *e;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* postbusctl init: a home with postbus.json, a self-signed certificate, an empty store, and a demo post office on request. */
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
 #include <getopt.h>
@@ -91,19 +90,6 @@ static int check_wish(const struct wish *w, struct pb_error *err)
 		if (inet_pton(AF_INET, w->listen[i], address) != 1 && inet_pton(AF_INET6, w->listen[i], address) != 1)
 			return pb_fail(err, PB_EINVALID, "--listen: found \"%s\", allowed is an IPv4 or IPv6 address", w->listen[i]);
 	return 0;
-}
-
-static bool is_empty(const char *dir)
-{
-	DIR *d = opendir(dir);
-	struct dirent *e;
-	bool empty = true;
-
-	while (d && empty && (e = readdir(d)) != NULL)
-		empty = !strcmp(e->d_name, ".") || !strcmp(e->d_name, "..");
-	if (d)
-		closedir(d);
-	return empty;
 }
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)

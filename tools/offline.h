@@ -15,6 +15,9 @@ int restore_command(const char *config_file, int argc, char **argv, bool json);
 /* A self-signed certificate for hostname (ECDSA P-256, ten years) and its key, as PEM files with mode 0600. */
 int certificate_make(const char *hostname, const char *cert_path, const char *key_path, struct pb_error *err);
 
+/* Nothing in this directory, or no such directory. */
+bool is_empty(const char *dir);
+
 /* The exit code for an error, and its line on standard error (or as JSON on standard output). */
 int report(const struct pb_error *err, bool json);
 
