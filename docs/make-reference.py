@@ -60,7 +60,7 @@ def method_section(name, spec):
     params = spec.get("params", {})
     if params:
         lines += ["| parameter | type | default | what |", "| --- | --- | --- | --- |"]
-        lines += [f"| `{k}`{' (secret: asked for, or from standard input)' if f.get('secret') else ''} | {f['type']} | {value(f)} | {cell(f.get('doc', ''))} |" for k, f in params.items()]
+        lines += [f"| `{k}`{' (secret: asked for, or from standard input)' if f.get('secret') else ' (a file; `-`: standard input)' if f.get('file') else ''} | {f['type']} | {value(f)} | {cell(f.get('doc', ''))} |" for k, f in params.items()]
         lines.append("")
     returns = {k: f for k, f in spec.get("returns", {}).items() if isinstance(f, dict)}
     if returns:
@@ -188,7 +188,7 @@ def pages():
     fields = json.load(open(os.path.join(TOP, "kernel", "plugin", "manifest_fields.json")))
     yield "docs/reference/manifest.md", "\n".join(["# Manifest", "", "Keys of `<name>.json`. A field (of `config`, `params`, `returns`) is an object with `type` (`string integer boolean seconds "
                                                   "bytes address host path enum list object any`), `required`, `default`, `min`, `max`, `max_length`, `enum`, `items`, `properties`, "
-                                                  "`values`, `doc`; parameters also have `position` and `secret`.", ""] + config_table(fields)) + "\n"
+                                                  "`values`, `doc`; parameters also have `position`, `secret` and `file` (on the command line a file's name, whose content is sent as `text` or as `base64`).", ""] + config_table(fields)) + "\n"
 
 
 def main():

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* From postbus.json to the sessions' room. Leaves checking the file to config, and enforcing to session. */
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include "kernel/config/config.h"
 #include "kernel/entrance.h"
 #include "kernel/host.h"
@@ -52,15 +54,49 @@ static struct sessions_options options_of(struct kernel *k, const struct config 
 	};
 }
 
+/* What can be told about the files without reading them; a renewal gives them another inode or time. */
+static char *stamp_of(const struct config *c)
+{
+	const json_t *one, *path;
+	PB_AUTOBUF(text);
+	const char *role;
+	size_t i;
+
+	json_array_foreach (json_object_get(c->doc, "certificates"), i, one) {
+		json_object_foreach ((json_t *)one, role, path) {
+			char *file = config_path(c, json_string_value(path));
+			struct stat st = { 0 };
+
+			stat(file, &st);
+			pb_buf_addf(&text, "%s=%s %llu %lld %lld.%ld\n", role, file, (unsigned long long)st.st_ino, (long long)st.st_size, (long long)st.st_mtim.tv_sec,
+				    st.st_mtim.tv_nsec);
+			free(file);
+		}
+	}
+	return pb_str_dup(pb_strz(pb_buf_z(&text)));
+}
+
+bool entrance_certificates_differ(struct kernel *k, const struct config *c)
+{
+	char *fresh = stamp_of(c);
+	bool differ = strcmp(fresh, k->certificates ? k->certificates : "") != 0;
+
+	free(fresh);
+	return differ;
+}
+
 int entrance_certificates(struct kernel *k, const struct config *c, struct pb_error *err)
 {
 	const json_t *list = json_object_get(c->doc, "certificates"), *one;
 	struct certificate_files files[CERTIFICATES_MAX];
+	char *stamp = stamp_of(c);	/* before they are read: what is written meanwhile is another one */
 	size_t n = 0, i;
 	int rc;
 
-	if (json_array_size(list) > CERTIFICATES_MAX)
+	if (json_array_size(list) > CERTIFICATES_MAX) {
+		free(stamp);
 		return pb_fail(err, PB_EINVALID, "%s: certificates: found %zu, allowed are at most %d", c->path, json_array_size(list), CERTIFICATES_MAX);
+	}
 	json_array_foreach (list, i, one) {
 		files[n].cert = config_path(c, json_string_value(json_object_get(one, "cert")));
 		files[n].key = config_path(c, json_string_value(json_object_get(one, "key")));
@@ -71,6 +107,13 @@ int entrance_certificates(struct kernel *k, const struct config *c, struct pb_er
 		free((char *)files[n].cert);
 		free((char *)files[n].key);
 	}
+	if (!rc) {
+		char *old = k->certificates;
+
+		k->certificates = stamp;
+		stamp = old;
+	}
+	free(stamp);
 	return rc;
 }
 

@@ -2,9 +2,9 @@
 noinst_LTLIBRARIES += libkernel.la
 libkernel_la_CPPFLAGS = $(CPPFLAGS_KERNEL) -DPLUGINDIR='"$(plugindir)"' -DPKGDATADIR='"$(pkgdatadir)"'
 libkernel_la_CFLAGS = $(CFLAGS_KERNEL) $(SECCOMP_CFLAGS) $(CAPNG_CFLAGS)
-libkernel_la_LIBADD = libpostbus.la $(GNUTLS_LIBS) $(JANSSON_LIBS) $(BDB_LIBS) $(LTDL_LIBS) $(SECCOMP_LIBS) $(CAPNG_LIBS) -lpthread
+libkernel_la_LIBADD = libpostbus.la $(GNUTLS_LIBS) $(JANSSON_LIBS) $(BDB_LIBS) $(ZSTD_LIBS) $(LTDL_LIBS) $(SECCOMP_LIBS) $(CAPNG_LIBS) -lpthread
 nodist_libkernel_la_SOURCES =
-libkernel_la_SOURCES = %D%/kernel.h %D%/host.h %D%/host.c %D%/rights.c %D%/sandbox.c %D%/sandbox.h %D%/check.c %D%/check.h %D%/entrance.c %D%/entrance.h
+libkernel_la_SOURCES = %D%/kernel.h %D%/host.h %D%/host.c %D%/rights.c %D%/sandbox.c %D%/sandbox.h %D%/check.c %D%/check.h %D%/broker.c %D%/broker.h %D%/run.c %D%/entrance.c %D%/entrance.h
 
 include %D%/clock/local.mk
 include %D%/log/local.mk

@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * postbusd: the order of life, nothing else.
- *	manifests read, config checked, ports bound, privileges dropped, files confined, store recovered, plugins loaded and started,
+ *	the process for programs parted, manifests read, config checked, ports bound, privileges dropped, files confined, store recovered, plugins loaded and started,
  *	system calls confined, control socket open, ready; and the same backwards.
  */
 #include "config.h"
 #include <errno.h>
 #include <getopt.h>
+#include <poll.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "kernel/broker.h"
 #include "kernel/bus/bus.h"
 #include "kernel/check.h"
 #include "kernel/clock/clock.h"
@@ -100,6 +105,90 @@ static long long number(const json_t *object, const char *key)
 	return json_integer_value(json_object_get(object, key));
 }
 
+/* ---- an end, whatever hangs ---- */
+
+static void on_alarm(int number)
+{
+	(void)number;
+	_exit(1);
+}
+
+/* A process that a stranger's code hangs in is not taken apart. What was acknowledged is on the disk, as after any crash. Whoever should read the log may hang too. */
+static _Noreturn void end_at_once(struct kernel *k, const char *reason)
+{
+	signal(SIGALRM, on_alarm);
+	alarm(1);
+	log_line(k->log, PB_ERROR, NULL, "end.forced", "reason=%s help=\"what was acknowledged is on the disk\"", pb_logq(pb_strz(reason)));
+	_exit(1);
+}
+
+static struct {
+	struct kernel *kernel;
+	unsigned seconds;
+} end;
+
+static void *watch_the_end(void *arg)
+{
+	(void)arg;
+	sleep(end.seconds);
+	end_at_once(end.kernel, "something hangs");
+}
+
+static void limit_the_end(struct kernel *k, unsigned seconds)
+{
+	pthread_t thread;
+
+	end.kernel = k;
+	end.seconds = seconds;
+	if (pthread_create(&thread, NULL, watch_the_end, NULL) == 0)
+		pthread_detach(thread);
+}
+
+/* Plugins take part in the start, so that one may hang in it; nobody takes signals before it is over. */
+static struct {
+	struct kernel *kernel;
+	pthread_t thread;
+	int told, over;		/* descriptors: readable once a signal to stop waits, and once the start is over */
+} start;
+
+static void *watch_the_start(void *arg)
+{
+	struct pollfd either[] = { { .fd = start.told, .events = POLLIN }, { .fd = start.over, .events = POLLIN } };
+
+	(void)arg;
+	while (poll(either, 2, -1) < 0)
+		;
+	if (either[1].revents)
+		return NULL;
+	queue_ending(start.kernel->queue);
+	if (poll(&either[1], 1, END_TIME_SECONDS * 1000) == 0)
+		end_at_once(start.kernel, "it was told to stop while it started, and something hangs");
+	return NULL;
+}
+
+static int watch_begin(struct kernel *k, struct pb_error *err)
+{
+	sigset_t stop;
+
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTERM);
+	sigaddset(&stop, SIGINT);
+	start.kernel = k;
+	start.told = signalfd(-1, &stop, SFD_CLOEXEC);	/* only looked at: the signal waits for serve */
+	start.over = eventfd(0, EFD_CLOEXEC);
+	if (start.told < 0 || start.over < 0 || pthread_create(&start.thread, NULL, watch_the_start, NULL))
+		return pb_fail_errno(err, errno, "watching the start");
+	return 0;
+}
+
+static void watch_over(void)
+{
+	if (eventfd_write(start.over, 1) == 0)
+		pthread_join(start.thread, NULL);
+	close(start.told);
+	close(start.over);
+}
+
 /* ---- up ---- */
 
 static int open_store(struct kernel *k, struct pb_error *err)
@@ -140,6 +229,19 @@ static int confine_files(struct kernel *k, struct pb_error *err)
 	return 0;
 }
 
+static int start_plugins(struct kernel *k, enum mode mode, struct pb_error *err)
+{
+	int rc;
+
+	if (mode != RUN)
+		return plugins_start(k->plugins, true, err);
+	if (watch_begin(k, err))
+		return err->code;
+	rc = plugins_start(k->plugins, false, err);
+	watch_over();
+	return rc;
+}
+
 static int go_up(struct kernel *k, enum mode mode, struct pb_error *err)
 {
 	int root = 0;
@@ -150,12 +252,13 @@ static int go_up(struct kernel *k, enum mode mode, struct pb_error *err)
 		return err->code;
 	if (root && mode == RUN)
 		log_line(k->log, PB_WARNING, NULL, "privileges.kept", "user=root help=\"set user in postbus.json\"");
+	run_sweep(k->home);
 	if (open_store(k, err))
 		return err->code;
 	tell_notice(k);
-	if (bus_open(k, &k->bus, err) || control_open(k, &k->control, err) || plugins_start(k->plugins, mode == OFFLINE, err))
+	if (bus_open(k, &k->bus, err) || control_open(k, &k->control, err) || start_plugins(k, mode, err))
 		return err->code;
-	if (json_is_true(json_object_get(k->config->doc, "sandbox")) && sandbox_confine_calls(plugins_may_exec(k->plugins), err))
+	if (json_is_true(json_object_get(k->config->doc, "sandbox")) && sandbox_confine_calls(err))
 		return err->code;
 	return mode == RUN ? control_serve(k->control, err) : 0;
 }
@@ -170,35 +273,6 @@ static int check(struct kernel *k, struct pb_error *err)
 
 /* ---- down ---- */
 
-/* A process that a stranger's code hangs in is not taken apart. What was acknowledged is on the disk, as after any crash. */
-static _Noreturn void end_at_once(struct kernel *k, const char *reason)
-{
-	log_line(k->log, PB_ERROR, NULL, "end.forced", "reason=%s help=\"what was acknowledged is on the disk\"", pb_logq(pb_strz(reason)));
-	_exit(1);
-}
-
-static struct {
-	struct kernel *kernel;
-	unsigned seconds;
-} end;
-
-static void *watch_the_end(void *arg)
-{
-	(void)arg;
-	sleep(end.seconds);
-	end_at_once(end.kernel, "something hangs");
-}
-
-static void limit_the_end(struct kernel *k, unsigned seconds)
-{
-	pthread_t thread;
-
-	end.kernel = k;
-	end.seconds = seconds;
-	if (pthread_create(&thread, NULL, watch_the_end, NULL) == 0)
-		pthread_detach(thread);
-}
-
 static void go_down(struct kernel *k)
 {
 	struct pb_error err = { 0 };
@@ -208,6 +282,8 @@ static void go_down(struct kernel *k)
 	if (k->plugins && plugins_stop(k->plugins, DRAIN_TIME, &err)) {
 		if (k->timeline)
 			timeline_flush(k->timeline);
+		if (rereading.begun && !atomic_load(&rereading.busy))
+			pthread_join(rereading.thread, NULL);
 		end_at_once(k, err.text);
 	}
 	if (rereading.begun)	/* it finds that no change is begun any more */
@@ -222,8 +298,10 @@ static void go_down(struct kernel *k)
 		timeline_close(k->timeline);
 	if (k->sessions)
 		sessions_close(k->sessions);
+	free(k->certificates);
 	engine_close(k->engine);
 	plugins_close(k->plugins);
+	broker_end(k->broker, k->broker_pid);
 }
 
 /* ---- ready ---- */
@@ -308,6 +386,31 @@ static int serve(struct kernel *k, const sigset_t *signals)
 	return code;
 }
 
+/* Whoever asks offline reads standard output, and has asked something: this is his answer. */
+static void say_why_not(enum mode mode, const struct pb_error *err)
+{
+	json_t *answer;
+
+	if (mode != OFFLINE) {
+		fprintf(stderr, "postbusd: %s\n", err->text);
+		return;
+	}
+	answer = json_pack("{s:{s:s s:s}}", "error", "code", pb_code_name(err->code), "text", err->text);
+	json_dumpf(answer, stdout, JSON_COMPACT);
+	putchar('\n');
+	fflush(stdout);
+	json_decref(answer);
+}
+
+/* One who does not exist is refused with a sentence, later. */
+static uid_t user_to_be(const struct config *c)
+{
+	const char *name = json_string_value(json_object_get(c->doc, "user"));
+	const struct passwd *user = name && geteuid() == 0 ? getpwnam(name) : NULL;
+
+	return user ? user->pw_uid : geteuid();
+}
+
 int main(int argc, char **argv)
 {
 	enum mode mode = parse(argc, argv);
@@ -326,16 +429,20 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 
 	if (config_read(config_file, &k.config, &err)) {
-		fprintf(stderr, "postbusd: %s\n", err.text);
+		say_why_not(mode, &err);
 		return 1;
 	}
 	k.home = k.config->home;
+	k.user = user_to_be(k.config);
 	/* A tool that asks offline wants to hear of trouble only. */
 	k.log = log_new(2, mode == OFFLINE && level_of(k.config) == PB_INFO ? PB_ERROR : level_of(k.config), getenv("JOURNAL_STREAM") != NULL);
-	if (plugins_open(&k, &k.plugins, &err) || (mode != OFFLINE && check_config(k.config, &err)) || (mode == CHECK ? check(&k, &err) : go_up(&k, mode, &err))) {
-		fprintf(stderr, "postbusd: %s\n", err.text);
-		if (mode != CHECK)
+	if ((mode == RUN && broker_start(k.config, &k.broker, &k.broker_pid, &err)) || plugins_open(&k, &k.plugins, &err) ||
+	    (mode != OFFLINE && check_config(k.config, &err)) || (mode == CHECK ? check(&k, &err) : go_up(&k, mode, &err))) {
+		say_why_not(mode, &err);
+		if (mode != CHECK) {
+			limit_the_end(&k, END_TIME_SECONDS);
 			go_down(&k);
+		}
 		config_free(k.config);
 		log_free(k.log);
 		return 1;

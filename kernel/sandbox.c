@@ -28,13 +28,21 @@ enum { LOCK_WAIT_MS = 30000, LOCK_STEP_MS = 20 };
 
 /* ---- the home ---- */
 
-/* Who only answers one question without a daemon is done in a moment, and says so in the lock. */
+/* The home belongs to whoever has flock() on the file. A daemon has this mark on it besides; who only answers one question without a daemon has not, and is done in a
+ * moment. A mark that is a lock too is never left over from somebody who is gone, as words in the file would be. */
+static const struct flock daemon_mark = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
+
+static bool daemon_has_it(int fd)
+{
+	struct flock other = daemon_mark;
+
+	return !fcntl(fd, F_OFD_GETLK, &other) && other.l_type != F_UNLCK;
+}
+
 static bool wait_for_lock(int fd)
 {
 	for (int ms = 0; flock(fd, LOCK_EX | LOCK_NB); ms += LOCK_STEP_MS) {
-		char holder = 0;
-
-		if (errno != EWOULDBLOCK || ms >= LOCK_WAIT_MS || (pread(fd, &holder, 1, 0) >= 0 && holder != 'o'))
+		if (errno != EWOULDBLOCK || ms >= LOCK_WAIT_MS || daemon_has_it(fd))
 			return false;
 		poll(NULL, 0, LOCK_STEP_MS);
 	}
@@ -65,9 +73,11 @@ int sandbox_lock_home(const char *home, bool offline, struct pb_error *err)
 		close(fd);
 		return pb_fail(err, PB_EBUSY, "%s: another postbusd runs on this home", home);
 	}
-	/* On a full disk nobody is told who holds it, which costs a moment's patience only. */
-	if (ftruncate(fd, 0) || pwrite(fd, offline ? "offline\n" : "daemon\n", offline ? 8 : 7, 0) < 0)
-		return 0;
+	if (!offline && fcntl(fd, F_OFD_SETLK, &daemon_mark)) {
+		pb_fail_errno(err, errno, "%s", path);
+		close(fd);
+		return err->code;
+	}
 	return 0;	/* the descriptor stays open: it is the lock */
 }
 
@@ -209,7 +219,7 @@ int sandbox_confine_files(const struct config *c, const char *plugindir, int *re
 #define NOT_LOOKING_FOR_LEAKS(call) true
 #endif
 
-int sandbox_confine_calls(int may_exec, struct pb_error *err)
+int sandbox_confine_calls(struct pb_error *err)
 {
 	static const char *const never[] = {
 		"acct",		 "add_key",	  "bpf",	   "chroot",	   "clock_adjtime",    "clock_settime", "delete_module",     "finit_module",
@@ -230,10 +240,8 @@ int sandbox_confine_calls(int may_exec, struct pb_error *err)
 		if (call != __NR_SCMP_ERROR && NOT_LOOKING_FOR_LEAKS(never[i]))
 			seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), call, 0);
 	}
-	if (!may_exec) {
-		seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(execve), 0);
-		seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(execveat), 0);
-	}
+	seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(execve), 0);	/* programs are run by broker.h's process */
+	seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(execveat), 0);
 	seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 	rc = seccomp_load(filter);
 	seccomp_release(filter);

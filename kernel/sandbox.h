@@ -18,8 +18,8 @@ int sandbox_lock_home(const char *home, bool offline, struct pb_error *err);
 int sandbox_drop_privileges(const struct config *c, int *ret_root, struct pb_error *err);
 /* Files: read where programs and certificates lie, write inside the home only. *ret_on: whether the running kernel can. */
 int sandbox_confine_files(const struct config *c, const char *plugindir, int *ret_on, struct pb_error *err);
-/* System calls that a mail server never needs fail with EPERM from now on. may_exec: a plugin has the right exec. */
-int sandbox_confine_calls(int may_exec, struct pb_error *err);
+/* System calls that a mail server never needs fail with EPERM from now on; starting programs is one of them. */
+int sandbox_confine_calls(struct pb_error *err);
 
 /* For systemd (sd_notify's datagram) when NOTIFY_SOCKET is set: "READY=1", "STOPPING=1". */
 void sandbox_notify(const char *state);

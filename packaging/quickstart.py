@@ -7,10 +7,10 @@ ctl, daemon = os.path.join(prefix, "bin/postbusctl"), os.path.join(prefix, "sbin
 
 
 def free_base():
-    """A port base whose seven ports are free."""
+    """A port base whose eight ports are free."""
     for base in [2000] + [secrets.randbelow(400) * 100 + 10000 for _ in range(50)]:
         try:
-            for port in (25, 110, 143, 465, 587, 993, 995):
+            for port in (25, 110, 143, 465, 587, 993, 995, 4190):
                 with socket.socket() as s:
                     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     s.bind(("127.0.0.1", base + port))
@@ -96,6 +96,7 @@ Postbus runs. Home: {home}
    submission localhost:{base + 587} (STARTTLS), localhost:{base + 465} (TLS)
    POP3       localhost:{base + 110} (STLS), localhost:{base + 995} (TLS)
    IMAP       localhost:{base + 143} (STARTTLS), localhost:{base + 993} (TLS)
+   filters    localhost:{base + 4190} (ManageSieve, STARTTLS)
    accounts   alice@demo.example and bob@demo.example, password {password}
    manage it  {ctl} -c {home}/postbus.json help
    its log    {log}""", flush=True)

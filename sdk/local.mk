@@ -12,23 +12,28 @@ libpostbus_la_SOURCES = \
 	%D%/src/charset.c \
 	%D%/src/date.c \
 	%D%/src/decode.c \
+	%D%/src/discard.c \
 	%D%/src/dispatch.c \
 	%D%/src/domain.c \
 	%D%/src/encode.c \
 	%D%/src/envelope.c \
 	%D%/src/error.c \
+	%D%/src/exchange.c \
 	%D%/src/facts.c \
 	%D%/src/facts_read.c \
 	%D%/src/header.c \
 	%D%/src/imap.c \
+	%D%/src/letter.c \
 	%D%/src/login.c \
 	%D%/src/memory.c \
+	%D%/src/run.c \
 	%D%/src/sasl.c \
 	%D%/src/scan.c \
 	%D%/src/search.c \
 	%D%/src/str.c \
 	%D%/src/value.c \
 	%D%/src/verdict.c \
+	%D%/src/verp.c \
 	%D%/src/words.c \
 	%D%/src/facts.h %D%/src/mail.h %D%/src/scan.h \
 	%D%/src/host_ops.h %D%/src/host_ops.def
@@ -39,12 +44,14 @@ postbusinclude_HEADERS = \
 	%D%/include/postbus/bus.h \
 	%D%/include/postbus/date.h \
 	%D%/include/postbus/error.h \
+	%D%/include/postbus/letter.h \
 	%D%/include/postbus/link.h \
 	%D%/include/postbus/login.h \
 	%D%/include/postbus/mailbox.h \
 	%D%/include/postbus/message.h \
 	%D%/include/postbus/plugin.h \
 	%D%/include/postbus/queue.h \
+	%D%/include/postbus/run.h \
 	%D%/include/postbus/sasl.h \
 	%D%/include/postbus/secret.h \
 	%D%/include/postbus/session.h \

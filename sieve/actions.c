@@ -49,7 +49,7 @@ static void keep_texts(struct machine *m, struct pb_str **list, size_t n)
 static void keep_action(struct machine *m, struct sieve_action *a)
 {
 	struct pb_str *const texts[] = { &a->target, &a->text, &a->name, &a->special_use, &a->mailbox_id, &a->subject, &a->from, &a->handle, &a->fcc,
-					 &a->notify, &a->ret, &a->by_time };
+					 &a->notify, &a->ret, &a->by_time, &a->by_mode };
 
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		if (texts[i]->len)
@@ -67,6 +67,8 @@ static bool add(struct machine *m, const struct call *c, struct sieve_action a)
 	if (!fits(m, c, a.kind))
 		return false;
 	a.line = c->line;
+	if (!mail_version(m->mail, &a.version))
+		return machine_fail(m, c->line, PB_ETOOBIG, "more than %d different messages of one", SIEVE_VERSIONS_MAX);
 	keep_action(m, &a);
 	if (same) {
 		if (a.has_flags) {
@@ -96,7 +98,7 @@ static void take_flags(struct machine *m, const struct call *c, struct sieve_act
 
 	a->flags = l.items;
 	a->nflags = l.n;
-	a->has_flags = c->slots[S_FLAGS].there || l.n;
+	a->has_flags = c->slots[S_FLAGS].there || l.n || m->message->nflags;
 }
 
 static bool keep(struct machine *m, const struct call *c)
@@ -123,9 +125,12 @@ static bool fileinto(struct machine *m, const struct call *c)
 static bool redirect(struct machine *m, const struct call *c)
 {
 	struct sieve_action a = { .kind = SIEVE_REDIRECT, .target = call_str(c, S_1), .copy = c->slots[S_COPY].there, .list = c->slots[S_LIST].there,
-				  .notify = call_str(c, S_NOTIFY), .ret = call_str(c, S_RET), .by_time = call_str(c, S_BY_ABSOLUTE), .by_trace = c->slots[S_BY_TRACE].there };
+				  .notify = call_str(c, S_NOTIFY), .ret = call_str(c, S_RET), .by_time = call_str(c, S_BY_ABSOLUTE), .by_mode = call_str(c, S_BY_MODE),
+				  .by_trace = c->slots[S_BY_TRACE].there };
 	struct pb_error err = { 0 };
 
+	if (a.list && !(m->world->list_valid && m->world->list_valid(m->world->arg, a.target)))
+		return machine_fail(m, c->line, PB_EINVALID, "'redirect' to \"%.*s\", which is no list here", PB_FMT(pb_str_head(a.target, 80)));
 	if (!a.list && pb_address_parse(a.target, PB_PATH_UTF8, NULL, &err))
 		return machine_fail(m, c->line, PB_EINVALID, "'redirect' to \"%.*s\": %s", PB_FMT(pb_str_head(a.target, 80)), err.text);
 	if (c->slots[S_BY_RELATIVE].there)
@@ -136,13 +141,25 @@ static bool redirect(struct machine *m, const struct call *c)
 	return add(m, c, a);
 }
 
+/* RFC 8580: how the copy of what is sent is filed. */
+static void take_fcc(struct machine *m, const struct call *c, struct sieve_action *a)
+{
+	a->fcc = call_str(c, S_FCC);
+	a->create = c->slots[S_CREATE].there;
+	a->special_use = call_str(c, S_SPECIAL_USE);
+	a->mailbox_id = call_str(c, S_MAILBOX_ID);
+	if (c->slots[S_FLAGS].there)
+		take_flags(m, c, a);
+}
+
 static bool vacation(struct machine *m, const struct call *c)
 {
 	struct sieve_action a = { .kind = SIEVE_VACATION, .text = call_str(c, S_1), .subject = call_str(c, S_SUBJECT), .from = call_str(c, S_FROM),
-				  .handle = call_str(c, S_HANDLE), .fcc = call_str(c, S_FCC), .addresses = c->slots[S_ADDRESSES].list.items,
+				  .handle = call_str(c, S_HANDLE), .addresses = c->slots[S_ADDRESSES].list.items,
 				  .naddresses = c->slots[S_ADDRESSES].there ? c->slots[S_ADDRESSES].list.n : 0, .mime = c->slots[S_MIME].there,
 				  .seconds = c->slots[S_SECONDS].there ? (int64_t)c->slots[S_SECONDS].number : -1 };
 
+	take_fcc(m, c, &a);
 	return add(m, c, a);
 }
 
@@ -150,9 +167,10 @@ static bool notify(struct machine *m, const struct call *c)
 {
 	struct pb_str importance = call_str(c, S_IMPORTANCE);
 	struct sieve_action a = { .kind = SIEVE_NOTIFY, .target = call_str(c, S_1), .text = call_str(c, S_MESSAGE), .from = call_str(c, S_FROM),
-				  .fcc = call_str(c, S_FCC), .options = c->slots[S_OPTIONS].list.items,
+				  .options = c->slots[S_OPTIONS].list.items,
 				  .noptions = c->slots[S_OPTIONS].there ? c->slots[S_OPTIONS].list.n : 0, .importance = 2 };
 
+	take_fcc(m, c, &a);
 	if (!notify_method_valid(a.target))
 		return machine_fail(m, c->line, PB_EINVALID, "'notify' by \"%.*s\", which is no mailto: URI", PB_FMT(pb_str_head(a.target, 100)));
 	if (importance.len == 1 && importance.ptr[0] >= '1' && importance.ptr[0] <= '3')

@@ -115,6 +115,8 @@ static bool fill_tag(struct filling *f, const struct argument **at)
 	*at = next;
 	switch (tag->argument) {
 	case 'n':
+		if (tag->slot == S_INDEX && !next->number)
+			return complain(&f->e->c, next->at, ":index counts from 1");
 		put_number_slot(f, tag->slot, tag->name, next->number > INT64_MAX / (uint64_t)tag->value ? INT64_MAX : next->number * (uint64_t)tag->value);
 		return true;
 	case 's':
@@ -155,14 +157,7 @@ static bool fill_positional(struct filling *f, enum slot slot, char c, const str
 	default:
 		break;
 	}
-	if (!constant_string(f->e, a->at, a->strings[0], &name))
-		return false;
-	for (size_t i = 0; i < name.len; i++)
-		if (!pb_is_alpha(name.ptr[i]) && name.ptr[i] != '_' && (i == 0 || !pb_is_digit(name.ptr[i])))
-			name.len = 0;
-	if (!name.len)
-		return complain(&f->e->c, a->at, "\"%.*s\" is no variable's name", PB_FMT(pb_str_head(a->strings[0], 60)));
-	if (!variable_index(f->e, a->at, name, &index))
+	if (!constant_string(f->e, a->at, a->strings[0], &name) || !variable_to_set(f->e, a->at, name, &index))
 		return false;
 	put_number_slot(f, slot, "", index);
 	return true;
@@ -225,6 +220,19 @@ static bool consistent(struct filling *f, const struct node *node)
 		return complain(c, node->at, ":anychild, :type, :subtype, :contenttype and :param go with :mime");
 	if (f->used[S_MIME_HOW] && f->used[S_PARAM])
 		return complain(c, node->at, ":param and :%s cannot both be there", f->used_by[S_MIME_HOW]);
+	if (f->used[S_HEADER] && f->used[S_UNIQUE_ID])
+		return complain(c, node->at, ":header and :uniqueid cannot both be there");
+	return true;
+}
+
+/* Keys stand last. What has variables in it is known when it is used. */
+static bool good_regexes(struct filling *f, const struct argument *a)
+{
+	while (a && a->next)
+		a = a->next;
+	for (size_t i = 0; a && f->match == REGEX && (a->kind == A_STRING || a->kind == A_LIST) && i < a->n; i++)
+		if (pb_str_search(a->strings[i], PB_STR("${"), 0) < 0 && !sieve_regex_valid(a->strings[i]))
+			return complain(&f->e->c, a->at, "\"%.*s\" is no regular expression", PB_FMT(pb_str_head(a->strings[i], 80)));
 	return true;
 }
 
@@ -244,7 +252,7 @@ bool emit_call(struct emitter *e, const struct word *w, const struct node *node)
 	for (; a && a->kind == A_TAG; a = a->next)
 		if (!fill_tag(&f, &a))
 			return false;
-	if (!fill_rest(&f, node, a) || !consistent(&f, node))
+	if (!fill_rest(&f, node, a) || !consistent(&f, node) || !good_regexes(&f, a))
 		return false;
 	e->code.ptr[at] = (char)f.n;
 	return true;

@@ -6,6 +6,7 @@
 #ifndef SIEVE_CODE_H
 #define SIEVE_CODE_H
 
+#include "sieve/match.h"
 #include "sieve/sieve.h"
 #include "sieve/words.h"
 
@@ -39,6 +40,8 @@ struct sieve_program {
 	struct variable *variables;
 	uint32_t nvariables;
 	struct pb_str code;
+	struct constant_regex *regexes;
+	size_t nregexes;
 };
 
 #endif

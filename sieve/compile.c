@@ -4,6 +4,7 @@
  * command, so that a script's author sees more than one.
  */
 #include <stdlib.h>
+#include <postbus/address.h>
 #include "sieve/compile.h"
 
 static bool block(struct emitter *e, const struct node *node, bool top);
@@ -290,6 +291,22 @@ static bool leave(struct emitter *e, const struct node *node)
 	return true;
 }
 
+/* An address that is written out is looked at now; one with variables, or a list, when it is known. */
+static bool check_redirect(struct emitter *e, const struct node *node)
+{
+	const struct argument *last = NULL;
+	struct pb_error err;
+
+	for (const struct argument *a = node->arguments; a; a = a->next) {
+		if (a->kind == A_TAG && pb_str_ieq(a->strings[0], PB_STR("list")))
+			return true;
+		last = a;
+	}
+	if (!last || last->kind != A_STRING || pb_str_search(last->strings[0], PB_STR("${"), 0) >= 0 || pb_address_parse(last->strings[0], PB_PATH_UTF8, NULL, &err) == 0)
+		return true;
+	return complain(&e->c, last->at, "'redirect' to \"%.*s\": %s", PB_FMT(pb_str_head(last->strings[0], 80)), err.text);
+}
+
 static bool globals(struct emitter *e, const struct node *node)
 {
 	const struct argument *a;
@@ -302,6 +319,8 @@ static bool globals(struct emitter *e, const struct node *node)
 
 		if (!constant_string(e, a->at, a->strings[i], &name) || !variable_index(e, a->at, name, &index))
 			return false;
+		if (e->is_set[index] && !e->variables[index].global)	/* RFC 6609 3.4.1 */
+			return complain(&e->c, a->at, "'global' \"%.*s\" stands behind a 'set' of that variable", PB_FMT(pb_str_head(name, 60)));
 		e->variables[index].global = true;
 	}
 	return true;
@@ -335,6 +354,8 @@ static bool command(struct emitter *e, const struct node **at, bool may_require)
 		return leave(e, node);
 	case W_GLOBAL:
 		return globals(e, node);
+	case W_REDIRECT:
+		return check_redirect(e, node) && emit_call(e, w, node);
 	default:
 		return emit_call(e, w, node);
 	}
@@ -360,13 +381,14 @@ int sieve_compile(struct pb_str script, const struct sieve_options *options, str
 	int rc = PB_EINVALID;
 
 	problems = problems ? problems : &own;
-	problems->n = 0;
+	problems->n = problems->nwarnings = 0;
 	e->c = (struct compiler){ pb_arena_new(), options ? options : &plain, problems };
 	if (script.len > (e->c.options->script_max ? e->c.options->script_max : 1 << 20)) {
 		complain(&e->c, (struct place){ 1, 1 }, "a script of %zu bytes is too large", script.len);
 		rc = PB_ETOOBIG;
 	} else if (parse_script(&e->c, script, &tree) && block(e, tree, true) && !problems->n) {
 		pb_buf_addc(&e->code, OP_END);
+		warnings_find(&e->c, tree);
 		rc = program_make(e->variables, e->nvariables, pb_buf_str(&e->code), ret);
 	}
 	pb_buf_free(&e->code);

@@ -21,10 +21,14 @@ struct emitter {
 	size_t nrequired;
 	struct variable variables[VARIABLES_MAX];
 	uint32_t nvariables;
+	bool qualified[VARIABLES_MAX];	/* written "global.x": the script may have an x of its own */
+	bool is_set[VARIABLES_MAX];	/* by what stands before */
 	struct loop loops[LOOPS_MAX];
 	unsigned nloops;
 };
 
+/* Of a script without faults (warn.c). */
+void warnings_find(struct compiler *c, const struct node *node);
 bool is_required(const struct emitter *e, const char *extensions);
 /* One word with its arguments as OP_CALL. */
 bool emit_call(struct emitter *e, const struct word *w, const struct node *node);
@@ -32,6 +36,8 @@ bool emit_call(struct emitter *e, const struct word *w, const struct node *node)
 bool emit_string(struct emitter *e, struct place at, struct pb_str text);
 /* The table's index of a variable, made on first use. False: too many, or no name. */
 bool variable_index(struct emitter *e, struct place at, struct pb_str name, uint32_t *ret);
+/* The same for what sets it: also "global.x" (RFC 6609 3.4.2). */
+bool variable_to_set(struct emitter *e, struct place at, struct pb_str name, uint32_t *ret);
 /* Text without variables, with encoded characters turned into bytes; in the arena. */
 bool constant_string(struct emitter *e, struct place at, struct pb_str text, struct pb_str *ret);
 

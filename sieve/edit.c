@@ -37,7 +37,7 @@ static bool addheader(struct machine *m, const struct call *c)
 	if (!mail_name_valid(name) || name.len > 200)
 		return machine_fail(m, c->line, PB_EINVALID, "\"%.*s\" is no name of a header field", PB_FMT(pb_str_head(name, 80)));
 	if (may_edit(m, name, true))
-		mail_add(&m->mail, name, one_field(m, call_str(c, S_2)), c->slots[S_LAST].there);
+		mail_add(m->mail, name, one_field(m, call_str(c, S_2)), c->slots[S_LAST].there);
 	return true;
 }
 
@@ -66,29 +66,35 @@ static bool deleteheader(struct machine *m, const struct call *c)
 		return machine_fail(m, c->line, PB_EINVALID, "\"%.*s\" is no name of a header field", PB_FMT(pb_str_head(name, 80)));
 	if (!may_edit(m, name, false))
 		return true;
-	for (size_t i = 0; i < m->mail.nfields; i++)
-		total += pb_str_ieq(m->mail.fields[i].name, name);
-	for (size_t i = 0; i < m->mail.nfields;) {
-		const struct mail_field *f = &m->mail.fields[i];
+	for (size_t i = 0; i < m->mail->nfields; i++)
+		total += pb_str_ieq(m->mail->fields[i].name, name);
+	for (size_t i = 0; i < m->mail->nfields;) {
+		const struct mail_field *f = &m->mail->fields[i];
 		bool chosen = pb_str_ieq(f->name, name);
 
 		nth += chosen;
 		if (chosen && c->slots[S_INDEX].there)
 			chosen = (c->slots[S_LAST].there ? total - nth + 1 : nth) == index;
 		if (chosen && is_meant(m, c, f->value))
-			mail_delete(&m->mail, i);
+			mail_delete(m->mail, i);
 		else
 			i++;
 	}
 	return true;
 }
 
+/* Messages are written when the program may be gone. */
+static struct pb_str kept_str(struct machine *m, const struct call *c, enum slot s)
+{
+	return pb_arena_str(m->arena, call_str(c, s));
+}
+
 static bool replace(struct machine *m, const struct call *c)
 {
 	struct replacement *r = pb_arena_alloc(m->arena, sizeof *r);
 
-	*r = (struct replacement){ m->mail.replacements, machine_part(m), call_str(c, S_SUBJECT), call_str(c, S_FROM), call_str(c, S_1), c->slots[S_MIME].there };
-	m->mail.replacements = r;
+	*r = (struct replacement){ NULL, machine_part(m), kept_str(m, c, S_SUBJECT), kept_str(m, c, S_FROM), kept_str(m, c, S_1), c->slots[S_MIME].there };
+	mail_replace(m->mail, r);
 	return true;
 }
 
@@ -97,14 +103,13 @@ static bool enclose(struct machine *m, const struct call *c)
 	struct enclosure *e = pb_arena_alloc(m->arena, sizeof *e);
 	const struct list *headers = &c->slots[S_HEADERS].list;
 
-	*e = (struct enclosure){ .subject = call_str(c, S_SUBJECT), .text = call_str(c, S_1) };
+	*e = (struct enclosure){ .subject = kept_str(m, c, S_SUBJECT), .text = kept_str(m, c, S_1) };
 	if (c->slots[S_HEADERS].there) {
 		e->headers = pb_arena_alloc(m->arena, (headers->n + 1) * sizeof e->headers[0]);
 		for (; e->nheaders < headers->n; e->nheaders++)
 			e->headers[e->nheaders] = one_field(m, headers->items[e->nheaders]);
 	}
-	*m->mail.last_enclosure = e;
-	m->mail.last_enclosure = &e->next;
+	mail_enclose(m->mail, e);
 	return true;
 }
 
@@ -116,10 +121,10 @@ static bool extracttext(struct machine *m, const struct call *c)
 
 	if (!m->nloops)
 		return machine_fail(m, c->line, PB_EINVALID, "'extracttext' outside of 'foreverypart'");
-	if (mail_part(&m->mail, machine_part(m), &p) && p.kind == PB_PART_LEAF && (!p.type.len || pb_str_ieq(p.type, PB_STR("text")))) {
-		text = mail_part_text(&m->mail, &p);
+	if (mail_part(m->mail, machine_part(m), &p) && p.kind == PB_PART_LEAF && (!p.type.len || pb_str_ieq(p.type, PB_STR("text")))) {
+		text = mail_part_text(m->mail, &p);
 		if (pb_str_ieq(p.subtype, PB_STR("html")))
-			text = mail_html_text(&m->mail, text);
+			text = mail_html_text(m->mail, text);
 	}
 	for (size_t i = 0; i < text.len; i++) {
 		bool begins = ((unsigned char)text.ptr[i] & 0xC0) != 0x80;

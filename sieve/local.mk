@@ -15,6 +15,7 @@ SIEVE_SOURCES = \
 	%D%/lex.c %D%/lex.h \
 	%D%/machine.c %D%/machine.h \
 	%D%/mail.c %D%/mail.h \
+	%D%/mail_known.c \
 	%D%/mail_write.c \
 	%D%/mailto.c \
 	%D%/match.c %D%/match.h \
@@ -22,12 +23,15 @@ SIEVE_SOURCES = \
 	%D%/parse.c \
 	%D%/program.c \
 	%D%/reader.h \
+	%D%/regex.c \
+	%D%/regex_literal.c \
 	%D%/sieve.h \
 	%D%/strings.c \
 	%D%/test_date.c \
 	%D%/test_mail.c \
 	%D%/test_world.c \
 	%D%/variables.c \
+	%D%/warn.c \
 	%D%/words.c %D%/words.h
 libsieve_la_SOURCES = $(SIEVE_SOURCES)
 LIBS_SIEVE = libsieve.la libpostbus.la $(PCRE2_LIBS) $(JANSSON_LIBS)

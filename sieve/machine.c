@@ -171,7 +171,7 @@ static void loop_begin(struct machine *m)
 	uint32_t part = machine_part(m);
 	struct loop_state *l = &m->loops[m->nloops++];
 
-	*l = (struct loop_state){ .part = m->nloops > 1 ? part : 0, .end = mail_part_end(&m->mail, part) };
+	*l = (struct loop_state){ .part = m->nloops > 1 ? part : 0, .end = mail_part_end(m->mail, part) };
 }
 
 static bool loop_next(struct machine *m)
@@ -181,7 +181,7 @@ static bool loop_next(struct machine *m)
 	if (l->begun || m->nloops > 1)
 		l->part++;
 	l->begun = true;
-	return l->part < l->end && l->part < m->mail.nparts;
+	return l->part < l->end && l->part < m->mail->nparts;
 }
 
 static bool read_target(struct reader *r, size_t size, uint32_t *ret)
@@ -191,7 +191,7 @@ static bool read_target(struct reader *r, size_t size, uint32_t *ret)
 	if (r->rest.len < 4)
 		return false;
 	*ret = p[0] | p[1] << 8 | p[2] << 16 | (uint32_t)p[3] << 24;
-	r->rest = pb_str_skip(r->rest, 4);
+	r->rest = pb_str(r->rest.ptr + 4, r->rest.len - 4);
 	return *ret <= size;
 }
 
@@ -212,6 +212,8 @@ static bool step(struct machine *m, struct reader *r, struct pb_str code, struct
 		m->stopped = *ret_end = true;
 		return true;
 	case OP_CALL:
+		if (pb_arena_used(m->arena) > m->limits.memory)
+			return machine_fail(m, c->line, PB_ETOOBIG, "the script needs more memory than it may have");
 		if (!read_call(m, r, c))
 			return m->stopped ? false : machine_fail(m, 0, PB_ECORRUPT, "the compiled script is damaged");
 		return run_call(m, c);
@@ -243,7 +245,7 @@ static bool step(struct machine *m, struct reader *r, struct pb_str code, struct
 		jumps = true;
 	}
 	if (jumps)
-		r->rest = pb_str_skip(code, target);
+		r->rest = pb_str(code.ptr + target, code.len - target);
 	return true;
 }
 
@@ -256,11 +258,10 @@ bool machine_run(struct machine *m, const struct sieve_program *p)
 	bool end = false, good = true;
 
 	m->frame = &frame;
+	regexes_constant(m->regexes, p->regexes, p->nregexes);
 	while (good && !end) {
 		if (!m->steps)
 			good = machine_fail(m, c->line, PB_ETIMEOUT, "the script takes more steps than it may");
-		else if (pb_arena_used(m->arena) > m->limits.memory)
-			good = machine_fail(m, c->line, PB_ETOOBIG, "the script needs more memory than it may have");
 		else
 			m->steps--, good = step(m, &r, p->code, c, &end);
 		if (m->stopped)
@@ -268,6 +269,8 @@ bool machine_run(struct machine *m, const struct sieve_program *p)
 	}
 	m->nloops = loops;
 	m->frame = outer;
+	if (outer)
+		regexes_constant(m->regexes, outer->program->regexes, outer->program->nregexes);
 	return good;
 }
 
@@ -278,6 +281,7 @@ static void clear_actions(struct sieve_result *r)
 	r->nactions = r->nseen = 0;
 	r->implicit_keep = true;
 	r->edited = false;
+	r->keep.version = 0;
 }
 
 int sieve_run(const struct sieve_program *p, const struct sieve_message *message, const struct sieve_world *world, const struct sieve_limits *limits,
@@ -287,7 +291,7 @@ int sieve_run(const struct sieve_program *p, const struct sieve_message *message
 	static const struct sieve_world nobody;
 	struct machine m = { .world = world ? world : &nobody, .message = message, .limits = limits ? *limits : none, .result = ret };
 
-	*ret = (struct sieve_result){ .arena = pb_arena_new(), .implicit_keep = true, .message = PB_BUF };
+	*ret = (struct sieve_result){ .arena = pb_arena_new(), .implicit_keep = true };
 	m.limits.steps = m.limits.steps ? m.limits.steps : STEPS;
 	m.limits.memory = m.limits.memory ? m.limits.memory : MEMORY;
 	m.limits.actions = m.limits.actions ? m.limits.actions : ACTIONS;
@@ -295,25 +299,35 @@ int sieve_run(const struct sieve_program *p, const struct sieve_message *message
 	m.steps = m.limits.steps;
 	m.arena = ret->arena;
 	m.regexes = regexes_new();
-	mail_open(&m.mail, message, m.arena);
+	m.mail = ret->mail = pb_arena_alloc(m.arena, sizeof *m.mail);
+	mail_open(m.mail, message, m.arena);
+	m.flags = flags_split(&m, (struct list){ (struct pb_str *)message->flags, message->nflags });
+	ret->keep = (struct sieve_action){ .kind = SIEVE_KEEP };
 	machine_run(&m, p);
 	ret->steps = m.limits.steps - m.steps;
+	if (!ret->code && !mail_version(m.mail, &ret->keep.version) && ret->implicit_keep)
+		machine_fail(&m, 0, PB_ETOOBIG, "more than %d different messages of one", SIEVE_VERSIONS_MAX);
+	ret->edited = m.mail->nversions > 1;
 	if (ret->code) {
 		clear_actions(ret);
 	} else {
-		ret->keep = (struct sieve_action){ .kind = SIEVE_KEEP, .flags = m.flags.items, .nflags = m.flags.n, .has_flags = m.flags.n > 0 };
-		ret->edited = mail_changed(&m.mail);
-		if (ret->edited)
-			mail_write(&m.mail, &ret->message);
+		ret->keep.flags = m.flags.items;
+		ret->keep.nflags = m.flags.n;
+		ret->keep.has_flags = m.flags.n || message->nflags;
 	}
-	mail_close(&m.mail);
 	regexes_free(m.regexes);
 	return ret->code;
 }
 
+void sieve_result_message(const struct sieve_result *r, unsigned version, struct pb_buf *out)
+{
+	mail_write(r->mail, version, out);
+}
+
 void sieve_result_free(struct sieve_result *r)
 {
+	if (r->mail)
+		mail_close(r->mail);
 	pb_arena_free(r->arena);
-	pb_buf_free(&r->message);
-	r->arena = NULL;
+	*r = (struct sieve_result){ 0 };
 }

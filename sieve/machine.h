@@ -7,7 +7,7 @@
 #include "sieve/match.h"
 #include "sieve/reader.h"
 
-enum { STEPS = 1000000, MEMORY = 16 << 20, ACTIONS = 100, REDIRECTS = 10, VALUE_MAX = 65536, INCLUDES_MAX = 20, INCLUDES_RUN_MAX = 1000 };
+enum { STEPS = 1000000, MEMORY = 16 << 20, ACTIONS = 100, REDIRECTS = 10, VALUE_MAX = 65536, INCLUDES_MAX = 20, INCLUDES_RUN_MAX = 1000, PATHS_MAX = 8 };
 
 struct list {
 	struct pb_str *items;
@@ -46,6 +46,14 @@ struct loop_state {
 	bool begun;
 };
 
+/* An address of the envelope, taken apart. */
+struct path {
+	struct path *next;
+	struct pb_str text;		/* as it was given */
+	struct mail_address address;
+	bool is_address;
+};
+
 struct once {
 	struct once *next;
 	struct pb_str name;
@@ -57,7 +65,7 @@ struct machine {
 	struct sieve_limits limits;
 	struct sieve_result *result;
 	struct pb_arena *arena;
-	struct mail mail;
+	struct mail *mail;		/* lives as long as the result */
 	struct regexes *regexes;
 	uint64_t steps;			/* left */
 	struct frame *frame;
@@ -67,6 +75,8 @@ struct machine {
 	struct loop_state loops[LOOPS_MAX];
 	unsigned nloops, includes, included;
 	struct once *once;
+	struct path *paths;
+	unsigned npaths;
 	size_t actions_room, redirects;
 	bool stopped;
 	bool outcome;			/* of the last test */
@@ -85,8 +95,15 @@ void machine_trace(struct machine *m, const struct call *c, const char *what, st
 
 struct pb_str variable_get(struct machine *m, uint32_t index);
 void variable_set(struct machine *m, uint32_t index, struct pb_str value);
-/* A string of the code, with its form in front, expanded. */
-bool read_text(struct machine *m, struct reader *r, struct pb_str *ret);
+bool read_template(struct machine *m, struct reader *r, struct pb_str *ret);
+/* A string of the code, with its form in front, expanded. Most are constant. */
+static inline bool read_text(struct machine *m, struct reader *r, struct pb_str *ret)
+{
+	if (!r->rest.len || *r->rest.ptr != F_STRING)
+		return read_template(m, r, ret);
+	r->rest = pb_str(r->rest.ptr + 1, r->rest.len - 1);
+	return read_string(r, ret);
+}
 void captures_keep(struct machine *m, const struct captures *c);
 bool run_set(struct machine *m, const struct call *c);
 struct pb_str modified(struct machine *m, const struct call *c, struct pb_str value);
@@ -114,6 +131,7 @@ size_t fields_chosen(struct machine *m, const struct call *c, uint32_t part, str
 bool test_header(struct machine *m, const struct call *c, bool *ret);
 bool test_address(struct machine *m, const struct call *c, bool *ret);
 bool test_envelope(struct machine *m, const struct call *c, bool *ret);
+bool test_any_header(struct machine *m, const struct call *c, bool *ret);	/* vnd_postbus_item "any_header" */
 bool test_exists(struct machine *m, const struct call *c, bool *ret);
 bool test_body(struct machine *m, const struct call *c, bool *ret);
 bool test_date(struct machine *m, const struct call *c, bool *ret);

@@ -6,12 +6,15 @@
 #ifndef SIEVE_MAIL_H
 #define SIEVE_MAIL_H
 
+#include <postbus/address.h>
 #include <postbus/message.h>
 #include "sieve/sieve.h"
 
 struct mail_field {
 	struct pb_str name, value;	/* raw, without its last line end */
 	struct pb_str raw;		/* as it stands in the message; empty: it was added */
+	struct pb_str decoded;		/* once it was asked for */
+	bool is_decoded;
 };
 
 struct replacement {
@@ -28,30 +31,58 @@ struct enclosure {
 	size_t nheaders;
 };
 
+/* What the message was at some moment: changes are made on copies, so that it stays as it was. */
+struct version {
+	struct mail_field *fields;	/* of the top header, in order */
+	size_t nfields;
+	struct replacement *replacements;
+	size_t nenclosures;
+};
+
 struct mail {
-	const struct sieve_message *message;
+	struct pb_str bytes;
 	struct pb_arena *arena;
 	struct pb_buf facts_made;
 	struct pb_str facts, header;
 	uint32_t nparts;
 	struct mail_field *fields;	/* of the top header, in order */
 	size_t nfields, room;
-	bool edited;
+	bool shared;			/* fields are a version's: the next change makes a copy of them */
 	struct replacement *replacements;
 	struct enclosure *enclosures, **last_enclosure;
-	struct { struct pb_str name; struct pb_str *values; size_t n; } cache[16];	/* decoded values of top fields; empty after an edit */
-	unsigned ncached;
+	size_t nenclosures;
+	struct version versions[SIEVE_VERSIONS_MAX + 1];	/* 0: as it came */
+	unsigned nversions;
+	struct known **slots;		/* mail_known.c */
+	size_t nslots, nknown;
+};
+
+/* In a header field; domain may be empty. */
+struct mail_address {
+	struct pb_str all, local, domain;
 };
 
 void mail_open(struct mail *m, const struct sieve_message *message, struct pb_arena *arena);
 void mail_close(struct mail *m);
 /* Is this a field's name? (RFC 5322 2.2) */
 bool mail_name_valid(struct pb_str name);
-/* The values of a part's fields of this name, in order; decoded: unfolded, trimmed, encoded words as UTF-8. The top part is 0. */
+/* The values of a part's fields of this name, in order; decoded: unfolded, trimmed, encoded words as UTF-8. The top part is 0. A name that is none has none. */
 size_t mail_values(struct mail *m, uint32_t part, struct pb_str name, bool decoded, struct pb_str **ret);
-bool mail_part(struct mail *m, uint32_t index, struct pb_part *ret);
+/* All addresses in a part's fields of this name, in order. */
+size_t mail_addresses(struct mail *m, uint32_t part, struct pb_str name, const struct mail_address **ret);
+/* Those in one raw value. */
+size_t mail_addresses_of(struct mail *m, struct pb_str raw, const struct mail_address **ret);
+/* A parameter of a field's raw value, which mail_values gave. */
+bool mail_param(struct mail *m, struct pb_str raw, struct pb_str name, struct pb_str *ret);
+/* "local@domain", or local alone where there is no domain. */
+struct pb_str mail_join(struct mail *m, struct pb_str local, struct pb_str domain);
+/* The header has changed: look again. */
+void mail_forget(struct mail *m);
+/* The value of a field of the top header; index into fields. */
+struct pb_str mail_decoded(struct mail *m, size_t index);
+bool mail_part(const struct mail *m, uint32_t index, struct pb_part *ret);
 /* The part behind the last one within this one: descendants lie between. */
-uint32_t mail_part_end(struct mail *m, uint32_t index);
+uint32_t mail_part_end(const struct mail *m, uint32_t index);
 struct pb_str mail_part_body(struct mail *m, const struct pb_part *part);
 /* A leaf's bytes without transfer encoding, as UTF-8 where it is text. */
 struct pb_str mail_part_text(struct mail *m, const struct pb_part *part);
@@ -61,8 +92,11 @@ struct pb_str mail_html_text(struct mail *m, struct pb_str html);
 void mail_add(struct mail *m, struct pb_str name, struct pb_str value, bool last);
 /* Removes a field; index into fields. */
 void mail_delete(struct mail *m, size_t index);
-bool mail_changed(const struct mail *m);
-/* The whole message as it is now. */
-void mail_write(struct mail *m, struct pb_buf *out);
+void mail_replace(struct mail *m, struct replacement *r);
+void mail_enclose(struct mail *m, struct enclosure *e);
+/* The number of what the message is now; 0: as it came. False: there are too many. */
+bool mail_version(struct mail *m, unsigned *ret);
+/* The whole message as it was then. */
+void mail_write(const struct mail *m, unsigned version, struct pb_buf *out);
 
 #endif

@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Comparing and matching. Regular expressions are PCRE2's, with limits; compiled ones are kept by their text. */
-#define PCRE2_CODE_UNIT_WIDTH 8
+/* Comparing and matching. Regular expressions are regex.c's. */
 #include "sieve/match.h"
-#include <pcre2.h>
-#include <stdlib.h>
 #include <postbus/message.h>
-
-enum { REGEXES = 32, REGEX_MAX = 4096, REGEX_STEPS = 100000 };
 
 /* ---- comparing ---- */
 
@@ -139,6 +134,18 @@ static void take_one(struct captures *c, unsigned i, struct pb_str value, size_t
 		c->at[i] = pb_str(value.ptr + from, to - from);
 }
 
+/* What stands behind the last "*" has to be the value's end: most values are told apart by it. Patterns with other marks there are not looked at here. */
+static bool tail_fits(const struct matcher *m, struct pb_str value, struct pb_str key)
+{
+	for (size_t v = value.len, k = key.len; k; v--, k--) {
+		if (key.ptr[k - 1] == '*' || key.ptr[k - 1] == '?' || key.ptr[k - 1] == '\\')
+			return true;
+		if (!v || !same(m, value.ptr[v - 1], key.ptr[k - 1]))
+			return false;
+	}
+	return true;
+}
+
 /*
  * "*" takes as little as it can: when what follows does not fit, the last one takes one character more. Going back to the last one is enough,
  * since an earlier one could only give it less to choose from.
@@ -199,7 +206,7 @@ static bool matches(const struct matcher *m, struct pb_str value, struct pb_str 
 	PB_AUTOBUF(x);
 	PB_AUTOBUF(y);
 
-	if (wildcards(m, value, key, take))
+	if (tail_fits(m, value, key) && wildcards(m, value, key, take))
 		return true;
 	if (m->comparator != UNICODE_CASEMAP)
 		return false;
@@ -211,91 +218,6 @@ static bool matches(const struct matcher *m, struct pb_str value, struct pb_str 
 		take->at[0] = value;
 		take->n = 1;
 	}
-	return true;
-}
-
-/* ---- regular expressions ---- */
-
-struct regexes {
-	struct {
-		char *text;
-		size_t len;
-		bool casemap;
-		pcre2_code *code;	/* NULL: it is none */
-	} list[REGEXES];
-	unsigned next;
-	pcre2_match_data *data;
-	pcre2_match_context *context;
-};
-
-struct regexes *regexes_new(void)
-{
-	struct regexes *r = pb_alloc(sizeof *r);
-
-	r->data = pcre2_match_data_create(CAPTURES_MAX, NULL);
-	r->context = pcre2_match_context_create(NULL);
-	pcre2_set_match_limit(r->context, REGEX_STEPS);
-	pcre2_set_depth_limit(r->context, 1000);
-	return r;
-}
-
-static void forget(struct regexes *r, unsigned i)
-{
-	pcre2_code_free(r->list[i].code);
-	free(r->list[i].text);
-	r->list[i].text = NULL;
-}
-
-void regexes_free(struct regexes *r)
-{
-	if (!r)
-		return;
-	for (unsigned i = 0; i < REGEXES; i++)
-		forget(r, i);
-	pcre2_match_data_free(r->data);
-	pcre2_match_context_free(r->context);
-	free(r);
-}
-
-static pcre2_code *regex(struct regexes *r, struct pb_str text, bool casemap)
-{
-	size_t offset;
-	int code;
-	unsigned i;
-
-	for (i = 0; i < REGEXES; i++)
-		if (r->list[i].text && r->list[i].casemap == casemap && pb_str_eq(pb_str(r->list[i].text, r->list[i].len), text))
-			return r->list[i].code;
-	i = r->next++ % REGEXES;
-	forget(r, i);
-	r->list[i].text = pb_str_dup(text);
-	r->list[i].len = text.len;
-	r->list[i].casemap = casemap;
-	r->list[i].code = text.len > REGEX_MAX ? NULL : pcre2_compile((PCRE2_SPTR)(text.len ? text.ptr : ""), text.len,
-		PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C | (casemap ? PCRE2_CASELESS : 0) | (pb_utf8_valid(text) ? PCRE2_UTF | PCRE2_MATCH_INVALID_UTF : 0),
-		&code, &offset, NULL);
-	return r->list[i].code;
-}
-
-static bool regex_match(const struct matcher *m, struct pb_str value, struct pb_str key, struct captures *take, bool *ret_bad)
-{
-	pcre2_code *code = regex(m->regexes, key, m->comparator != OCTET);
-	PCRE2_SIZE *at;
-	int n;
-
-	if (!code) {
-		*ret_bad = true;
-		return false;
-	}
-	n = pcre2_match(code, (PCRE2_SPTR)(value.len ? value.ptr : ""), value.len, 0, 0, m->regexes->data, m->regexes->context);
-	if (n < 0)
-		return false;
-	if (!take)
-		return true;
-	at = pcre2_get_ovector_pointer(m->regexes->data);
-	take->n = n && n < CAPTURES_MAX ? (unsigned)n : CAPTURES_MAX;
-	for (unsigned i = 0; i < take->n; i++)
-		take->at[i] = at[2 * i] == PCRE2_UNSET ? PB_NOSTR : pb_str(value.ptr + at[2 * i], at[2 * i + 1] - at[2 * i]);
 	return true;
 }
 

@@ -25,7 +25,27 @@ bool match_one(const struct matcher *m, struct pb_str value, struct pb_str key, 
 /* RFC 5231: a number of things against a key that is one. */
 bool match_count(const struct matcher *m, uint64_t n, struct pb_str key);
 
+/* ---- regex.c ---- */
+
+struct pcre2_real_code_8;		/* PCRE2's own name of what it compiles to */
+
+/* One that stands in a program: where its text lies there. code NULL: it is none. */
+struct constant_regex {
+	const char *at;
+	struct pcre2_real_code_8 *code;
+	struct pb_str literal;			/* stands in every match; a part of the text, or empty */
+};
+
+struct constant_regex regex_constant(struct pb_str text, bool casemap);
+/* regex_literal.c */
+struct pb_str regex_literal(struct pb_str text, bool casemap);
+void regex_constant_end(struct constant_regex *c);
+bool regex_match(const struct matcher *m, struct pb_str value, struct pb_str key, struct captures *take, bool *ret_bad);
+
+/* Those that a run compiles itself. */
 struct regexes *regexes_new(void);
+/* Those of the program that runs, in the order of their places. */
+void regexes_constant(struct regexes *r, const struct constant_regex *list, size_t n);
 void regexes_free(struct regexes *r);			/* NULL is fine */
 
 #endif

@@ -22,8 +22,9 @@ static bool in_list(struct matching *x, struct pb_str list, struct pb_str value,
 
 bool matching_value(struct matching *x, struct pb_str value)
 {
-	struct captures take = { .n = 0 };
+	struct captures take;
 
+	take.n = 0;
 	if (x->how.match == COUNT) {
 		x->count++;
 		return true;
@@ -49,7 +50,7 @@ bool matching_end(struct matching *x, bool *ret)
 
 size_t fields_chosen(struct machine *m, const struct call *c, uint32_t part, struct pb_str name, bool decoded, struct pb_str **ret)
 {
-	size_t n = mail_name_valid(name) ? mail_values(&m->mail, part, name, decoded, ret) : 0;
+	size_t n = mail_values(m->mail, part, name, decoded, ret);
 	uint64_t index = call_number(c, S_INDEX, 0);
 
 	if (!n || !c->slots[S_INDEX].there)

@@ -26,6 +26,11 @@ static inline bool read_number(struct reader *r, uint64_t *ret)
 	uint64_t v = 0;
 	unsigned char c;
 
+	if (r->rest.len && (unsigned char)*r->rest.ptr < 128) {	/* most are small */
+		*ret = (unsigned char)*r->rest.ptr;
+		r->rest = pb_str(r->rest.ptr + 1, r->rest.len - 1);
+		return true;
+	}
 	for (unsigned shift = 0; shift < 64 && read_byte(r, &c); shift += 7) {
 		v |= (uint64_t)(c & 127) << shift;
 		if (!(c & 128)) {

@@ -25,6 +25,8 @@ enum { SIEVE_PROBLEMS_MAX = 10 };
 struct sieve_problems {
 	size_t n;			/* the first SIEVE_PROBLEMS_MAX are kept */
 	struct sieve_problem list[SIEVE_PROBLEMS_MAX];
+	size_t nwarnings;		/* of a script that was compiled: what it says is hardly what is meant; the first SIEVE_PROBLEMS_MAX */
+	struct sieve_problem warnings[SIEVE_PROBLEMS_MAX];
 };
 
 struct sieve_options {
@@ -41,6 +43,8 @@ void sieve_program_free(struct sieve_program *p);		/* NULL is fine */
 /* Its bytes, valid as long as the program, and a program of such bytes. PB_ECORRUPT: not what this release writes (compile again). */
 struct pb_str sieve_program_bytes(const struct sieve_program *p);
 int sieve_program_load(struct pb_str bytes, struct sieve_program **ret, struct pb_error *err);
+/* Is it a regular expression that :regex can use? */
+bool sieve_regex_valid(struct pb_str text);
 /* All extensions, as ManageSieve announces them: words with a blank between. */
 const char *sieve_extensions(void);
 
@@ -57,6 +61,8 @@ enum sieve_action_kind {
 	SIEVE_NOTIFY,
 	SIEVE_POSTBUS			/* an own action: name says which (quarantine, pipe, priority, ...) */
 };
+
+struct mail;
 
 /* All strings live as long as the result; what was not given is empty. */
 struct sieve_action {
@@ -81,8 +87,9 @@ struct sieve_action {
 	unsigned importance;		/* NOTIFY: 1..3 */
 	bool mime;			/* VACATION: text has MIME headers */
 	/* REDIRECT: RFC 6009 */
-	struct pb_str notify, ret, by_time;
+	struct pb_str notify, ret, by_time, by_mode;	/* by_time: seconds from now, or an ISO date */
 	bool by_trace;
+	unsigned version;		/* what the message was when the script came here (RFC 5293 6): 0 as it came, else for sieve_result_message */
 	unsigned line;			/* of the script */
 };
 
@@ -92,14 +99,16 @@ struct sieve_seen {
 	int64_t seconds;
 };
 
+enum { SIEVE_VERSIONS_MAX = 32 };	/* messages that one run makes of one */
+
 struct sieve_result {
 	struct pb_arena *arena;
 	struct sieve_action *actions;
 	size_t nactions;
 	bool implicit_keep;		/* nothing cancelled it: the caller keeps the message besides */
-	struct sieve_action keep;	/* how the implicit keep is done: its flags */
-	bool edited;			/* editheader, replace, enclose: message is the new one */
-	struct pb_buf message;
+	struct sieve_action keep;	/* how the implicit keep is done: its flags, its version */
+	bool edited;			/* editheader, replace, enclose: for some action at least, or in the end, the message is not what it came as */
+	struct mail *mail;
 	struct sieve_seen *seen;
 	size_t nseen;
 	int code;			/* 0, or why the run ended early; the actions are then none, implicit_keep is true */
@@ -107,6 +116,8 @@ struct sieve_result {
 	uint64_t steps;
 };
 
+/* The whole message as it was for an action, while the message that was run is there. A version of 0 is what it came as. */
+void sieve_result_message(const struct sieve_result *r, unsigned version, struct pb_buf *out);
 void sieve_result_free(struct sieve_result *r);
 
 /* ---- running ---- */
@@ -115,6 +126,10 @@ struct sieve_message {
 	struct pb_str bytes;		/* as it is to be filtered */
 	struct pb_str facts;		/* of bytes (message.h), or empty: then they are made */
 	struct pb_str from, to;		/* envelope, without <> */
+	const struct pb_str *more_to;	/* further recipients of the envelope, where the run is about several */
+	size_t nmore_to;
+	const struct pb_str *flags;	/* those it has already (RFC 6785): the internal variable of imap4flags begins with them */
+	size_t nflags;
 	struct pb_str orig_to, auth;	/* envelope "to" before rewriting, authenticated user */
 };
 
@@ -141,7 +156,7 @@ struct sieve_world {
 	/* Spam score as RFC 5235 wants it (0: not tested, 1..10; percent: 0..100) and virus (0..5). */
 	int (*spam)(void *arg, bool percent);
 	int (*virus)(void *arg);
-	/* An own test (vnd.postbus.*): value of an item such as "spf", as text; false: not known. */
+	/* An own test (vnd.postbus.*): value of an item such as "spf", as text; false: not known. "any_header" is not asked for: it is all fields' values. */
 	bool (*item)(void *arg, struct pb_str name, struct pb_buf *out);
 	/* Protected by the administrator: may this field be added, or deleted? NULL: all but those of RFC 5293. */
 	bool (*may_edit)(void *arg, struct pb_str field, bool add);

@@ -40,12 +40,13 @@ static bool is_namespace(struct pb_str s)
 	return true;
 }
 
-bool variable_index(struct emitter *e, struct place at, struct pb_str name, uint32_t *ret)
+/* The table's index of a name, which may be there twice: the script's own, and the global one that it writes as "global.x". */
+static bool find_or_make(struct emitter *e, struct place at, struct pb_str name, bool qualified, uint32_t *ret)
 {
 	char *lower;
 
 	for (uint32_t i = 0; i < e->nvariables; i++) {
-		if (pb_str_ieq(e->variables[i].name, name)) {
+		if (e->qualified[i] == qualified && pb_str_ieq(e->variables[i].name, name)) {
 			*ret = i;
 			return true;
 		}
@@ -56,7 +57,26 @@ bool variable_index(struct emitter *e, struct place at, struct pb_str name, uint
 	for (size_t i = 0; i < name.len; i++)
 		lower[i] = (char)pb_lower(name.ptr[i]);
 	*ret = e->nvariables;
-	e->variables[e->nvariables++] = (struct variable){ .name = pb_str(lower, name.len) };
+	e->qualified[e->nvariables] = qualified;
+	e->variables[e->nvariables++] = (struct variable){ .name = pb_str(lower, name.len), .global = qualified };
+	return true;
+}
+
+bool variable_index(struct emitter *e, struct place at, struct pb_str name, uint32_t *ret)
+{
+	return find_or_make(e, at, name, false, ret);
+}
+
+bool variable_to_set(struct emitter *e, struct place at, struct pb_str name, uint32_t *ret)
+{
+	bool qualified = pb_str_istarts(name, PB_STR("global.")) && is_required(e, "include");
+	struct pb_str own = qualified ? pb_str_skip(name, sizeof "global." - 1) : name;
+
+	if (!is_identifier(own))
+		return complain(&e->c, at, "\"%.*s\" is no variable's name", PB_FMT(pb_str_head(name, 60)));
+	if (!find_or_make(e, at, own, qualified, ret))
+		return false;
+	e->is_set[*ret] = true;
 	return true;
 }
 

@@ -9,7 +9,7 @@ static void range(struct machine *m, const struct call *c, uint32_t *ret_first, 
 	uint32_t part = c->slots[S_MIME].there ? machine_part(m) : 0;
 
 	*ret_first = part;
-	*ret_end = c->slots[S_ANYCHILD].there ? mail_part_end(&m->mail, part) : part + 1;
+	*ret_end = c->slots[S_ANYCHILD].there ? mail_part_end(m->mail, part) : part + 1;
 }
 
 /* ---- the aspects of a structured field (RFC 5703 4.1) ---- */
@@ -20,10 +20,10 @@ static bool give_parameters(struct matching *x, const struct call *c, struct pb_
 	bool more = true;
 
 	for (size_t i = 0; i < names->n && more; i++) {
-		PB_AUTOBUF(value);
+		struct pb_str value;
 
-		if (pb_value_param(raw, names->items[i], &value))
-			more = matching_value(x, pb_arena_str(x->m->arena, pb_buf_str(&value)));
+		if (mail_param(x->m->mail, raw, names->items[i], &value))
+			more = matching_value(x, value);
 	}
 	return more;
 }
@@ -73,6 +73,17 @@ bool test_header(struct machine *m, const struct call *c, bool *ret)
 	return each_field(m, c, give_fields, ret);
 }
 
+bool test_any_header(struct machine *m, const struct call *c, bool *ret)
+{
+	struct matching x;
+	bool more = true;
+
+	matching_begin(&x, m, c, S_2);
+	for (size_t i = 0; i < m->mail->nfields && more; i++)
+		more = matching_value(&x, mail_decoded(m->mail, i));
+	return matching_end(&x, ret);
+}
+
 bool test_exists(struct machine *m, const struct call *c, bool *ret)
 {
 	const struct list *names = &c->slots[S_1].list;
@@ -85,7 +96,7 @@ bool test_exists(struct machine *m, const struct call *c, bool *ret)
 		bool found = false;
 
 		for (uint32_t part = first; part < end && !found; part++)
-			found = mail_name_valid(names->items[i]) && mail_values(&m->mail, part, names->items[i], false, &values) > 0;
+			found = mail_values(m->mail, part, names->items[i], false, &values) > 0;
 		machine_trace(m, c, "exists", names->items[i], found);
 		*ret = found;
 	}
@@ -95,48 +106,53 @@ bool test_exists(struct machine *m, const struct call *c, bool *ret)
 /* ---- addresses ---- */
 
 /* What :detail asks for and is not there gives no value at all (RFC 5233 4). */
-static bool give_part(struct matching *x, const struct call *c, struct pb_str local, struct pb_str domain)
+static bool give_part(struct matching *x, const struct call *c, const struct mail_address *a)
 {
 	enum address_part part = (enum address_part)call_number(c, S_PART, PART_ALL);
-	long plus = pb_str_find(local, '+', 0);
+	long plus;
 
-	switch (part) {
-	case PART_ALL:
-		return matching_value(x, domain.len ? pb_strz(pb_arena_printf(x->m->arena, "%.*s@%.*s", PB_FMT(local), PB_FMT(domain))) : local);
-	case PART_LOCAL:
-		return matching_value(x, local);
-	case PART_DOMAIN:
-		return matching_value(x, domain);
-	case PART_USER:
-		return matching_value(x, plus < 0 ? local : pb_str_head(local, (size_t)plus));
-	case PART_DETAIL:
-		break;
-	}
-	return plus < 0 || matching_value(x, pb_str_skip(local, (size_t)plus + 1));
+	if (part == PART_ALL)
+		return matching_value(x, a->all);
+	if (part == PART_DOMAIN)
+		return matching_value(x, a->domain);
+	plus = part == PART_LOCAL ? -1 : pb_str_find(a->local, '+', 0);
+	if (part != PART_DETAIL)
+		return matching_value(x, plus < 0 ? a->local : pb_str_head(a->local, (size_t)plus));
+	return plus < 0 || matching_value(x, pb_str_skip(a->local, (size_t)plus + 1));
 }
 
-static bool give_addresses(struct matching *x, const struct call *c, struct pb_str raw)
+static bool give_addresses(struct matching *x, const struct call *c, const struct mail_address *list, size_t n)
 {
-	struct pb_addrs list = PB_ADDRS(raw);
-	struct pb_addr a;
 	bool more = true;
 
-	while (more && pb_addrs_next(&list, &a))
-		if (a.kind == PB_ADDR_MAILBOX && (a.domain.len || call_number(c, S_PART, PART_ALL) == PART_ALL) && (a.local.len || a.domain.len))
-			more = give_part(x, c, pb_arena_str(x->m->arena, a.local), pb_arena_str(x->m->arena, a.domain));
-	pb_addrs_free(&list);
+	for (size_t i = 0; i < n && more; i++)
+		if (list[i].domain.len || call_number(c, S_PART, PART_ALL) == PART_ALL)
+			more = give_part(x, c, &list[i]);
 	return more;
+}
+
+/* :index is about fields, each of which may have several. */
+static bool give_indexed(struct matching *x, const struct call *c, uint32_t part, struct pb_str name)
+{
+	struct pb_str *values;
+	size_t n = fields_chosen(x->m, c, part, name, false, &values);
+	const struct mail_address *list;
+
+	if (!n)
+		return true;
+	n = mail_addresses_of(x->m->mail, values[0], &list);
+	return give_addresses(x, c, list, n);
 }
 
 static bool give_address_fields(struct matching *x, const struct call *c, uint32_t part, struct pb_str name)
 {
-	struct pb_str *values;
-	size_t n = fields_chosen(x->m, c, part, name, false, &values);
-	bool more = true;
+	const struct mail_address *list;
+	size_t n;
 
-	for (size_t i = 0; i < n && more; i++)
-		more = give_addresses(x, c, values[i]);
-	return more;
+	if (c->slots[S_INDEX].there)
+		return give_indexed(x, c, part, name);
+	n = mail_addresses(x->m->mail, part, name, &list);
+	return give_addresses(x, c, list, n);
 }
 
 bool test_address(struct machine *m, const struct call *c, bool *ret)
@@ -156,18 +172,44 @@ static struct pb_str bare(struct pb_str s)
 	return colon < 0 ? s : pb_str_skip(s, (size_t)colon + 1);
 }
 
-/* The null path is an address that is empty: it matches "" as a whole, and no part of it is there. */
-static bool give_path(struct matching *x, const struct call *c, struct pb_str path)
+/* What is no address has no parts. */
+static const struct path *path_of(struct machine *m, struct pb_str text)
 {
-	struct pb_str local, domain;
+	struct path *p;
 
-	path = bare(path);
-	if (!path.len)
-		return matching_value(x, path);
-	/* What is no address has no parts. */
-	if (pb_address_parse(path, PB_PATH_UTF8, NULL, NULL) || !pb_address_split(path, &local, &domain))
-		return call_number(c, S_PART, PART_ALL) != PART_ALL || matching_value(x, path);
-	return give_part(x, c, local, domain);
+	for (p = m->paths; p; p = p->next)
+		if (p->text.ptr == text.ptr && p->text.len == text.len)
+			return p;
+	p = pb_arena_alloc(m->arena, sizeof *p);
+	*p = (struct path){ .next = m->paths, .text = text, .address = { .all = bare(text) } };
+	p->is_address = p->address.all.len && !pb_address_parse(p->address.all, PB_PATH_UTF8, NULL, NULL) &&
+			pb_address_split(p->address.all, &p->address.local, &p->address.domain);
+	if (m->npaths < PATHS_MAX) {
+		m->paths = p;
+		m->npaths++;
+	}
+	return p;
+}
+
+/* The null path is an address that is empty: it matches "" as a whole, and no part of it is there. */
+static bool give_path(struct matching *x, const struct call *c, struct pb_str text)
+{
+	const struct path *p = path_of(x->m, text);
+
+	if (!p->address.all.len)
+		return matching_value(x, p->address.all);
+	if (!p->is_address)
+		return call_number(c, S_PART, PART_ALL) != PART_ALL || matching_value(x, p->address.all);
+	return give_part(x, c, &p->address);
+}
+
+static bool give_recipients(struct matching *x, const struct call *c, const struct sieve_message *msg)
+{
+	bool more = give_path(x, c, msg->to);
+
+	for (size_t i = 0; i < msg->nmore_to && more; i++)
+		more = give_path(x, c, msg->more_to[i]);
+	return more;
 }
 
 bool test_envelope(struct machine *m, const struct call *c, bool *ret)
@@ -182,7 +224,7 @@ bool test_envelope(struct machine *m, const struct call *c, bool *ret)
 		if (pb_str_ieq(names->items[i], PB_STR("from")))
 			more = give_path(&x, c, msg->from);
 		else if (pb_str_ieq(names->items[i], PB_STR("to")) && msg->to.len)
-			more = give_path(&x, c, msg->to);
+			more = give_recipients(&x, c, msg);
 		else if (pb_str_ieq(names->items[i], PB_STR("orig_to")) && msg->orig_to.len)
 			more = give_path(&x, c, msg->orig_to);
 		else if (pb_str_ieq(names->items[i], PB_STR("auth")) && msg->auth.len)
@@ -244,7 +286,7 @@ static struct pb_str after_delimiter(struct pb_str s)
 /* Of a multipart what is in none of its parts; of a message its header; of a leaf its text. */
 static bool give_content(struct matching *x, uint32_t index, const struct pb_part *p)
 {
-	struct mail *mail = &x->m->mail;
+	struct mail *mail = x->m->mail;
 	struct pb_str body = mail_part_body(mail, p);
 	struct pb_part child;
 
@@ -276,11 +318,11 @@ bool test_body(struct machine *m, const struct call *c, bool *ret)
 	matching_begin(&x, m, c, S_1);
 	x.captures = false;		/* RFC 5173 6 */
 	if (call_number(c, S_BODY, BODY_TEXT) == BODY_RAW) {
-		matching_value(&x, pb_str_skip(m->message->bytes, m->mail.header.len));
+		matching_value(&x, pb_str_skip(m->message->bytes, m->mail->header.len));
 		return matching_end(&x, ret);
 	}
-	for (uint32_t i = 0; i < m->mail.nparts && more; i++)
-		if (mail_part(&m->mail, i, &p) && !(p.top && i > 0 && p.kind != PB_PART_LEAF && p.kind != PB_PART_MULTIPART) && type_wanted(&m->mail, i, types, &p))
+	for (uint32_t i = 0; i < m->mail->nparts && more; i++)
+		if (mail_part(m->mail, i, &p) && !(p.top && i > 0 && p.kind != PB_PART_LEAF && p.kind != PB_PART_MULTIPART) && type_wanted(m->mail, i, types, &p))
 			more = give_content(&x, i, &p);
 	return matching_end(&x, ret);
 }

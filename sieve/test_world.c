@@ -107,6 +107,8 @@ static bool test_named(struct machine *m, const struct call *c, bool *ret)
 		there = w->environment && w->environment(w->arg, call_str(c, S_1), &text);
 		break;
 	case W_ITEM:
+		if (pb_str_eq(call_str(c, S_1), PB_STR("any_header")))
+			return test_any_header(m, c, ret);
 		there = w->item && w->item(w->arg, call_str(c, S_1), &text);
 		break;
 	case W_SERVERMETADATA:
@@ -133,7 +135,7 @@ static bool test_duplicate(struct machine *m, const struct call *c, bool *ret)
 	struct sieve_seen *more;
 
 	*ret = false;
-	if (!c->slots[S_UNIQUE_ID].there && mail_name_valid(name) && mail_values(&m->mail, 0, name, true, &values))
+	if (!c->slots[S_UNIQUE_ID].there && mail_name_valid(name) && mail_values(m->mail, 0, name, true, &values))
 		id = values[0];
 	if (!id.len)
 		return true;
@@ -157,7 +159,8 @@ bool test_world(struct machine *m, const struct call *c, bool *ret)
 	switch (c->word) {
 	case W_SIZE:
 		*ret = call_number(c, S_OVER, 0) ? m->message->bytes.len > c->slots[S_1].number : m->message->bytes.len < c->slots[S_1].number;
-		machine_trace(m, c, "size", pb_strz(pb_arena_printf(m->arena, "%zu", m->message->bytes.len)), *ret);
+		if (m->world->trace)
+			machine_trace(m, c, "size", pb_strz(pb_arena_printf(m->arena, "%zu", m->message->bytes.len)), *ret);
 		return true;
 	case W_STRING:
 		return test_string(m, c, ret);

@@ -107,7 +107,7 @@ static bool add_piece(struct machine *m, struct reader *r, struct pb_buf *out)
 	}
 }
 
-bool read_text(struct machine *m, struct reader *r, struct pb_str *ret)
+bool read_template(struct machine *m, struct reader *r, struct pb_str *ret)
 {
 	PB_AUTOBUF(out);
 	unsigned char form;
@@ -115,8 +115,6 @@ bool read_text(struct machine *m, struct reader *r, struct pb_str *ret)
 
 	if (!read_byte(r, &form))
 		return false;
-	if (form == F_STRING)
-		return read_string(r, ret);
 	if (form != F_TEMPLATE || !read_number(r, &n))
 		return false;
 	while (n--) {

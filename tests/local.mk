@@ -16,11 +16,19 @@ PLATFORM_TESTS += %D%/platform/test_smtp_postfix.py
 PLATFORM_TESTS += %D%/platform/test_talks.py
 PLATFORM_TESTS += %D%/platform/test_imap.py
 PLATFORM_TESTS += %D%/platform/test_hostile.py
+PLATFORM_TESTS += %D%/platform/test_import.py
+PLATFORM_TESTS += %D%/platform/test_lmtp.py
 PLATFORM_TESTS += %D%/platform/test_pop3.py
+PLATFORM_TESTS += %D%/platform/test_imap_metadata.py
+PLATFORM_TESTS += %D%/platform/test_imapsieve.py
+PLATFORM_TESTS += %D%/platform/test_managesieve.py
+PLATFORM_TESTS += %D%/platform/test_scram.py
 PLATFORM_TESTS += %D%/platform/test_mail_clients.py
 PLATFORM_TESTS += %D%/platform/test_config.py
 PLATFORM_TESTS += %D%/platform/test_downgrade.py
 PLATFORM_TESTS += %D%/platform/test_postmaster.py
+PLATFORM_TESTS += %D%/platform/test_policy.py
+PLATFORM_TESTS += %D%/platform/test_quota.py
 PLATFORM_TESTS += %D%/platform/test_reload.py
 PLATFORM_TESTS += %D%/platform/test_dnssec.py
 PLATFORM_TESTS += %D%/docs/test_docs.py
@@ -49,12 +57,14 @@ ABI_1_0 = %D%/abi/1.0/conn_hello.c %D%/abi/1.0/conn_hello.json \
 	%D%/abi/1.0/postbus/bus.h \
 	%D%/abi/1.0/postbus/date.h \
 	%D%/abi/1.0/postbus/error.h \
+	%D%/abi/1.0/postbus/letter.h \
 	%D%/abi/1.0/postbus/link.h \
 	%D%/abi/1.0/postbus/login.h \
 	%D%/abi/1.0/postbus/mailbox.h \
 	%D%/abi/1.0/postbus/message.h \
 	%D%/abi/1.0/postbus/plugin.h \
 	%D%/abi/1.0/postbus/queue.h \
+	%D%/abi/1.0/postbus/run.h \
 	%D%/abi/1.0/postbus/sasl.h \
 	%D%/abi/1.0/postbus/secret.h \
 	%D%/abi/1.0/postbus/session.h \
@@ -72,19 +82,25 @@ soak: all
 # The sanitizer builds of ./check run what they can find something in: no test that only reads source or symbols or fills disks, and under ThreadSanitizer, which
 # is slow, none with a single thread.
 NOT_SANITIZED = %D%/source/check_source.py %D%/crash/crash.py %D%/platform/test_disk.py sdk/tests/headers.sh sdk/tests/symbols.sh
-ONE_THREAD = $(sdk_tests) sdk/tests/mime_corpus.py sdk_test_gmime try_fuzz_smtp try_fuzz_imap try_fuzz_pop3 try_fuzz_segment tests/fuzz/fuzz_framing test_schema test_manifest test_row test_dsn test_expand \
-	test_smtp_inbound test_smtp_outbound test_dns plugins/svc_imap/tests/test_parse plugins/svc_imap/tests/test_fetch_plan \
+ONE_THREAD = $(sdk_tests) sdk/tests/mime_corpus.py sdk_test_gmime try_fuzz_smtp try_fuzz_imap try_fuzz_pop3 try_fuzz_managesieve try_fuzz_segment tests/fuzz/fuzz_framing test_schema test_manifest test_row test_dsn test_expand \
+	test_smtp_inbound test_smtp_outbound test_import try_fuzz_import try_fuzz_lmtp test_dns plugins/svc_imap/tests/test_parse plugins/svc_imap/tests/test_fetch_plan \
 	plugins/svc_imap/tests/test_search kernel/store/tests/test_rows test_queue_model test_engine_crash test_timeline \
 	tests/platform/test_smtp_fake.py tests/platform/test_smtp_postfix.py tests/platform/test_directory.py
 # A sanitizer's program is up to ten times slower: what the platform tests wait for comes, but late (tests/platform/postbus.py).
 SANITIZERS = POSTBUS_PATIENCE=4 ASAN_OPTIONS='detect_leaks=1:abort_on_error=0' UBSAN_OPTIONS='print_stacktrace=1' \
-	TSAN_OPTIONS='suppressions=$(abs_top_srcdir)/tests/tsan.supp:halt_on_error=0:exitcode=66:report_thread_leaks=0'
+	TSAN_OPTIONS='suppressions=$(abs_top_srcdir)/tests/tsan.supp:halt_on_error=0:exitcode=66'
 
+# Where several run at once, the long ones come first: none of them is begun when all others are over. What count-tests.py --slow names belongs here.
+LONG = %D%/platform/test_plugin_life.py %D%/platform/test_delivery.py %D%/crash/crash.py %D%/platform/test_smtp_out.py %D%/platform/test_import.py test_queue_hop \
+	%D%/platform/test_admin.py %D%/platform/test_poison.py %D%/platform/test_talks.py %D%/platform/test_disk.py
+long_first = $(foreach test,$(LONG),$(filter $(test),$(1))) $(filter-out $(LONG),$(1))
+check-plain:
+	POSTBUS_PATIENCE=2 $(MAKE) check TESTS='$(call long_first,$(TESTS))'
 check-asan:
-	$(SANITIZERS) POSTBUS_SANITIZER=address $(MAKE) check TESTS='$(filter-out $(NOT_SANITIZED),$(TESTS))'
+	$(SANITIZERS) POSTBUS_SANITIZER=address $(MAKE) check TESTS='$(call long_first,$(filter-out $(NOT_SANITIZED),$(TESTS)))'
 check-tsan:
-	$(SANITIZERS) POSTBUS_SANITIZER=thread $(MAKE) check TESTS='$(filter-out $(NOT_SANITIZED) $(ONE_THREAD),$(TESTS))'
-.PHONY: check-asan check-tsan
+	$(SANITIZERS) POSTBUS_SANITIZER=thread $(MAKE) check TESTS='$(call long_first,$(filter-out $(NOT_SANITIZED) $(ONE_THREAD),$(TESTS)))'
+.PHONY: check-plain check-asan check-tsan
 
 # What the tests made: plugins with their manifests beside them, what fuzzing found; and the header of configure.
 distclean-local:

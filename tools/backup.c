@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* postbusctl backup and restore: the daemon makes a consistent copy inside its home, this tool carries it. What the target has already is not copied again. */
+/*
+ * postbusctl backup and restore: the daemon makes a consistent copy inside its home, this tool carries it. What the target has already is not copied again. What
+ * plugins keep beside the store (state/, private keys above all) goes with it unless it is to be left out, and it is always said which.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -122,21 +125,22 @@ static void prune(const char *from, const char *to)
 			continue;
 		if (S_ISDIR(st.st_mode))
 			prune(a, b);
-		else if (access(a, F_OK))
-			unlink(b);
+		if (access(a, F_OK))
+			remove(b);
 	}
 	if (d)
 		closedir(d);
 }
 
-static int show(const struct tally *t, const char *what, const char *dir, bool json)
+/* keys: a line about state/, for people. */
+static int show(const struct tally *t, const char *what, const char *dir, bool has_state, const char *keys, bool json)
 {
 	if (json)
-		printf("{\"%s\":\"%s\",\"files\":%llu,\"bytes\":%llu,\"unchanged\":%llu}\n", what, dir, (unsigned long long)t->files, (unsigned long long)t->bytes,
-		       (unsigned long long)t->same);
+		printf("{\"%s\":\"%s\",\"files\":%llu,\"bytes\":%llu,\"unchanged\":%llu,\"state\":%s}\n", what, dir, (unsigned long long)t->files,
+		       (unsigned long long)t->bytes, (unsigned long long)t->same, has_state ? "true" : "false");
 	else
-		printf("%s %s: %llu files, %llu bytes; %llu files were there already\n", what, dir, (unsigned long long)t->files, (unsigned long long)t->bytes,
-		       (unsigned long long)t->same);
+		printf("%s %s: %llu files, %llu bytes; %llu files were there already\n%s\n", what, dir, (unsigned long long)t->files, (unsigned long long)t->bytes,
+		       (unsigned long long)t->same, keys);
 	return 0;
 }
 
@@ -149,21 +153,31 @@ static bool is_dir(const char *home, const char *name)
 	return !lstat(path, &st) && S_ISDIR(st.st_mode);
 }
 
-/* What lies beside the store. The timeline comes after the store, so that it knows of every message in it; days that it forgot leave the copy. */
-static int copy_home_files(const char *home, const char *dir, struct tally *t, struct pb_error *err)
+/* What the home has no more leaves the copy too; of what is left out nothing stays there. */
+static int copy_part(const char *home, const char *dir, const char *name, bool leave_out, struct tally *t, struct pb_error *err)
 {
 	char from[PATH_MAX], to[PATH_MAX];
+	int rc = !leave_out && is_dir(home, name) ? copy_entry(home, dir, name, t, err) : 0;
+
+	snprintf(from, sizeof from, "%.3000s/%s", leave_out ? "/nonexistent" : home, name);
+	snprintf(to, sizeof to, "%.3000s/%s", dir, name);
+	if (!rc)
+		prune(from, to);
+	if (leave_out)
+		rmdir(to);
+	return rc;
+}
+
+/* What lies beside the store, which is copied first: so the timeline knows of every message in it, and every key that it names is there. */
+static int copy_home_files(const char *home, const char *dir, bool no_keys, struct tally *t, struct pb_error *err)
+{
 	int rc = copy_entry(home, dir, "postbus.json", t, err);
 
 	if (!rc && is_dir(home, "tls"))
 		rc = copy_entry(home, dir, "tls", t, err);
-	if (!rc && is_dir(home, "timeline"))
-		rc = copy_entry(home, dir, "timeline", t, err);
-	snprintf(from, sizeof from, "%.3000s/timeline", home);
-	snprintf(to, sizeof to, "%.3000s/timeline", dir);
 	if (!rc)
-		prune(from, to);
-	return rc;
+		rc = copy_part(home, dir, "state", no_keys, t, err);
+	return rc ? rc : copy_part(home, dir, "timeline", false, t, err);
 }
 
 /* Is a below b, or the same? Both without links. */
@@ -202,27 +216,30 @@ int backup_command(const char *config_file, int argc, char **argv, bool json)
 	struct client *c = NULL;
 	struct tally t = { 0 };
 	json_t *result = NULL;
+	bool no_keys = argc == 3 && !strcmp(argv[1], "--without-keys"), has_state;
 	char *home = NULL, store[PATH_MAX];
-	const char *from;
+	const char *from, *dir = argv[argc - 1];
 	int rc;
 
-	if (argc != 2) {
-		fputs("Usage: postbusctl backup DIR\n", stderr);
-		return 2;
-	}
+	if ((argc != 2 && !no_keys) || !strncmp(dir, "--", 2))
+		return wrong_usage("Usage: postbusctl backup [--without-keys] DIR\n", argc < 2 ? "backup: the directory is missing" : "backup takes one directory, and --without-keys", json);
 	umask(077);
-	snprintf(store, sizeof store, "%.3000s/store", argv[1]);
-	if (client_home(config_file, &home, &err) || make_target(argv[1], home, &err) || client_open(config_file, true, &c, &err) ||
+	snprintf(store, sizeof store, "%.3000s/store", dir);
+	if (client_home(config_file, &home, &err) || make_target(dir, home, &err) || client_open(config_file, true, &c, &err) ||
 	    client_call(c, "backup.prepare", NULL, &result, &err)) {
 		rc = report(&err, json);
 		goto done;
 	}
 	from = json_string_value(json_object_get(result, "dir"));
-	if (copy_tree(from, store, &t, &err) || copy_home_files(home, argv[1], &t, &err)) {
+	if (copy_tree(from, store, &t, &err) || copy_home_files(home, dir, no_keys, &t, &err)) {
 		rc = report(&err, json);
 	} else {
 		prune(from, store);
-		rc = show(&t, "backup", argv[1], json);
+		has_state = !no_keys && is_dir(home, "state");
+		rc = show(&t, "backup", dir, has_state,
+			  has_state ? "Private keys are in it (state/, tls/): keep it as you keep the server."
+				    : "Keys of plugins (state/) are not in it: DKIM keys, and the key of passwords for `retrieve`, have to be kept in another way.",
+			  json);
 	}
 	json_decref(result);
 	result = NULL;
@@ -315,6 +332,17 @@ static int restore_part(const char *dir, const char *home, const char *name, con
 	return copy_tree(from, to, t, err) || (owner && give_tree(to, owner, err)) ? err->code : 0;
 }
 
+static int show_restored(const struct tally *t, const char *dir, bool json)
+{
+	bool has_state = is_dir(dir, "state");
+
+	return show(t, "restore", dir, has_state,
+		    has_state ? "Keys of plugins (state/) are back too."
+			      : "The backup has no keys of plugins (state/). Put the old home's state/ beside the store before the start; what is missing then is named in the log:\n"
+				"DKIM keys are made anew with `dkim key create`, passwords for `retrieve` are given anew with `retrieve set`.",
+		    json);
+}
+
 int restore_command(const char *config_file, int argc, char **argv, bool json)
 {
 	struct pb_error err = { 0 };
@@ -325,10 +353,8 @@ int restore_command(const char *config_file, int argc, char **argv, bool json)
 	bool force = argc == 3 && !strcmp(argv[1], "--force"), ok = false;
 	int rc = 1;
 
-	if (argc != 2 && !force) {
-		fputs("Usage: postbusctl restore [--force] DIR\n", stderr);
-		return 2;
-	}
+	if ((argc != 2 && !force) || !strncmp(argv[argc - 1], "--", 2))
+		return wrong_usage("Usage: postbusctl restore [--force] DIR\n", argc < 2 ? "restore: the directory is missing" : "restore takes one directory, and --force", json);
 	umask(077);
 	snprintf(from, sizeof from, "%.3000s/store", argv[argc - 1]);
 	if (client_home(config_file, &home, &err))
@@ -342,12 +368,12 @@ int restore_command(const char *config_file, int argc, char **argv, bool json)
 	} else if (!is_empty(store) && !force) {
 		pb_fail(&err, PB_EEXISTS, "%s is not empty; with --force it is kept as store.before-restore", store);
 	} else if (!find_owner(config_file, &owner, &err)) {
-		rc = restore_part(argv[argc - 1], home, "store", owner, &t, &err) || restore_part(argv[argc - 1], home, "timeline", owner, &t, &err) ||
-		     verify(config_file, &ok, &err);
+		rc = restore_part(argv[argc - 1], home, "store", owner, &t, &err) || restore_part(argv[argc - 1], home, "state", owner, &t, &err) ||
+		     restore_part(argv[argc - 1], home, "timeline", owner, &t, &err) || verify(config_file, &ok, &err);
 		if (!rc && !ok)
 			rc = pb_fail(&err, PB_ECORRUPT, "the restored store does not verify; run postbusctl store verify");
 	}
 	free(home);
-	rc = rc ? report(&err, json) : show(&t, "restore", argv[argc - 1], json);
+	rc = rc ? report(&err, json) : show_restored(&t, argv[argc - 1], json);
 	return rc;
 }

@@ -8,22 +8,43 @@
 #include <postbus/secret.h>
 #include "tools/command.h"
 
+enum { WORDS_MAX = 3, NAME_MAX_BYTES = 200 };	/* of a method's name: list member add */
+
 static const json_t *params_of(const json_t *spec)
 {
 	return json_object_get(spec, "params");
 }
 
+/* False: no name is that long. */
+static bool name_of(char *name, size_t room, int words, char **argv)
+{
+	size_t n = 0;
+
+	for (int i = 0; i < words && n < room; i++)
+		n += (size_t)snprintf(name + n, room - n, "%s%s", i ? "." : "", argv[i]);
+	return n < room;
+}
+
+json_t *command_names(int argc, char **argv)
+{
+	json_t *names = json_array(), *one;
+	char name[NAME_MAX_BYTES];
+
+	for (int words = argc < WORDS_MAX ? argc : WORDS_MAX; words >= 1; words--)
+		if (name_of(name, sizeof name, words, argv) && (one = json_string(name)) != NULL)
+			json_array_append_new(names, one);
+	return names;
+}
+
 const char *command_find(const json_t *methods, int argc, char **argv, int *ret_used)
 {
-	char name[200];
+	char name[NAME_MAX_BYTES];
 	const char *key;
 	json_t *spec;
 
-	for (int used = argc > 1 ? 2 : 1; used >= 1 && used <= argc; used--) {
-		if (used == 2)
-			snprintf(name, sizeof name, "%s.%s", argv[0], argv[1]);
-		else
-			snprintf(name, sizeof name, "%s", argv[0]);
+	for (int used = argc < WORDS_MAX ? argc : WORDS_MAX; used >= 1; used--) {
+		if (!name_of(name, sizeof name, used, argv))
+			continue;
 		json_object_foreach ((json_t *)methods, key, spec) {
 			if (!strcmp(key, name) && !json_is_false(json_object_get(spec, "cli"))) {
 				*ret_used = used;
@@ -60,30 +81,44 @@ static json_t *value_of(const json_t *field, const char *word)
 	return json_string(word);
 }
 
-/* Lists take several words, several options, and words with commas. */
-static void add_value(json_t *params, const char *key, const json_t *field, const char *word)
+/* Lists take several words, several options, and words with commas; "commas": false where a comma is part of an item, whatever it begins with. */
+static int add_value(json_t *params, const char *key, const json_t *field, const char *word, struct pb_error *err)
 {
+	const char *file = json_string_value(json_object_get(field, "file"));
 	json_t *list = json_object_get(params, key);
 	const char *type = json_string_value(json_object_get(field, "type"));
 	char *copy, *rest, *part;
+	bool whole = json_is_false(json_object_get(field, "commas"));
+	json_t *content;
 
+	if (file) {
+		if (given_file(word, !strcmp(file, "base64"), &content, err))
+			return err->code;
+		json_object_set_new(params, key, content);
+		return 0;
+	}
 	if (strcmp(type, "list")) {
 		json_object_set_new(params, key, value_of(field, word));
-		return;
+		return 0;
 	}
-	if (*word == '[') {
+	if (*word == '[' && !whole) {
 		json_object_set_new(params, key, bare_or_json(word));
-		return;
+		return 0;
 	}
 	if (!list) {
 		list = json_array();
 		json_object_set_new(params, key, list);
+	}
+	if (whole) {
+		json_array_append_new(list, json_string(word));
+		return 0;
 	}
 	copy = rest = strdup(word);
 	while ((part = strsep(&rest, ",")) != NULL)
 		if (*part)
 			json_array_append_new(list, value_of(json_object_get(field, "items") ? json_object_get(field, "items") : field, part));
 	free(copy);
+	return 0;
 }
 
 /* ---- secrets ---- */
@@ -260,8 +295,15 @@ static int take_option(const json_t *spec, char **argv, int left, json_t *params
 		pb_fail(err, PB_EINVALID, "--%s needs a value", name);
 		return 0;
 	}
-	add_value(params, key, field, equals ? equals + 1 : argv[1]);
+	if (add_value(params, key, field, equals ? equals + 1 : argv[1], err))
+		return 0;
 	return equals ? 1 : 2;
+}
+
+/* "-- " begins a signature, not an option. */
+static bool is_option(const char *word)
+{
+	return !strncmp(word, "--", 2) && pb_is_alnum((unsigned char)word[2]);
 }
 
 int command_params(const json_t *spec, int argc, char **argv, json_t **ret, struct pb_error *err)
@@ -279,7 +321,7 @@ int command_params(const json_t *spec, int argc, char **argv, json_t **ret, stru
 			i++;
 			continue;
 		}
-		if (!words_only && !strncmp(argv[i], "--", 2)) {
+		if (!words_only && is_option(argv[i])) {
 			int used = take_option(spec, argv + i, argc - i, params, err);
 
 			if (!used)
@@ -296,7 +338,8 @@ int command_params(const json_t *spec, int argc, char **argv, json_t **ret, stru
 			pb_fail(err, PB_EINVALID, "%s is never taken from the command line; it is asked for, or read from standard input", key);
 			goto fail;
 		}
-		add_value(params, key, field, argv[i]);
+		if (add_value(params, key, field, argv[i], err))
+			goto fail;
 		position++;
 		i++;
 	}
@@ -319,6 +362,18 @@ static void dashed(const char *method, char *text, size_t room)
 			*p = ' ';
 }
 
+/* What an enum allows, behind its doc. */
+static void put_words(const json_t *words)
+{
+	const json_t *word;
+	size_t i;
+
+	json_array_foreach (words, i, word)
+		printf("%s%s", i ? ", " : " One of: ", json_string_value(word));
+	if (json_array_size(words))
+		putchar('.');
+}
+
 void command_help(const char *method, const json_t *spec)
 {
 	char words[200];
@@ -338,16 +393,16 @@ void command_help(const char *method, const json_t *spec)
 		char name[80];
 		const char *text = json_string_value(json_object_get(field, "doc"));
 
-		snprintf(name, sizeof name, "%s%s", json_object_get(field, "position") ? "" : "--", key);
-		if (!json_object_get(field, "position"))
+		snprintf(name, sizeof name, "%s%s%s", json_object_get(field, "position") && !is_secret(field) ? "" : "--", key, is_secret(field) ? "-stdin" : "");
+		if (*name == '-')
 			for (char *p = name; *p; p++)
 				if (*p == '_')
 					*p = '-';
-		if (is_secret(field))
-			snprintf(name, sizeof name, "--%s-stdin", key);
 		if (!strcmp(json_string_value(json_object_get(field, "type")), "boolean") && !json_object_get(field, "position"))
 			snprintf(name + strlen(name), sizeof name - strlen(name), "=yes|no");
-		printf("    %-24s %s%s\n", name, text ? text : "", json_is_true(json_object_get(field, "required")) ? " (required)" : "");
+		printf("    %-24s %s", name, text ? text : "");
+		put_words(json_object_get(field, "enum"));
+		puts(json_is_true(json_object_get(field, "required")) ? " (required)" : "");
 	}
 }
 

@@ -29,13 +29,13 @@ struct wish {
 
 static const char usage[] = "Usage: postbusctl init DIR [--hostname H] [--port-base N] [--listen ADDR]... [--demo [--password PW]]\n";
 
-static int parse(int argc, char **argv, struct wish *w)
+static int parse(int argc, char **argv, struct wish *w, bool json)
 {
 	static const struct option options[] = {
 		{ "hostname", required_argument, NULL, 'h' }, { "port-base", required_argument, NULL, 'p' }, { "listen", required_argument, NULL, 'l' },
 		{ "demo", no_argument, NULL, 'd' },	      { "password", required_argument, NULL, 'w' },  { NULL, 0, NULL, 0 },
 	};
-	char *end;
+	char *end, text[120];
 	int c;
 
 	optind = 0;
@@ -49,14 +49,14 @@ static int parse(int argc, char **argv, struct wish *w)
 		case 'p':
 			w->port_base = strtol(optarg, &end, 10);
 			if (*end || w->port_base < 0 || w->port_base > 64000) {
-				fprintf(stderr, "postbusctl: --port-base: found %s, allowed is 0 to 64000\n", optarg);
-				return 2;
+				snprintf(text, sizeof text, "--port-base: found %.60s, allowed is 0 to 64000", optarg);
+				return wrong_usage(usage, text, json);
 			}
 			break;
 		case 'l':
 			if (w->nlisten == LISTEN_MAX) {
-				fprintf(stderr, "postbusctl: --listen: at most %d addresses\n", LISTEN_MAX);
-				return 2;
+				snprintf(text, sizeof text, "--listen: at most %d addresses", LISTEN_MAX);
+				return wrong_usage(usage, text, json);
 			}
 			w->listen[w->nlisten++] = optarg;
 			break;
@@ -64,17 +64,18 @@ static int parse(int argc, char **argv, struct wish *w)
 			w->demo = true;
 			break;
 		case 'w':
-			snprintf(w->password, sizeof w->password, "%s", optarg);
+			if (strlen(optarg) >= sizeof w->password) {
+				snprintf(text, sizeof text, "--password: at most %zu bytes", sizeof w->password - 1);
+				return wrong_usage(usage, text, json);
+			}
+			memcpy(w->password, optarg, strlen(optarg) + 1);
 			break;
 		default:
-			fputs(usage, stderr);
-			return 2;
+			return wrong_option(usage, argv, json);
 		}
 	}
-	if (optind + 1 != argc) {
-		fputs(usage, stderr);
-		return 2;
-	}
+	if (optind + 1 != argc || (w->password[0] && !w->demo))
+		return wrong_usage(usage, optind + 1 != argc ? "init takes one directory" : "--password goes with --demo", json);
 	w->dir = argv[optind];
 	return 0;
 }
@@ -228,7 +229,7 @@ int init_command(int argc, char **argv, bool json)
 	struct pb_error err = { 0 };
 	char cert[PATH_MAX], key[PATH_MAX], *home;
 	bool invented = false;
-	int rc = parse(argc, argv, &w);
+	int rc = parse(argc, argv, &w, json);
 
 	if (rc)
 		return rc;

@@ -21,4 +21,10 @@ bool is_empty(const char *dir);
 /* The exit code for an error, and its line on standard error (or as JSON on standard output). */
 int report(const struct pb_error *err, bool json);
 
+/* 2, and what is wrong with the words: text (NULL: nothing in particular) and how they are meant, or text as JSON. */
+int wrong_usage(const char *usage, const char *text, bool json);
+
+/* The same for what getopt_long() has just stumbled over; opterr has to be 0. */
+int wrong_option(const char *usage, char **argv, bool json);
+
 #endif

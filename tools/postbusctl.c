@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "tools/client.h"
 #include "tools/command.h"
+#include "tools/import.h"
 #include "tools/offline.h"
 #include "tools/show.h"
 
@@ -18,7 +19,9 @@ static const char usage[] =
     "      --json         answers and errors as JSON\n"
     "  postbusctl help [COMMAND]    what there is\n"
     "  postbusctl init DIR [--hostname H] [--port-base N] [--listen ADDR]... [--demo [--password PW]]\n"
-    "  postbusctl backup DIR        a copy of the store, while the server runs; what DIR has already is not copied again\n"
+    "  postbusctl backup [--without-keys] DIR\n"
+    "                               a copy of store and keys, while the server runs; what DIR has already is not copied again\n"
+    "  postbusctl import KIND DIR   mail of another server: maildir, mbox, mailenable; lists: mlmmj, mailman\n"
     "  postbusctl restore DIR       such a copy back into an empty home\n"
     "Exit status: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 denied, 5 exists already, 6 invalid, 7 unavailable, 8 busy or conflict, 9 full or over quota.\n";
 
@@ -56,6 +59,26 @@ int report(const struct pb_error *err, bool json)
 	default:
 		return 1;
 	}
+}
+
+int wrong_usage(const char *usage_text, const char *text, bool json)
+{
+	struct pb_error err;
+
+	pb_fail(&err, PB_EINVALID, "%s", text ? text : "wrong usage");
+	if (text || json)
+		report(&err, json);
+	if (!json)
+		fputs(usage_text, stderr);
+	return 2;
+}
+
+int wrong_option(const char *usage_text, char **argv, bool json)
+{
+	char text[160];
+
+	snprintf(text, sizeof text, "unknown option, or one without its value or with one too many: %.80s", argv[optind - 1]);
+	return wrong_usage(usage_text, text, json);
 }
 
 static void put_json(json_t *out)
@@ -144,7 +167,7 @@ static bool is_secret_key(struct client *c, const char *plugin, const char *key)
 
 	if (!client_call(c, "config.show", params, &result, &ignored))
 		json_array_foreach (json_object_get(result, "config"), i, one)
-			if (!strcmp(json_string_value(json_object_get(one, "key")), key))
+			if (!strcmp(json_string_value(json_object_get(one, "plugin")), plugin) && !strcmp(json_string_value(json_object_get(one, "key")), key))
 				secret = json_is_true(json_object_get(one, "secret"));
 	json_decref(result);
 	json_decref(params);
@@ -260,6 +283,14 @@ struct line {
 	bool json;
 };
 
+static bool asks_for_json(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (!strcmp(argv[i], "--json"))
+			return true;
+	return false;
+}
+
 /* False: *ret is the exit status. */
 static bool parse(int argc, char **argv, struct line *l, int *ret)
 {
@@ -270,6 +301,7 @@ static bool parse(int argc, char **argv, struct line *l, int *ret)
 	int c, wish = 0;
 
 	*ret = 0;
+	opterr = 0;
 	while ((c = getopt_long(argc, argv, "+c:Vh", options, NULL)) != -1) {
 		switch (c) {
 		case 'c':
@@ -283,8 +315,7 @@ static bool parse(int argc, char **argv, struct line *l, int *ret)
 			wish = c;
 			break;
 		default:
-			fputs(usage, stderr);
-			*ret = 2;
+			*ret = wrong_option(usage, argv, l->json || asks_for_json(argc, argv));
 			return false;
 		}
 	}
@@ -318,17 +349,36 @@ static bool is_word(const struct line *l, int at, const char *word)
 	return at < l->argc && !strcmp(l->argv[at], word);
 }
 
-/* A daemon that began to start while one offline was asked for has the home: then it is the one to ask. */
-static int describe_all(const struct line *l, struct client **client, json_t **ret, struct pb_error *err)
+/* names: NULL for all. A daemon that began to start while one offline was asked for has the home: then it is the one to ask. */
+static int ask_methods(const struct line *l, struct client **client, json_t *names, json_t **ret, struct pb_error *err)
 {
-	int rc = client_call(*client, "control.describe", NULL, ret, err);
+	json_t *params = names ? json_pack("{s:O}", "names", names) : NULL;
+	int rc = client_call(*client, "control.describe", params, ret, err);
 
-	if (rc != PB_ECLOSED || !client_is_offline(*client))
+	if ((rc == PB_ECLOSED || rc == PB_EBUSY) && client_is_offline(*client)) {
+		client_close(*client);
+		*client = NULL;
+		rc = client_open(l->config_file, false, client, err);
+		rc = rc ? rc : client_call(*client, "control.describe", params, ret, err);
+	}
+	json_decref(params);
+	return rc;
+}
+
+/* The method that the words name, alone; all, where they name none or help is asked for. A daemon of before knows no names. */
+static int describe_wanted(const struct line *l, struct client **client, json_t **ret, struct pb_error *err)
+{
+	json_t *names = command_names(l->argc, l->argv);
+	int used, rc = is_word(l, 0, "help") ? PB_EINVALID : ask_methods(l, client, names, ret, err);
+
+	json_decref(names);
+	if (!rc && command_find(json_object_get(*ret, "methods"), l->argc, l->argv, &used))
+		return 0;
+	if (rc && rc != PB_EINVALID)
 		return rc;
-	client_close(*client);
-	*client = NULL;
-	rc = client_open(l->config_file, false, client, err);
-	return rc ? rc : client_call(*client, "control.describe", NULL, ret, err);
+	json_decref(*ret);
+	*ret = NULL;
+	return ask_methods(l, client, NULL, ret, err);
 }
 
 /* The methods, from the daemon or, where it does not run, from one that serves this question alone. */
@@ -345,7 +395,7 @@ static int run(const struct line *l)
 		if (!is_word(l, 0, "config") || err.code != PB_EUNAVAILABLE || client_open(l->config_file, true, &client, &err))
 			return report(&err, l->json);
 	}
-	if (describe_all(l, &client, &all, &err))
+	if (describe_wanted(l, &client, &all, &err))
 		rc = report(&err, l->json);
 	else if (is_word(l, 0, "help"))
 		rc = (l->json ? help_json : help)(json_object_get(all, "methods"), l->argc - 1, l->argv + 1);
@@ -378,6 +428,8 @@ int main(int argc, char **argv)
 	}
 	if (is_word(&l, 0, "backup"))
 		return backup_command(l.config_file, l.argc, l.argv, l.json);
+	if (is_word(&l, 0, "import"))
+		return import_command(l.config_file, l.argc, l.argv, l.json);
 	if (is_word(&l, 0, "restore"))
 		return restore_command(l.config_file, l.argc, l.argv, l.json);
 	return run(&l);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Tables through libsmartcols. Control bytes of what came by mail never reach the terminal. */
 #include <libsmartcols.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,11 +10,25 @@
 #include <postbus/str.h>
 #include "tools/show.h"
 
-static void clean(char *text)
+/* How many bytes of a control character are here; 0: it is none. U+0080 to U+009F, which are some as well, have two in UTF-8. */
+static size_t control_here(const char *p)
 {
-	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 127)
-			*text = '?';
+	const unsigned char *u = (const unsigned char *)p;
+
+	if (*u == 0xc2 && u[1] >= 0x80 && u[1] < 0xa0)
+		return 2;
+	return *u < ' ' || *u == 127;
+}
+
+static void clean(char *text, const char *allowed)
+{
+	size_t n;
+
+	for (; *text; text += n ? n : 1) {
+		n = control_here(text);
+		if (n && !strchr(allowed, *text))
+			memset(text, '?', n);
+	}
 }
 
 /* Times are microseconds since 1970 in JSON: keys that say so are shown as dates (RFC 3339). */
@@ -80,7 +95,7 @@ static char *cell(const char *key, const json_t *v)
 	} else {
 		text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
 	}
-	clean(text);
+	clean(text, "");
 	return text;
 }
 
@@ -122,6 +137,17 @@ static void show_table(const json_t *list, const json_t *columns)
 	json_decref(names);
 }
 
+/* Scripts, metrics: a file gets them as they are. */
+static void show_lines(const char *lines)
+{
+	char *text = strdup(lines);
+
+	if (isatty(1))
+		clean(text, "\n\t");
+	fputs(text, stdout);
+	free(text);
+}
+
 static void show_object(const json_t *object, const json_t *returns, int depth)
 {
 	const char *key;
@@ -146,7 +172,7 @@ static void show_object(const json_t *object, const json_t *returns, int depth)
 			printf("%*s%s:\n", depth * 2, "", key);
 			show_object(v, NULL, depth + 1);
 		} else if (json_is_string(v) && strchr(json_string_value(v), '\n')) {
-			fputs(json_string_value(v), stdout);
+			show_lines(json_string_value(v));
 		} else if (!(json_is_array(v) && !json_array_size(v) && json_object_size(object) == 1)) {
 			char *text = cell(key, v);
 
@@ -158,5 +184,6 @@ static void show_object(const json_t *object, const json_t *returns, int depth)
 
 void show_result(const json_t *result, const json_t *returns)
 {
+	setlocale(LC_CTYPE, "C.UTF-8");		/* names are in UTF-8 whatever the caller's locale is: tables show and measure them so */
 	show_object(result, returns, 0);
 }

@@ -5,8 +5,6 @@
 #include "kernel/log/log.h"
 #include "kernel/store/timeline.h"
 
-enum { TRUSTED = 1000, QUICK = 1000 };	/* answers in a row that took at most so many microseconds */
-
 static const char *const decisions[] = { "continue", "accept", "reject", "defer", "quarantine", "discard" };
 
 static bool names(const json_t *list, const char *plugin)
@@ -65,27 +63,26 @@ static void fail_by_policy(struct entry *e, struct pb_verdict *v, const char *wh
 
 /* One that has always answered at once is asked in the asker's own thread. One that takes its time - it waits for something - or is new is asked on a thread
  * that it may keep. */
-static int ask_it(struct bus *b, struct entry *e, const struct pb_question *q, struct pb_verdict *v, struct pb_error *err)
+static int ask_it(struct bus *b, struct entry *e, int64_t now, const struct pb_question *q, struct pb_verdict *v, struct pb_error *err)
 {
-	return atomic_load_explicit(&e->quick, memory_order_relaxed) < TRUSTED ? helpers_ask(b, e, q, v, err) : e->ask(e->host->self, q, v, err);
-}
+	struct place *place = trust_enter(b, e, now);
+	int rc;
 
-static void judge(struct entry *e, int rc, int64_t took)
-{
-	if (rc || took > QUICK)
-		atomic_store_explicit(&e->quick, 0, memory_order_relaxed);
-	else if (atomic_load_explicit(&e->quick, memory_order_relaxed) < TRUSTED)
-		atomic_fetch_add_explicit(&e->quick, 1, memory_order_relaxed);
+	if (!place)
+		return helpers_ask(b, e, q, v, err);
+	rc = e->ask(e->host->self, q, v, err);
+	trust_leave(place);
+	return rc;
 }
 
 static void ask_one(struct bus *b, struct entry *e, const struct pb_question *q, struct pb_verdict *v)
 {
 	struct pb_error err = { 0 };
 	int64_t started = clock_ticks(b->kernel->clock), took;
-	int rc = ask_it(b, e, q, v, &err);
+	int rc = ask_it(b, e, started, q, v, &err);
 
 	took = clock_ticks(b->kernel->clock) - started;
-	judge(e, rc, took);
+	trust_judge(b, e, rc, took);
 	if (rc) {
 		log_line(b->kernel->log, PB_WARNING, NULL, "hook.failed", "plugin=%s point=%s id=%.*s error=%s", e->host->name, q->point, PB_FMT(q->id),
 			 pb_logq(pb_strz(err.text)));

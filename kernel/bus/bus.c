@@ -16,8 +16,16 @@ int bus_open(struct kernel *kernel, struct bus **ret, struct pb_error *err)
 	pthread_mutex_init(&b->idle_lock, NULL);
 	patience_init(&b->idle);
 	helpers_open(&b->helpers);
+	trust_open(b);
 	*ret = b;
 	return 0;
+}
+
+static void entry_free(struct entry *e)
+{
+	shape_free(e->asked);
+	shape_free(e->promise);
+	free(e);
 }
 
 static void free_entries(struct entry *e)
@@ -25,7 +33,7 @@ static void free_entries(struct entry *e)
 	while (e) {
 		struct entry *next = e->next;
 
-		free(e);
+		entry_free(e);
 		e = next;
 	}
 }
@@ -34,6 +42,7 @@ void bus_close(struct bus *b)
 {
 	if (!b)
 		return;
+	trust_close(b);
 	helpers_close(&b->helpers);
 	free_entries(b->entries);
 	free_entries(b->leaving);
@@ -91,6 +100,15 @@ static struct entry *entry_new(struct bus *b, enum entry_kind kind, struct pb_ho
 	return e;
 }
 
+static enum pb_role role_of(const json_t *spec)
+{
+	const char *role = json_string_value(json_object_get(spec, "role"));
+
+	if (!role || !strcmp(role, "system"))
+		return PB_ROLE_SYSTEM;
+	return !strcmp(role, "admin") ? PB_ROLE_ADMIN : PB_ROLE_USER;
+}
+
 int bus_provide(struct bus *b, struct pb_host *host, const struct pb_method *method, const json_t *spec, struct pb_error *err)
 {
 	struct entry *e;
@@ -103,6 +121,10 @@ int bus_provide(struct bus *b, struct pb_host *host, const struct pb_method *met
 	} else {
 		e = entry_new(b, ENTRY_METHOD, host, method->name, spec);
 		e->call = method->call;
+		e->role = role_of(spec);
+		e->params = json_object_get(spec, "params");
+		e->asked = e->params ? shape_new_strict(e->params) : NULL;
+		e->promise = json_object_get(spec, "returns") ? shape_new(json_object_get(spec, "returns")) : NULL;
 		e->timing = metric_declare(b->kernel->log, METRIC_HISTOGRAM, "call_seconds", "", "Bus calls.");
 		json_object_set_new(b->methods, method->name, json_integer((json_int_t)(intptr_t)e));
 	}
@@ -172,7 +194,7 @@ static bool is_left(struct bus *b, const struct pb_host *host)
 			continue;
 		}
 		*at = e->next;
-		free(e);
+		entry_free(e);
 	}
 	return left;
 }
@@ -195,20 +217,27 @@ int bus_withdraw(struct bus *b, struct pb_host *host, int64_t timeout)
 	return left ? PB_ETIMEOUT : 0;
 }
 
-json_t *bus_describe(struct bus *b)
+static void describe_one(json_t *methods, const struct entry *e)
 {
-	json_t *all = json_object(), *methods = json_object();
+	json_t *one = e->spec ? json_deep_copy(e->spec) : json_object();
+
+	json_object_set_new(one, "plugin", json_string(e->host->name));
+	json_object_set_new(methods, e->name, one);
+}
+
+json_t *bus_describe(struct bus *b, const json_t *names)
+{
+	json_t *all = json_object(), *methods = json_object(), *name;
+	const struct entry *e;
+	size_t i;
 
 	pthread_rwlock_rdlock(&b->lock);
-	for (struct entry *e = b->entries; e; e = e->next) {
-		json_t *one;
-
-		if (e->kind != ENTRY_METHOD)
-			continue;
-		one = e->spec ? json_deep_copy(e->spec) : json_object();
-		json_object_set_new(one, "plugin", json_string(e->host->name));
-		json_object_set_new(methods, e->name, one);
-	}
+	json_array_foreach ((json_t *)names, i, name)
+		if ((e = bus_method(b, json_string_value(name))) != NULL)
+			describe_one(methods, e);
+	for (e = names ? NULL : b->entries; e; e = e->next)
+		if (e->kind == ENTRY_METHOD)
+			describe_one(methods, e);
 	pthread_rwlock_unlock(&b->lock);
 	json_object_set_new(all, "methods", methods);
 	return all;

@@ -27,8 +27,8 @@ int bus_withdraw(struct bus *b, struct pb_host *host, int64_t timeout);
 
 /* For the control socket: who decides what it may do. Checks the role and the parameters, then calls. */
 int bus_call_as(struct bus *b, const struct pb_caller *who, const char *method, const json_t *params, json_t **ret_result, struct pb_error *err);
-/* { method: { plugin, summary, role, params, returns, cli } }; new reference. */
-json_t *bus_describe(struct bus *b);
+/* { methods: { name: { plugin, summary, role, params, returns, cli } } }; new reference. names: those of this list that there are; NULL: all. */
+json_t *bus_describe(struct bus *b, const json_t *names);
 
 /* Recent trace lines and per-method counts go to the log at debug level and into metrics; a test may tap them. */
 void bus_tap(struct bus *b, void (*tap)(void *arg, const char *verb, const char *name, const char *plugin, int outcome, int64_t microseconds), void *arg);

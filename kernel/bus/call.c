@@ -8,6 +8,7 @@
 enum { DEPTH_MAX = 16 };
 
 static _Thread_local unsigned depth;
+static _Thread_local struct pb_subject *subject;	/* of the innermost call */
 
 unsigned bus_depth(void)
 {
@@ -19,55 +20,57 @@ void bus_set_depth(unsigned now)
 	depth = now;
 }
 
-static enum pb_role role_of(const json_t *spec)
+/* Whoever asked relies on what the manifest promises. Told once: it is the plugin's bug, not the asker's. */
+static int check_result(struct bus *b, struct entry *e, const json_t *result, struct pb_error *err)
 {
-	const char *role = json_string_value(json_object_get(spec, "role"));
-
-	if (!role || !strcmp(role, "system"))
-		return PB_ROLE_SYSTEM;
-	return !strcmp(role, "admin") ? PB_ROLE_ADMIN : PB_ROLE_USER;
-}
-
-/* What the manifest promises counts for those who ask from outside, and for all where somebody looks closely. Told once: it is the plugin's bug, not the asker's. */
-static void check_result(struct bus *b, struct entry *e, const struct pb_caller *who, const json_t *result)
-{
-	const json_t *fields = json_object_get(e->spec, "returns");
 	struct pb_error wrong;
 
-	if (!result || !fields || atomic_load_explicit(&e->promised_wrong, memory_order_relaxed) || !(pb_str_eq(who->plugin, PB_STR("control")) || log_wants(b->kernel->log, PB_DEBUG)))
-		return;
-	if (!schema_check(fields, result, "its result", NULL, &wrong) || atomic_exchange(&e->promised_wrong, true))
-		return;
-	log_line(b->kernel->log, PB_WARNING, NULL, "result.wrong", "plugin=%s method=%s reason=%s help=\"returns in its manifest says what it gives\"", e->host->name, e->name,
-		 pb_logq(pb_strz(wrong.text)));
+	if (!e->promise || shape_fits(e->promise, result))
+		return 0;
+	if (!schema_check(json_object_get(e->spec, "returns"), result, "its result", NULL, &wrong))
+		pb_fail(&wrong, PB_EINVALID, "its result has another form");
+	if (!atomic_exchange(&e->promised_wrong, true))
+		log_line(b->kernel->log, PB_WARNING, NULL, "result.wrong", "plugin=%s method=%s reason=%s help=\"returns in its manifest says what it gives\"", e->host->name,
+			 e->name, pb_logq(pb_strz(wrong.text)));
+	return pb_fail(err, PB_EINTERNAL, "%s of %s gave what its manifest does not say: %s", e->name, e->host->name, wrong.text);
 }
 
 static int call_provider(struct bus *b, struct entry *e, const struct pb_caller *who, const json_t *params, json_t **ret_result, struct pb_error *err)
 {
-	const json_t *fields = json_object_get(e->spec, "params");
 	json_t *checked = NULL, *result = NULL;
 	int64_t started = clock_ticks(b->kernel->clock), took;
-	int rc = fields ? schema_share(fields, params, e->name, &checked, err) : 0;
+	int rc = e->params ? shape_take(e->asked, e->params, params, e->name, &checked, err) : 0;
 
-	if (!fields)
+	if (!e->params)
 		checked = json_object();
 	if (!rc) {
 		depth++;
 		rc = e->call(e->host->self, who, checked, &result, err);
 		depth--;
 	}
+	if (!rc)
+		rc = check_result(b, e, result, err);
 	json_decref(checked);
 	took = clock_ticks(b->kernel->clock) - started;
 	metric_add(e->timing, took);
 	bus_trace(b, "call", e->name, e->host->name, rc, took);
-	if (!rc)
-		check_result(b, e, who, result);
 	if (rc || !ret_result) {
 		json_decref(result);
 		return rc;
 	}
 	*ret_result = result ? result : json_object();
 	return 0;
+}
+
+bool host_is_provided(struct pb_host *host, const char *method)
+{
+	struct bus *b = host->kernel->bus;
+	bool found;
+
+	pthread_rwlock_rdlock(&b->lock);
+	found = bus_method(b, method) != NULL;
+	pthread_rwlock_unlock(&b->lock);
+	return found;
 }
 
 int bus_call_as(struct bus *b, const struct pb_caller *who, const char *method, const json_t *params, json_t **ret_result, struct pb_error *err)
@@ -84,7 +87,7 @@ int bus_call_as(struct bus *b, const struct pb_caller *who, const char *method, 
 	pthread_rwlock_unlock(&b->lock);
 	if (!e)
 		return pb_fail(err, PB_EUNAVAILABLE, "nobody provides %s now", method);
-	if (who->role < role_of(e->spec))
+	if (who->role < e->role)
 		rc = pb_fail(err, PB_EDENIED, "%s needs the role %s", method, json_string_value(json_object_get(e->spec, "role")));
 	else
 		rc = call_provider(b, e, who, params, ret_result, err);
@@ -92,7 +95,7 @@ int bus_call_as(struct bus *b, const struct pb_caller *who, const char *method, 
 	return rc;
 }
 
-int host_call(struct pb_host *host, const char *method, json_t *params, json_t **ret_result, struct pb_error *err)
+int host_call_about(struct pb_host *host, struct pb_subject *about, const char *method, json_t *params, json_t **ret_result, struct pb_error *err)
 {
 	const struct pb_caller who = { .role = PB_ROLE_SYSTEM, .plugin = pb_strz(host->name) };
 
@@ -100,5 +103,20 @@ int host_call(struct pb_host *host, const char *method, json_t *params, json_t *
 		log_line(host->kernel->log, PB_WARNING, NULL, "denied", "plugin=%s method=%s help=\"name it in requires of %s.json\"", host->name, method, host->name);
 		return pb_fail(err, PB_EDENIED, "%s does not name %s in \"requires\" of its manifest", host->name, method);
 	}
-	return bus_call_as(host->kernel->bus, &who, method, params, ret_result, err);
+	struct pb_subject *outer = subject;
+	subject = about;
+	int rc = bus_call_as(host->kernel->bus, &who, method, params, ret_result, err);
+	subject = outer;
+	return rc;
+}
+
+int host_call(struct pb_host *host, const char *method, json_t *params, json_t **ret_result, struct pb_error *err)
+{
+	return host_call_about(host, NULL, method, params, ret_result, err);
+}
+
+struct pb_subject *host_subject(struct pb_host *host)
+{
+	(void)host;
+	return subject;
 }

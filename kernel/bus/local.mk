@@ -1,5 +1,5 @@
 # one room of the kernel
-libkernel_la_SOURCES += %D%/ask.c %D%/bus.c %D%/bus.h %D%/helpers.c %D%/call.c %D%/publish.c %D%/registry.h
+libkernel_la_SOURCES += %D%/ask.c %D%/bus.c %D%/bus.h %D%/helpers.c %D%/call.c %D%/publish.c %D%/registry.h %D%/trust.c
 
 check_PROGRAMS += test_bus
 TESTS += test_bus

@@ -6,8 +6,17 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include "kernel/bus/bus.h"
+#include "kernel/config/shape.h"
 
 enum entry_kind { ENTRY_METHOD, ENTRY_HOOK, ENTRY_LISTENER };
+
+enum { PLACES = 8 };
+
+/* Of one who asks a trusted hook in his own thread. */
+struct place {
+	_Atomic int64_t since;		/* ticks; 0: nobody */
+	int64_t told;			/* the since of whom the log knows to be caught; only for the thread that looks */
+};
 
 struct entry {
 	struct entry *next;
@@ -21,8 +30,13 @@ struct entry {
 	int64_t budget;			/* hooks: microseconds */
 	enum pb_decision on_failure;
 	struct metric *timing;
+	const json_t *params;		/* methods: of the manifest; NULL: it says nothing */
+	struct shape *asked;		/* methods: of params */
+	struct shape *promise;		/* methods: "returns" of the manifest; NULL: it says nothing */
+	enum pb_role role;		/* methods: the least that a caller has */
 	atomic_bool promised_wrong;	/* methods: a result was not what the manifest says */
-	atomic_uint quick;		/* hooks: answers in a row that took no time to speak of */
+	atomic_int quick;		/* hooks: how many more answers took no time to speak of than others did, by trust.c's measure */
+	struct place places[PLACES];	/* hooks: trust.c */
 	unsigned late;			/* hooks: threads that are in it beyond its budget; the helpers' lock */
 	atomic_uint inside;		/* how many are, and ENTRY_GONE once it is withdrawn */
 };
@@ -38,6 +52,14 @@ struct helpers {
 	bool closing;
 };
 
+/* Looks after those who ask in their own threads. */
+struct watch {
+	pthread_mutex_t lock;
+	pthread_cond_t end;
+	pthread_t thread;
+	bool runs, closing;
+};
+
 struct bus {
 	struct kernel *kernel;
 	pthread_rwlock_t lock;		/* over entries, methods, hooks; never held while a plugin runs */
@@ -50,6 +72,8 @@ struct bus {
 	pthread_mutex_t idle_lock;
 	pthread_cond_t idle;
 	struct helpers helpers;
+	struct watch watch;
+	int64_t at_once;		/* microseconds that an answer of a trusted hook takes at most */
 	void (*tap)(void *arg, const char *verb, const char *name, const char *plugin, int outcome, int64_t us);
 	void *tap_arg;
 };
@@ -70,6 +94,14 @@ void bus_set_depth(unsigned depth);
 int helpers_ask(struct bus *b, struct entry *e, const struct pb_question *q, struct pb_verdict *v, struct pb_error *err);
 void helpers_open(struct helpers *h);
 void helpers_close(struct helpers *h);
+
+/* trust.c: the place of one who may ask in his own thread, until he leaves it; NULL: he may not. */
+struct place *trust_enter(struct bus *b, struct entry *e, int64_t now);
+void trust_leave(struct place *p);
+/* What an answer, and the time it took, mean for the next one who asks. */
+void trust_judge(struct bus *b, struct entry *e, int rc, int64_t took);
+void trust_open(struct bus *b);
+void trust_close(struct bus *b);
 
 void bus_order_hooks(struct bus *b);
 void bus_enter(struct entry *e);

@@ -81,18 +81,19 @@ int config_parse_json(struct pb_str text, unsigned depth, const char *what, json
 	return 0;
 }
 
-int config_read_json(const char *path, json_t **ret, struct pb_error *err)
+/* A pipe without a writer would hold up everything. */
+static int open_to_read(const char *path, int *ret, struct pb_error *err)
+{
+	*ret = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	return *ret < 0 ? pb_fail_errno(err, errno, "%s", path) : 0;
+}
+
+/* Takes fd. */
+static int read_json(int fd, const char *path, json_t **ret, struct pb_error *err)
 {
 	PB_AUTOBUF(text);
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);		/* a pipe without a writer would hold up everything */
 	ssize_t n;
 
-	if (fd < 0)
-		return pb_fail_errno(err, errno, "%s", path);
-	if (guard_file(fd, path, err)) {
-		close(fd);
-		return err->code;
-	}
 	do {
 		pb_buf_reserve(&text, 65536);
 		n = read(fd, text.ptr + text.len, 65536);
@@ -105,6 +106,32 @@ int config_read_json(const char *path, json_t **ret, struct pb_error *err)
 	if (text.len > FILE_MAX)
 		return pb_fail(err, PB_ETOOBIG, "%s: larger than 4 MiB", path);
 	return config_parse_json(pb_buf_str(&text), DEPTH_MAX, path, ret, err);
+}
+
+int config_read_json(const char *path, json_t **ret, struct pb_error *err)
+{
+	int fd;
+
+	if (open_to_read(path, &fd, err))
+		return err->code;
+	if (guard_file(fd, path, err)) {
+		close(fd);
+		return err->code;
+	}
+	return read_json(fd, path, ret, err);
+}
+
+int config_read_manifest(const char *path, uid_t own, json_t **ret, struct pb_error *err)
+{
+	int fd;
+
+	if (open_to_read(path, &fd, err))
+		return err->code;
+	if (guard_code(fd, path, own, err)) {
+		close(fd);
+		return err->code;
+	}
+	return read_json(fd, path, ret, err);
 }
 
 static int check_version(const json_t *doc, const char *path, struct pb_error *err)

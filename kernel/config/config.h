@@ -39,6 +39,8 @@ const json_t *builtin_json(struct builtin_json *b);
 
 /* Reads any JSON file with a size limit; the error names line and column. */
 int config_read_json(const char *path, json_t **ret, struct pb_error *err);
+/* The same of a file that says what code may do: guard_code. */
+int config_read_manifest(const char *path, uid_t own, json_t **ret, struct pb_error *err);
 /* Refuses texts nested deeper than limit before the recursive parser sees them; gives a new reference. what: for the error. */
 int config_parse_json(struct pb_str text, unsigned depth, const char *what, json_t **ret, struct pb_error *err);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <postbus/str.h>
 #include "kernel/config/guard.h"
 
 static const char *kind_of(mode_t mode)
@@ -23,6 +24,14 @@ static int check_writers(const struct stat *st, const char *path, struct pb_erro
 	return 0;
 }
 
+/* Who owns a file can change it, whatever its mode says today. */
+static int check_owner(const struct stat *st, const char *path, uid_t own, struct pb_error *err)
+{
+	if (st->st_uid == 0 || st->st_uid == geteuid() || st->st_uid == own)
+		return 0;
+	return pb_fail(err, PB_EDENIED, "%s: belongs to user %u, who can change it; it must belong to root or to the daemon's user; chown root helps", path, (unsigned)st->st_uid);
+}
+
 int guard_file(int fd, const char *path, struct pb_error *err)
 {
 	struct stat st;
@@ -34,6 +43,17 @@ int guard_file(int fd, const char *path, struct pb_error *err)
 	return check_writers(&st, path, err);
 }
 
+int guard_code(int fd, const char *path, uid_t own, struct pb_error *err)
+{
+	struct stat st;
+
+	if (guard_file(fd, path, err))
+		return err->code;
+	if (fstat(fd, &st))
+		return pb_fail_errno(err, errno, "%s", path);
+	return check_owner(&st, path, own, err);
+}
+
 int guard_directory(const char *path, struct pb_error *err)
 {
 	struct stat st;
@@ -43,6 +63,28 @@ int guard_directory(const char *path, struct pb_error *err)
 	if (!S_ISDIR(st.st_mode))
 		return pb_fail(err, PB_EINVALID, "%s: is a %s; it must be a directory", path, kind_of(st.st_mode));
 	return check_writers(&st, path, err);
+}
+
+static int check_code_directory(const char *path, uid_t own, struct pb_error *err)
+{
+	struct stat st;
+
+	if (guard_directory(path, err))
+		return err->code;
+	if (stat(path, &st))
+		return pb_fail_errno(err, errno, "%s", path);
+	return check_owner(&st, path, own, err);
+}
+
+int guard_code_directory(const char *home, const char *path, uid_t own, struct pb_error *err)
+{
+	char *at = pb_str_dup(pb_strz(path)), *slash = at;
+	int rc;
+
+	while (!(rc = check_code_directory(at, own, err)) && guard_is_in(home, at) && (slash = strrchr(at, '/')) != NULL && slash > at + strlen(home))
+		*slash = '\0';
+	free(at);
+	return rc;
 }
 
 bool guard_is_in(const char *home, const char *path)

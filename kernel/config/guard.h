@@ -7,10 +7,15 @@
 #define KERNEL_CONFIG_GUARD_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 #include <postbus/error.h>
 
 /* An open file that is read and obeyed: regular, and nobody else may write to it. PB_EDENIED and PB_EINVALID name path, what was found and what helps. */
 int guard_file(int fd, const char *path, struct pb_error *err);
+/* The same of an open file whose code runs, or that says what code may do: it belongs to root, to the user of this process or to own, the one it becomes. */
+int guard_code(int fd, const char *path, uid_t own, struct pb_error *err);
+/* The same of a directory of such files; of one in home, of all directories between too. */
+int guard_code_directory(const char *home, const char *path, uid_t own, struct pb_error *err);
 /* Does a path lie in home, by its words? */
 bool guard_is_in(const char *home, const char *path);
 /* What lies in home by its words does so by its links too; what lies elsewhere, or is not there, is not looked at. PB_EDENIED names both. */

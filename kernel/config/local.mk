@@ -1,5 +1,5 @@
 # postbus.json and the checker of everything that manifests describe
-libkernel_la_SOURCES += %D%/config.c %D%/config.h %D%/guard.c %D%/guard.h %D%/schema.c %D%/schema.h
+libkernel_la_SOURCES += %D%/config.c %D%/config.h %D%/guard.c %D%/guard.h %D%/schema.c %D%/schema.h %D%/shape.c %D%/shape.h
 nodist_libkernel_la_SOURCES += %D%/fields_json.h
 EXTRA_DIST += %D%/fields.json
 BUILT_SOURCES += %D%/fields_json.h

@@ -357,34 +357,6 @@ static int check_keys(const json_t *fields, const json_t *value, const char *whe
 	return 0;
 }
 
-/* What most parameters of calls are: strings that need no look at their inside. */
-static bool is_plain(const json_t *field, const json_t *value)
-{
-	const char *type = json_string_value(json_object_get(field, "type"));
-	const json_t *max = json_object_get(field, "max_length");
-
-	return type && !strcmp(type, "string") && json_is_string(value) && json_string_length(value) <= (max ? (size_t)json_integer_value(max) : 65536);
-}
-
-int schema_share(const json_t *fields, const json_t *value, const char *where, json_t **ret, struct pb_error *err)
-{
-	const json_t *field, *one;
-	const char *key;
-	int rc = check_keys(fields, value, where, err);
-	bool whole = value != NULL;
-
-	if (rc)
-		return rc;
-	json_object_foreach ((json_t *)fields, key, field) {
-		one = json_object_get(value, key);
-		whole = whole && (one ? is_plain(field, one) : !json_object_get(field, "default") && !json_is_true(json_object_get(field, "required")));
-	}
-	if (!whole)
-		return schema_check(fields, value, where, ret, err);
-	*ret = json_incref((json_t *)value);
-	return 0;
-}
-
 int schema_check(const json_t *fields, const json_t *value, const char *where, json_t **ret, struct pb_error *err)
 {
 	json_t *copy, *field, *one;

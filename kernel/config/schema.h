@@ -16,9 +16,6 @@
  * PB_EINVALID names the key, what was found and what is allowed; an unknown key comes with the nearest known one. */
 int schema_check(const json_t *fields, const json_t *value, const char *where, json_t **ret, struct pb_error *err);
 
-/* As schema_check, for those who only read: *ret is value itself where nothing had to be filled in or turned. */
-int schema_share(const json_t *fields, const json_t *value, const char *where, json_t **ret, struct pb_error *err);
-
 /* One value against one field. *ret: new reference. */
 int schema_check_value(const json_t *field, const json_t *value, const char *where, json_t **ret, struct pb_error *err);
 

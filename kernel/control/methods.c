@@ -310,7 +310,7 @@ METHOD(session_list)
 METHOD(describe)
 {
 	KERNEL;
-	*ret = bus_describe(k->bus);
+	*ret = bus_describe(k->bus, json_object_get(params, "names"));
 	return 0;
 }
 

@@ -216,7 +216,7 @@ int plugins_enable(struct plugins *all, const char *name, bool on, json_t **ret,
 	if (!rc) {
 		snprintf(key, sizeof key, "%s.enabled", name);
 		if (on)
-			rc = plugin_ensure_running(all, p, err);
+			rc = p->state != PLUGIN_RUNNING && order_admit(all, p, err) ? err->code : plugin_ensure_running(all, p, err);
 		else
 			switch_off(all, p);
 		if (!rc)
@@ -228,17 +228,35 @@ int plugins_enable(struct plugins *all, const char *name, bool on, json_t **ret,
 	return rc;
 }
 
+/* All that can be refused while it still runs: what its next manifest requires, its values by that, its object. */
+static int admit_as(struct plugins *all, struct plugin *p, struct manifest *fresh, json_t **ret_values, struct pb_error *err)
+{
+	struct manifest *now = p->manifest;
+	int rc;
+
+	if (object_check(p, err))
+		return err->code;
+	pthread_mutex_lock(&all->lock);
+	p->manifest = fresh;
+	rc = order_admit(all, p, err);
+	rc = rc ? rc : values_compute(p, file_plugins(all), all->settings, all->kernel->config->path, ret_values, err);
+	p->manifest = now;
+	pthread_mutex_unlock(&all->lock);
+	return rc;
+}
+
 /* The manifest is read again too: a new release of the plugin may have come. The listeners stay bound. */
 static int reload(struct plugins *all, struct plugin *p, struct pb_error *err)
 {
 	struct manifest *fresh, *old = p->manifest;
-	json_t *values;
+	json_t *values = NULL;
 	char path[4096];
 
 	snprintf(path, sizeof path, "%s/%s.json", p->manifest->dir, p->manifest->name);
-	if (manifest_read(path, &fresh, err))
+	if (manifest_read(path, all->kernel->user, &fresh, err))
 		return err->code;
-	if (plugin_stop(all, p, DRAIN_TIME, err)) {
+	if (admit_as(all, p, fresh, &values, err) || plugin_stop(all, p, DRAIN_TIME, err)) {
+		json_decref(values);
 		manifest_free(fresh);
 		return err->code;
 	}
@@ -249,10 +267,6 @@ static int reload(struct plugins *all, struct plugin *p, struct pb_error *err)
 	p->host.calls = fresh->calls;
 	manifest_free(old);
 	pthread_mutex_unlock(&all->lock);
-	if (values_compute(p, file_plugins(all), all->settings, all->kernel->config->path, &values, err)) {
-		plugin_state_set(all, p, PLUGIN_FAILED, err->text);
-		return err->code;
-	}
 	values_install(p, values);
 	return plugin_ensure_running(all, p, err);
 }
@@ -318,6 +332,7 @@ int plugins_config_show(struct plugins *all, const char *name, json_t **ret, str
 
 		if (only && p != only)
 			continue;
+		values_show_place(p, all->kernel->config, all->settings, list);
 		values = values_show(p, file_plugins(all), all->settings);
 		json_array_extend(list, values);
 		json_decref(values);

@@ -54,7 +54,7 @@ static int check_whole(int fd, off_t size, const char *path, struct pb_error *er
 	return 0;
 }
 
-int object_copy(const char *path, const char *name, bool follow, struct pb_error *err)
+int object_copy(const char *path, const char *name, uid_t own, bool follow, struct pb_error *err)
 {
 	int from = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (follow ? 0 : O_NOFOLLOW)), to;
 	char label[100];
@@ -64,7 +64,7 @@ int object_copy(const char *path, const char *name, bool follow, struct pb_error
 		return pb_fail(err, PB_EDENIED, "%s: is a symbolic link; a plugin in the home is a file of its own", path);
 	if (from < 0)
 		return pb_fail_errno(err, errno, "%s", path);
-	if (guard_file(from, path, err)) {
+	if (guard_code(from, path, own, err)) {
 		close(from);
 		return err->code;
 	}

@@ -2,6 +2,7 @@
 /* Start and stop of one plugin: object, load, start, bus, lanes, sessions; and the same backwards. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include "kernel/bus/bus.h"
 #include "kernel/log/log.h"
 #include "kernel/plugin/plugin.h"
@@ -111,6 +112,15 @@ static void tuning_read(const struct plugin *p, struct tuning *ret)
 			ret->ladder[ret->o.nladder++] = (uint32_t)json_integer_value(step);
 }
 
+/* As many of its own as the manifest says, for a plugin that is an agent too. */
+static void tune_courier(const struct plugin *p, struct consumer_options *o)
+{
+	unsigned workers = (unsigned)values_number(p, json_object_get(p->manifest->doc, "courier_workers"));
+
+	if (workers)
+		o->workers = workers;
+}
+
 static int attach_lanes(struct plugins *all, struct plugin *p, const char *const *lanes, int (*work)(void *, struct pb_item *, struct pb_error *),
 			struct consumer **ret, struct pb_error *err)
 {
@@ -120,6 +130,8 @@ static int attach_lanes(struct plugins *all, struct plugin *p, const char *const
 	t.o.host = &p->host;
 	t.o.lanes = lanes;
 	t.o.work = work;
+	if (ret == &p->courier)
+		tune_courier(p, &t.o);
 	t.o.flush = p->host.rights & RIGHT_NET_CONNECT;		/* what went over the network cannot be taken back */
 	return queue_attach(all->kernel->queue, &t.o, ret, err);
 }
@@ -146,10 +158,11 @@ void plugin_retune(struct plugins *all, struct plugin *p)
 	if (all->offline)
 		return;
 	tuning_read(p, &t);
-	if (p->courier)
-		queue_retune(p->courier, &t.o);
 	if (p->agent)
 		queue_retune(p->agent, &t.o);
+	tune_courier(p, &t.o);
+	if (p->courier)
+		queue_retune(p->courier, &t.o);
 	attach_tick(all, p);
 }
 
@@ -185,6 +198,9 @@ int plugin_start(struct plugins *all, struct plugin *p, struct pb_error *err)
 
 	if (object_open(p, err))
 		return err->code;
+	/* debuggers and sanitizers know the copy by its number only */
+	log_line(all->kernel->log, PB_INFO, NULL, "plugin.loaded", "plugin=%s object=%s/%s.so copy=/proc/%d/fd/%d", p->manifest->name, p->manifest->dir, p->manifest->name,
+		 (int)getpid(), p->copy);
 	declare_metrics(p);
 	atomic_store(&p->host.links_until, 0);
 	plugin_state_set(all, p, PLUGIN_READY, "");

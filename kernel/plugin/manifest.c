@@ -103,14 +103,14 @@ static void split_requires(struct manifest *m)
 	}
 }
 
-int manifest_read(const char *path, struct manifest **ret, struct pb_error *err)
+int manifest_read(const char *path, uid_t own, struct manifest **ret, struct pb_error *err)
 {
 	struct manifest *m = pb_alloc(sizeof *m);
 	json_t *raw = NULL;
 	const char *slash = strrchr(path, '/');
 	int rc;
 
-	if ((rc = config_read_json(path, &raw, err)) || (rc = schema_check(manifest_fields(), raw, path, &m->doc, err)))
+	if ((rc = config_read_manifest(path, own, &raw, err)) || (rc = schema_check(manifest_fields(), raw, path, &m->doc, err)))
 		goto done;
 	m->name = json_string_value(json_object_get(m->doc, "name"));
 	m->dir = slash ? pb_str_dup(pb_str(path, (size_t)(slash - path))) : pb_str_dup(PB_STR("."));

@@ -14,8 +14,9 @@ struct manifest {
 	json_t *calls;		/* methods of "requires" and "optional", as keys */
 };
 
-/* path must end in <name>.json. PB_EINVALID names file, key, what was found and what is allowed. */
-int manifest_read(const char *path, struct manifest **ret, struct pb_error *err);
+/* path must end in <name>.json, and a file that only root, this process and own can change (guard.h: PB_EDENIED).
+ * PB_EINVALID names file, key, what was found and what is allowed. */
+int manifest_read(const char *path, uid_t own, struct manifest **ret, struct pb_error *err);
 void manifest_free(struct manifest *m);		/* NULL is fine */
 /* The manifests' own fields, with their docs. Borrowed. */
 const json_t *manifest_fields(void);

@@ -64,17 +64,34 @@ static void name_copy(const struct plugin *p, char *copy, size_t room)
 	snprintf(copy, room, "/proc/%d/fd/%d", (int)getpid(), p->copy);
 }
 
-int object_open(struct plugin *p, struct pb_error *err)
+static int copy_object(const struct plugin *p, char *path, size_t room, struct pb_error *err)
 {
 	const char *home = p->host.kernel->home;
-	char path[4096], symbol[120], copy[60];
 	bool own;
+
+	snprintf(path, room, "%s/%s.so", p->manifest->dir, p->manifest->name);
+	own = home && !strncmp(path, home, strlen(home)) && path[strlen(home)] == '/';
+	return object_copy(path, p->manifest->name, p->host.kernel->user, !own, err);
+}
+
+int object_check(const struct plugin *p, struct pb_error *err)
+{
+	char path[4096];
+	int copy = copy_object(p, path, sizeof path, err);
+
+	if (copy < 0)
+		return err->code;
+	close(copy);
+	return 0;
+}
+
+int object_open(struct plugin *p, struct pb_error *err)
+{
+	char path[4096], symbol[120], copy[60];
 	int rc;
 
-	snprintf(path, sizeof path, "%s/%s.so", p->manifest->dir, p->manifest->name);
 	snprintf(symbol, sizeof symbol, "%s_LTX_pb_plugin", p->manifest->name);
-	own = home && !strncmp(path, home, strlen(home)) && path[strlen(home)] == '/';
-	p->copy = object_copy(path, p->manifest->name, !own, err);
+	p->copy = copy_object(p, path, sizeof path, err);
 	if (p->copy < 0)
 		return err->code;
 	name_copy(p, copy, sizeof copy);

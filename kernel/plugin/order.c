@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Who needs whom: those who miss something are left out, circles too, the others are put in the order of their start. */
+/* Who needs whom: one who misses something does not start, nor a circle; the others are put in the order of their start. The same holds for all at the start of
+ * the server and for one that comes later. */
 #include <stdio.h>
 #include "kernel/config/schema.h"
 #include "kernel/plugin/plugin.h"
@@ -12,6 +13,11 @@ static bool provides(const struct plugin *p, const char *method)
 static bool may_run(const struct plugin *p)
 {
 	return p->state != PLUGIN_DISABLED && p->state != PLUGIN_FAILED;
+}
+
+static bool is_to_start(const struct plugin *p)
+{
+	return p->state == PLUGIN_READY;
 }
 
 /* What nobody provides may be a right, or a method, written wrongly. */
@@ -30,6 +36,28 @@ static void say_missing(const struct plugins *all, const char *word, char *reaso
 	json_decref(known);
 }
 
+/* Whether p requires what neither itself nor one that may run provides. */
+static bool misses(const struct plugins *all, const struct plugin *p, char *reason, size_t room)
+{
+	const json_t *word;
+	size_t i;
+
+	json_array_foreach (json_object_get(p->manifest->doc, "requires"), i, word) {
+		const char *method = json_string_value(word);
+		const struct plugin *q = all->first;
+
+		if (manifest_right(method))
+			continue;
+		while (q && !((q == p || may_run(q)) && provides(q, method)))
+			q = q->next;
+		if (!q) {
+			say_missing(all, method, reason, room);
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Leaves out those whose required methods nobody provides, until nothing changes. */
 static void check_provided(struct plugins *all)
 {
@@ -38,27 +66,12 @@ static void check_provided(struct plugins *all)
 	while (changed) {
 		changed = false;
 		for (struct plugin *p = all->first; p; p = p->next) {
-			const json_t *word;
-			size_t i;
+			char reason[240];
 
-			if (!may_run(p))
+			if (!is_to_start(p) || !misses(all, p, reason, sizeof reason))
 				continue;
-			json_array_foreach (json_object_get(p->manifest->doc, "requires"), i, word) {
-				const char *method = json_string_value(word);
-				struct plugin *q = all->first;
-				char reason[240];
-
-				if (manifest_right(method))
-					continue;
-				while (q && !(may_run(q) && provides(q, method)))
-					q = q->next;
-				if (q)
-					continue;
-				say_missing(all, method, reason, sizeof reason);
-				plugin_leave_out(all, p, reason);
-				changed = true;
-				break;
-			}
+			plugin_leave_out(all, p, reason);
+			changed = true;
 		}
 	}
 }
@@ -78,7 +91,7 @@ static bool needs(const struct plugin *p, const struct plugin *q)
 static bool leads_to(struct plugins *all, const struct plugin *p, const struct plugin *target, json_t *seen, json_t *way)
 {
 	for (const struct plugin *q = all->first; q; q = q->next) {
-		if (q == p || !may_run(q) || !needs(p, q))
+		if (q == p || !(q == target || may_run(q)) || !needs(p, q))
 			continue;
 		if (q == target)
 			return true;
@@ -105,7 +118,20 @@ static void say_circle(const struct plugin *p, const json_t *way, char *reason, 
 		snprintf(reason + at, room - at, "%.60s", p->manifest->name);
 }
 
-/* Each of a circle would have to start before the others. Says whether there was one. */
+/* Each of a circle would have to start before the others. */
+static bool is_in_circle(struct plugins *all, const struct plugin *p, char *reason, size_t room)
+{
+	json_t *seen = json_object(), *way = json_array();
+	bool is = leads_to(all, p, p, seen, way);
+
+	if (is)
+		say_circle(p, way, reason, room);
+	json_decref(seen);
+	json_decref(way);
+	return is;
+}
+
+/* All of a circle are found before the first is left out. Says whether there was one. */
 static bool check_circles(struct plugins *all)
 {
 	json_t *circles = json_object(), *reason;
@@ -113,21 +139,25 @@ static bool check_circles(struct plugins *all)
 	bool any;
 
 	for (struct plugin *p = all->first; p; p = p->next) {
-		json_t *seen = json_object(), *way = json_array();
 		char text[240];
 
-		if (may_run(p) && leads_to(all, p, p, seen, way)) {
-			say_circle(p, way, text, sizeof text);
+		if (is_to_start(p) && is_in_circle(all, p, text, sizeof text))
 			json_object_set_new(circles, p->manifest->name, json_string(text));
-		}
-		json_decref(seen);
-		json_decref(way);
 	}
 	any = json_object_size(circles);
 	json_object_foreach (circles, name, reason)
 		plugin_leave_out(all, plugin_find(all, name), json_string_value(reason));
 	json_decref(circles);
 	return any;
+}
+
+int order_admit(struct plugins *all, const struct plugin *p, struct pb_error *err)
+{
+	char reason[240];
+
+	if (misses(all, p, reason, sizeof reason) || is_in_circle(all, p, reason, sizeof reason))
+		return pb_fail(err, PB_EUNAVAILABLE, "%s cannot start: %s", p->manifest->name, reason);
+	return 0;
 }
 
 void order_check(struct plugins *all)

@@ -74,20 +74,26 @@ void plugin_leave_out(struct plugins *all, struct plugin *p, const char *reason)
 /* Names of plugins and their listeners in a file. */
 int plugins_check_file(struct plugins *all, const struct config *c, struct pb_error *err);
 
-/* order.c: leaves out those of READY that miss what nobody provides, and circles; then the order of their start. */
+/* order.c: leaves out those of READY that miss what nobody provides, and circles; then the order of their start, under the lock once others look. */
 void order_check(struct plugins *all);
+/* The same for one that is to start beside those that run. PB_EUNAVAILABLE says what it misses, or the circle. */
+int order_admit(struct plugins *all, const struct plugin *p, struct pb_error *err);
 void order_sort(struct plugins *all);
 
 /* object.c: the shared object. */
 int object_open(struct plugin *p, struct pb_error *err);
+/* What can be told about the file without loading it: there, whole, and nobody else's to change. */
+int object_check(const struct plugin *p, struct pb_error *err);
 void object_close(struct plugin *p);
-/* copy.c: descriptor of a copy in memory, whole and written by nobody else, or a code. follow: path may be a symbolic link. */
-int object_copy(const char *path, const char *name, bool follow, struct pb_error *err);
+/* copy.c: descriptor of a copy in memory, whole and of a file that nobody else (own: guard.h) can change, or a code. follow: path may be a symbolic link. */
+int object_copy(const char *path, const char *name, uid_t own, bool follow, struct pb_error *err);
 
 /* values.c: config of one plugin from manifest, file and settings. */
 int values_compute(const struct plugin *p, const json_t *file_plugins, const json_t *settings, const char *path, json_t **ret, struct pb_error *err);
 bool values_enabled(const struct plugin *p, const json_t *file_plugins, const json_t *settings);
 json_t *values_show(const struct plugin *p, const json_t *file_plugins, const json_t *settings);
+/* Appends what postbus.json says about a plugin besides its config: whether it runs, and its listeners. */
+void values_show_place(const struct plugin *p, const struct config *c, const json_t *settings, json_t *list);
 void values_install(struct plugin *p, json_t *values);		/* steals; the old ones retire until its stop */
 /* "workers": 8 or "config:workers". */
 int64_t values_number(const struct plugin *p, const json_t *number);

@@ -97,7 +97,7 @@ static void found(struct plugins *all, const char *path)
 	struct manifest *m;
 	struct plugin *p, **end = &all->first;
 
-	if (manifest_read(path, &m, &err)) {
+	if (manifest_read(path, all->kernel->user, &m, &err)) {
 		refuse_path(all, path, err.text);
 		return;
 	}
@@ -134,7 +134,7 @@ static void search(struct plugins *all, const char *dir)
 
 	if (!d)
 		return;
-	if (guard_inside(all->kernel->home, dir, &err)) {
+	if (guard_inside(all->kernel->home, dir, &err) || guard_code_directory(all->kernel->home, dir, all->kernel->user, &err)) {
 		refuse_path(all, dir, err.text);
 		closedir(d);
 		return;
@@ -189,8 +189,13 @@ int plugins_check_file(struct plugins *all, const struct config *c, struct pb_er
 	json_object_foreach (listed, name, one) {
 		const char *near = schema_nearest(known, name);
 
-		if (plugin_find(all, name) || json_is_false(json_object_get(one, "enabled")))
+		if (plugin_find(all, name))
 			continue;
+		if (json_is_false(json_object_get(one, "enabled"))) {	/* it may have been left out of this build */
+			log_line(all->kernel->log, PB_WARNING, NULL, "plugin.unknown", "plugin=%s nearest=%s help=\"postbus.json disables a plugin that is not installed\"",
+				 pb_logq(pb_strz(name)), near ? near : "");
+			continue;
+		}
 		rc = pb_fail(err, PB_EINVALID, "%s: plugins.%s: no such plugin is installed%s%s%s", c->path, name, near ? "; did you mean \"" : "",
 			     near ? near : "", near ? "\"?" : "");
 		break;
@@ -307,14 +312,6 @@ int plugins_start(struct plugins *all, bool offline, struct pb_error *err)
 	}
 	all->running = true;
 	return 0;
-}
-
-bool plugins_may_exec(struct plugins *all)
-{
-	for (struct plugin *p = all->first; p; p = p->next)
-		if (p->state == PLUGIN_RUNNING && (p->manifest->rights & RIGHT_EXEC))
-			return true;
-	return false;
 }
 
 /* What is over takes a second of each that comes later: an answer that is under way may still get out. */

@@ -38,7 +38,5 @@ int plugins_reread(struct plugins *p, bool check_only, json_t **ret, struct pb_e
 /* One line that names every listening port: "smtp=127.0.0.1:2025 ...". */
 void plugins_ports(struct plugins *p, struct pb_buf *out);
 json_t *plugins_listeners(struct plugins *p);
-/* Whether a plugin that runs has the right exec. */
-bool plugins_may_exec(struct plugins *p);
 
 #endif

@@ -24,15 +24,18 @@ static bool counts_at_once(const char *key)
 	return false;
 }
 
-static void compare_fields(const json_t *now, const json_t *fresh, json_t *changes)
+static void compare_fields(struct kernel *k, const struct config *fresh, json_t *changes)
 {
 	const char *key;
 	json_t *field;
 
 	json_object_foreach ((json_t *)config_fields(), key, field) {
-		const json_t *a = json_object_get(now, key), *b = json_object_get(fresh, key);
+		const json_t *a = json_object_get(k->config->doc, key), *b = json_object_get(fresh->doc, key);
+		bool same = (!a && !b) || (a && b && json_equal((json_t *)a, (json_t *)b));
 
-		if (!strcmp(key, "plugins") || (!a && !b) || (a && b && json_equal((json_t *)a, (json_t *)b)))
+		if (same && !strcmp(key, "certificates") && k->sessions)	/* files of the same names may be others */
+			same = !entrance_certificates_differ(k, fresh);
+		if (!strcmp(key, "plugins") || same)
 			continue;
 		json_array_append_new(changes, json_sprintf("%s%s", key, counts_at_once(key) ? "" : ": counts from the next start on"));
 	}
@@ -58,7 +61,7 @@ static int check_values(struct plugins *all, const struct config *fresh, json_t 
 
 	if (check_config(fresh, err) || plugins_check_file(all, fresh, err))
 		return err->code;
-	compare_fields(all->kernel->config->doc, fresh->doc, changes);
+	compare_fields(all->kernel, fresh, changes);
 	for (struct plugin *p = all->first; p; p = p->next) {
 		bool wanted = values_enabled(p, listed, all->settings);
 		json_t *values;
@@ -129,19 +132,36 @@ static int try_all(struct plugins *all, struct config *fresh, const json_t *valu
 	return rc;
 }
 
-/* What was switched on or off. A plugin that does not start leaves the others what they are. */
-static void start_and_stop(struct plugins *all)
+/* Switched off, or to start. */
+static void stop_unwanted(struct plugins *all)
 {
 	for (struct plugin *p = all->first; p; p = p->next) {
 		bool wanted = values_enabled(p, plugins_in(all->kernel->config->doc), all->settings);
-		struct pb_error one;
+		struct pb_error stuck;
 
-		if (wanted && p->state != PLUGIN_RUNNING && plugin_ensure_running(all, p, &one))
-			log_line(all->kernel->log, PB_ERROR, NULL, "plugin.left_out", "plugin=%s reason=%s", p->manifest->name, pb_logq(pb_strz(one.text)));
 		if (!wanted && p->state == PLUGIN_RUNNING)
-			plugin_stop(all, p, DRAIN_TIME, &one);	/* one that is stuck has been told of */
+			plugin_stop(all, p, DRAIN_TIME, &stuck);	/* it has been told of */
 		if (!wanted)
 			plugin_unbind(all, p);
+		else if (p->state != PLUGIN_RUNNING && p->state != PLUGIN_STUCK)
+			plugin_state_set(all, p, PLUGIN_READY, "");
+	}
+}
+
+/* What was switched on or off, as at the start of the server. A plugin that does not start leaves the others what they are. */
+static void start_and_stop(struct plugins *all)
+{
+	stop_unwanted(all);
+	order_check(all);
+	pthread_mutex_lock(&all->lock);
+	order_sort(all);
+	pthread_mutex_unlock(&all->lock);
+	for (struct plugin *p = all->first; p; p = p->next) {
+		bool wanted = p->state == PLUGIN_STUCK && values_enabled(p, plugins_in(all->kernel->config->doc), all->settings);
+		struct pb_error one;
+
+		if ((p->state == PLUGIN_READY || wanted) && plugin_ensure_running(all, p, &one))
+			plugin_leave_out(all, p, one.text);
 	}
 }
 

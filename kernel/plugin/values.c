@@ -2,6 +2,7 @@
 /* A plugin's config: the manifest's default, over it postbus.json, over it what the CLI set. Leaves telling the plugin to life.c and change.c. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "kernel/config/config.h"
 #include "kernel/config/schema.h"
 #include "kernel/plugin/plugin.h"
@@ -61,14 +62,22 @@ int values_compute(const struct plugin *p, const json_t *file_plugins, const jso
 	return 0;
 }
 
-bool values_enabled(const struct plugin *p, const json_t *file_plugins, const json_t *settings)
+static const json_t *enabled(const struct plugin *p, const json_t *file_plugins, const json_t *settings, const char **ret_from)
 {
 	const json_t *in_file = json_object_get(json_object_get(file_plugins, p->manifest->name), "enabled"), *set;
 	char name[200];
 
 	snprintf(name, sizeof name, "%s.enabled", p->manifest->name);
 	set = json_object_get(settings, name);
-	return set ? json_is_true(set) : in_file ? json_is_true(in_file) : true;
+	*ret_from = set ? "set" : in_file ? "file" : "default";
+	return set ? set : in_file ? in_file : json_object_get(p->manifest->doc, "enabled");
+}
+
+bool values_enabled(const struct plugin *p, const json_t *file_plugins, const json_t *settings)
+{
+	const char *from;
+
+	return json_is_true(enabled(p, file_plugins, settings, &from));
 }
 
 static bool is_given(const json_t *value)
@@ -96,6 +105,43 @@ json_t *values_show(const struct plugin *p, const json_t *file_plugins, const js
 		json_array_append_new(list, one);
 	}
 	return list;
+}
+
+static void add_place(json_t *list, const struct plugin *p, const char *key, const json_t *value, const char *from, const json_t *field)
+{
+	json_array_append_new(list, json_pack("{s:s s:o s:O? s:s s:O?}", "plugin", "postbus.json", "key", json_sprintf("plugins.%s.%s", p->manifest->name, key), "value", value,
+					      "from", from, "doc", json_object_get(field, "doc")));
+}
+
+/* raw: the listener as the file has it, without defaults. */
+static void show_listener(const struct plugin *p, const json_t *spec, const json_t *raw, const json_t *addresses, const json_t *fields, json_t *list)
+{
+	const char *key, *name = json_string_value(json_object_get(spec, "name"));
+	json_t *field;
+
+	json_object_foreach ((json_t *)fields, key, field) {
+		const json_t *value = json_object_get(raw, key), *fallback = json_object_get(spec, key);
+		char place[200];
+
+		if (!fallback)
+			fallback = !strcmp(key, "address") ? addresses : json_object_get(field, "default");
+		snprintf(place, sizeof place, "listen.%s.%s", name, key);
+		add_place(list, p, place, value ? value : fallback, value ? "file" : "default", field);
+	}
+}
+
+void values_show_place(const struct plugin *p, const struct config *c, const json_t *settings, json_t *list)
+{
+	const json_t *fields = json_object_get(json_object_get(json_object_get(config_fields(), "plugins"), "values"), "properties");
+	const json_t *listener = json_object_get(json_object_get(json_object_get(fields, "listen"), "values"), "properties"), *spec;
+	const json_t *raw = json_object_get(json_object_get(json_object_get(c->raw, "plugins"), p->manifest->name), "listen");
+	const char *from;
+	const json_t *value = enabled(p, json_object_get(c->doc, "plugins"), settings, &from);
+	size_t i;
+
+	add_place(list, p, "enabled", value, from, json_object_get(fields, "enabled"));
+	json_array_foreach (json_object_get(p->manifest->doc, "listens"), i, spec)
+		show_listener(p, spec, json_object_get(raw, json_string_value(json_object_get(spec, "name"))), json_object_get(c->doc, "listen"), listener, list);
 }
 
 void values_install(struct plugin *p, json_t *values)

@@ -140,6 +140,51 @@ static int by_id(struct queue *q, const char *id, int (*visit)(void *arg, const 
 	return rc;
 }
 
+/* Under the shard's lock nothing of the message moves: what is in no lane that has rows, and not in the index, is nowhere. */
+static int is_pending(struct queue *q, struct shard *s, const char *id, struct engine_page *page, bool *ret, struct pb_error *err)
+{
+	struct key from, to;
+	int rc;
+
+	key_index(&from, id, 0);
+	key_index(&to, id, UINT64_MAX);
+	rc = engine_scan(q->kernel->engine, shard_entity(s), key_str(&from), key_str(&to), 1, false, page, err);
+	*ret = !rc && page->n;
+	for (size_t l = 0; l < s->ncounts && !rc && !*ret; l++) {
+		const struct lane *lane = s->counts[l].lane;
+
+		if (!lane || s->counts[l].n[COUNT_FRESH] <= 0)
+			continue;
+		key_row(&from, STATE_ACTIVE, pb_str(lane->name, lane->len), queue_id_time(pb_strz(id)), id, 0);
+		key_row(&to, STATE_ACTIVE, pb_str(lane->name, lane->len), queue_id_time(pb_strz(id)), id, UINT64_MAX);
+		rc = engine_scan(q->kernel->engine, shard_entity(s), key_str(&from), key_str(&to), 1, false, page, err);
+		*ret = !rc && page->n;
+	}
+	return rc;
+}
+
+int host_queue_pending(struct pb_host *host, const char *const *ids, size_t n, bool *ret_pending, struct pb_error *err)
+{
+	struct queue *q = host->kernel->queue;
+	struct engine_page page = ENGINE_PAGE;
+	int rc = host_may(host, RIGHT_QUEUE_ACCEPT, err);
+
+	for (size_t i = 0; i < n && !rc; i++) {
+		struct shard *s;
+
+		if (!queue_id_valid(pb_strz(ids[i]))) {
+			rc = pb_fail(err, PB_EINVALID, "'%.64s' is no queue id", ids[i]);
+			break;
+		}
+		s = &q->shards[queue_shard_of(ids[i])];
+		pthread_mutex_lock(&s->lock);
+		rc = is_pending(q, s, ids[i], &page, &ret_pending[i], err);
+		pthread_mutex_unlock(&s->lock);
+	}
+	engine_page_free(&page);
+	return rc;
+}
+
 /* A filter by a lane that is not there is a slip of the pen, not an empty answer. */
 static int check_lane(struct queue *q, struct pb_str name, struct pb_error *err)
 {

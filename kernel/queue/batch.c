@@ -93,6 +93,14 @@ void batch_unref(struct batch *b, const struct body_id *body)
 	b->unref[b->nunref++] = *body;
 }
 
+bool batch_refers(const struct batch *b, const struct body_id *body)
+{
+	for (size_t i = 0; i < b->nref; i++)
+		if (memcmp(&b->ref[i], body, sizeof *body) == 0)
+			return true;
+	return false;
+}
+
 void batch_name(struct batch *b, const char *id, int64_t now)
 {
 	struct key *name = new_key(b), *by_time = new_key(b);

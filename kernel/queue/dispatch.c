@@ -23,7 +23,7 @@ static void deadline(struct timespec *ts, int64_t us)
 
 static bool may_pick(const struct lane *lane)
 {
-	return lane->first_runnable && lane->consumer && lane->consumer->running < lane->consumer->workers;
+	return (lane->first_runnable[0] || lane->first_runnable[1]) && lane->consumer && lane->consumer->running < lane->consumer->workers;
 }
 
 static bool is_pickable(const struct queue *q)
@@ -111,6 +111,7 @@ static void *worker(void *arg)
 	struct lane *hint = NULL;
 	struct consumer *c;
 	struct entry *e;
+	bool keeps;		/* a processor; a courier that sends to elsewhere waits for others most of its time */
 
 	inhand_enter(q);
 	pthread_mutex_lock(&q->lock);
@@ -123,13 +124,12 @@ static void *worker(void *arg)
 				break;
 			continue;
 		}
-		q->busy++;
-		if (q->ready)
-			dispatch_wake(q);
-		pthread_mutex_unlock(&q->lock);
+		keeps = !c->flush;
+		q->busy += keeps;
+		dispatch_wake_unlock(q);
 		hint = item_run(q, c, e);
 		pthread_mutex_lock(&q->lock);
-		q->busy--;
+		q->busy -= keeps;
 		consumer_done(q, c);
 	}
 	inhand_leave();
@@ -146,7 +146,7 @@ static void add_thread(struct queue *q)
 
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, 512 * 1024);
+	pthread_attr_setstacksize(&attr, 1 << 20);
 	if (pthread_create(&thread, &attr, worker, q) == 0) {
 		q->threads++;
 		q->waking++;
@@ -154,14 +154,16 @@ static void add_thread(struct queue *q)
 	pthread_attr_destroy(&attr);
 }
 
-static void one_more(struct queue *q)
+/* True: one that waits is to be woken. */
+static bool one_more(struct queue *q)
 {
 	if (q->idle > q->waking) {
 		q->waking++;
-		pthread_cond_signal(&q->work);
-	} else if (q->threads < q->threads_max) {
-		add_thread(q);
+		return true;
 	}
+	if (q->threads < q->threads_max)
+		add_thread(q);
+	return false;
 }
 
 void dispatch_poke(struct queue *q)
@@ -170,16 +172,32 @@ void dispatch_poke(struct queue *q)
 	pthread_cond_signal(&q->timer);
 }
 
-void dispatch_wake(struct queue *q)
+static bool wakes(struct queue *q)
 {
 	if (q->closing || !is_pickable(q))
-		return;
-	if (q->busy + q->waking < q->cpus) {
-		one_more(q);
-	} else if (!q->ticking) {
+		return false;
+	if (q->busy + q->waking < q->cpus)
+		return one_more(q);
+	if (!q->ticking) {
 		q->ticking = true;
 		dispatch_poke(q);
 	}
+	return false;
+}
+
+void dispatch_wake(struct queue *q)
+{
+	if (wakes(q))
+		pthread_cond_signal(&q->work);
+}
+
+void dispatch_wake_unlock(struct queue *q)
+{
+	bool signal = wakes(q);
+
+	pthread_mutex_unlock(&q->lock);
+	if (signal)
+		pthread_cond_signal(&q->work);
 }
 
 /* ---- the timer: what becomes due, what waits too long for a thread ---- */
@@ -210,10 +228,9 @@ static void *timer(void *arg)
 		}
 		pthread_mutex_lock(&q->lock);
 		if (is_pickable(q)) {
-			if (q->picks - picks < q->ready)	/* what is ready now has waited for a tick, or most of it */
-				one_more(q);
-			else
-				dispatch_wake(q);
+			/* fewer picked than ready: what is ready now has waited for a tick, or most of it */
+			if (q->picks - picks < q->ready ? one_more(q) : wakes(q))
+				pthread_cond_signal(&q->work);
 		}
 		picks = q->picks;
 		q->rounds += !more;

@@ -35,7 +35,7 @@ static bool takes_hops(const struct lane *lane, const struct entry *from)
 
 bool hop_fits(const struct pb_item *item)
 {
-	return !item->want && !item->reentries && !item->entry->under && all_sent(item);
+	return !item->want && !item->reentries && !item->entry->under && !item->bodies && all_sent(item);
 }
 
 struct lane *hop_begin(struct queue *q, struct batch *b, struct entry *from, int64_t now)

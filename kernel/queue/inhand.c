@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Which items are in hand, in a mapped file of the home: a place for each worker, written with plain stores. No call and no flush is made for an item; the
- * page outlives the process, however it ends. After a power cut nobody knows how old the page is, so a record of another boot of the machine is ignored.
+ * Which items are in hand, and which of their recipients were served, in a mapped file of the home: a place for each worker, written with plain stores. No call and
+ * no flush is made for an item; the page outlives the process, however it ends. After a power cut nobody knows how old the page is, so a record of another boot of
+ * the machine is ignored.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +15,7 @@
 #include "kernel/log/log.h"
 #include "kernel/queue/inhand.h"
 
-#define FILE_MAGIC 0x31684250u		/* "PBh1" */
+#define FILE_MAGIC 0x32684250u		/* "PBh2" */
 
 enum { BOOT_ID = 40 };
 enum { ENDED, RUNNING, ENDING };
@@ -24,6 +25,8 @@ struct hand {
 	atomic_uint state, blamed;	/* blamed: the thread that died held it */
 	struct hand_key key;
 	char plugin[64];
+	atomic_uint nfacts;
+	_Atomic uint64_t facts[ROW_RCPTS];	/* of the row's recipients, for served.c; without an outcome until there is one */
 };
 
 struct inhand_file {
@@ -121,6 +124,21 @@ size_t inhand_left(struct inhand *h, struct suspect *list, size_t max)
 	return n;
 }
 
+void inhand_served(struct inhand *h, void (*found)(void *arg, const struct hand_key *key, uint64_t fact), void *arg)
+{
+	for (size_t i = 0; is_crash(h->file) && i < HANDS; i++) {
+		const struct hand *hand = &h->file->hands[i];
+		struct suspect s = { .crashes = 0 };
+
+		if (atomic_load(&hand->state) != HELD)
+			continue;
+		take_hand(&s, hand);
+		for (size_t k = 0; k < atomic_load(&hand->nfacts) && k < ROW_RCPTS; k++)
+			if (atomic_load(&hand->facts[k]) & FACT_OUTCOME)
+				found(arg, &s.key, atomic_load(&hand->facts[k]));
+	}
+}
+
 static void begin_file(struct inhand_file *f)
 {
 	atomic_store(&f->life, ENDED);
@@ -137,7 +155,7 @@ int inhand_open(struct queue *q, struct pb_error *err)
 	const json_t *settings = q->kernel->config ? json_object_get(q->kernel->config->doc, "queue") : NULL;
 	struct inhand *h;
 
-	if (json_integer_value(json_object_get(settings, "crashes_max")) <= 0)
+	if (!settings)
 		return 0;
 	h = pb_alloc(sizeof *h);
 	pthread_mutex_init(&h->lock, NULL);
@@ -147,10 +165,11 @@ int inhand_open(struct queue *q, struct pb_error *err)
 	h->poison = metric_declare(q->kernel->log, METRIC_COUNTER, "queue_poison_total", NULL, "Items that became dead letters since the daemon did not survive them.");
 	map_file(h, q->kernel->home);
 	q->inhand = h;
-	if (suspects_open(q, err))
+	if (served_open(q, err) || (h->limit && suspects_open(q, err)))
 		return err->code;
 	begin_file(h->file);
-	watch_deaths();
+	if (h->limit)
+		watch_deaths();
 	return 0;
 }
 
@@ -172,6 +191,7 @@ void inhand_close(struct queue *q)
 	else
 		free(h->file);
 	suspects_close(h);
+	served_close(h);
 	pthread_mutex_destroy(&h->lock);
 	free(h);
 	q->inhand = NULL;
@@ -198,8 +218,24 @@ void inhand_leave(void)
 	mine = NULL;
 }
 
-bool inhand_begin(struct queue *q, const struct consumer *c, struct entry *e)
+/* Deliveries that cannot be done again unseen: what comes of each recipient is told to the next start. Local ones have their tokens. */
+static void watch_recipients(struct pb_item *item)
 {
+	size_t n = !item->consumer->flush || !item->consumer->is_courier || item->entry->under ? 0 : item->n < ROW_RCPTS ? item->n : ROW_RCPTS;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t fact = fact_of(&item->to[i].was.rcpt);
+
+		atomic_store_explicit(&mine->facts[i], fact, memory_order_relaxed);
+		item->to[i].fact = fact ? &mine->facts[i] : NULL;
+	}
+	atomic_store(&mine->nfacts, (unsigned)n);
+}
+
+bool inhand_begin(struct queue *q, struct pb_item *item)
+{
+	const struct consumer *c = item->consumer;
+	struct entry *e = item->entry;
 	struct pb_str destination = row_destination(pb_buf_str(&e->blob));
 
 	if (!mine)
@@ -213,6 +249,7 @@ bool inhand_begin(struct queue *q, const struct consumer *c, struct entry *e)
 		suspected = false;
 		return false;
 	}
+	watch_recipients(item);
 	atomic_store_explicit(&mine->state, HELD, memory_order_release);
 	return true;
 }

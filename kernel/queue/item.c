@@ -59,6 +59,7 @@ int item_open(struct queue *q, struct consumer *c, struct entry *e, struct pb_it
 		item->env.rcpts = item->env_rcpts;
 	}
 	if (!rc) {
+		item->leased = item->row.body;
 		item->body = body_new(item->handle.ops, q->kernel->engine, &item->row.body, PB_NOSTR, err);
 		rc = item->body ? 0 : err->code;
 	}
@@ -75,6 +76,8 @@ void item_free(struct pb_item *item)
 	for (struct reentry *r = item->reentries; r; r = r->next)
 		pb_envelope_free(r->env);
 	pb_body_release(item->body);
+	for (struct new_body *n = item->bodies; n; n = n->next)
+		pb_body_release(n->before);
 	row_free(&item->row);
 	pb_arena_free(item->arena);
 	free(item->to);
@@ -140,6 +143,12 @@ void host_item_note_text(struct pb_item *item, const char *what, const char *tex
 	timeline_text(queue_timeline(item->q), item->entry->id, item->consumer->host->name, what, text);
 }
 
+void host_queue_note_text(struct pb_host *host, const char *id, const char *what, const char *text)
+{
+	if (host_may(host, RIGHT_QUEUE_ACCEPT, NULL) == 0)
+		timeline_text(host->kernel->timeline, id, host->name, what, text);
+}
+
 struct pb_recipient *host_item_next(struct pb_item *item)
 {
 	while (item->at < item->n) {
@@ -185,6 +194,8 @@ static bool settle(struct pb_recipient *to, enum outcome outcome, struct pb_str 
 	if (to->outcome != TODO || !to->in_hand)
 		return false;
 	to->outcome = outcome;
+	if (to->fact && is_served(outcome))
+		atomic_fetch_or_explicit(to->fact, outcome, memory_order_relaxed);
 	item->settled++;
 	to->was.tried = clock_now(item->q->kernel->clock);
 	if ((outcome != DELIVERED && outcome != RELAYED && outcome != FORWARDED && outcome != DROPPED) || (to->was.rcpt.notify & PB_NOTIFY_SUCCESS)) {
@@ -192,8 +203,10 @@ static bool settle(struct pb_recipient *to, enum outcome outcome, struct pb_str 
 		to->was.remote = item_keep(item, remote);
 	}
 	if (word)
-		timeline_add(queue_timeline(item->q), item->entry->id, item->consumer->host->name, word, "to=<%.*s>%s%.*s %s", PB_FMT(to->was.rcpt.address),
-			     remote.len ? " remote=" : "", PB_FMT(remote), reply ? reply : "");
+		timeline_join(queue_timeline(item->q), item->entry->id, item->consumer->host->name, word,
+			      (const struct pb_str[]){ PB_STR("to=<"), to->was.rcpt.address, PB_STR(">"), remote.len ? PB_STR(" remote=") : PB_NOSTR, remote, PB_STR(" "),
+						       pb_strz(reply) },
+			      7);
 	return true;
 }
 
@@ -236,20 +249,33 @@ void host_dropped(struct pb_recipient *to, const char *why)
 
 /* ---- successors ---- */
 
+/* Most often that of the recipient before. */
+static struct lane *lane_of(const struct pb_item *item, const char *connector)
+{
+	static const char suffix[] = ".outgoing";
+	struct lane *lane = item->newest ? item->newest->lane : NULL;
+	size_t len = strnlen(connector, LANE_MAX);
+	char name[LANE_MAX + sizeof suffix];
+
+	if (lane && lane->len == len + sizeof suffix - 1 && memcmp(lane->name, connector, len) == 0)
+		return lane;
+	memcpy(name, connector, len);
+	memcpy(name + len, suffix, sizeof suffix);
+	pthread_mutex_lock(&item->q->lock);
+	lane = lane_get(item->q, pb_strz(name));
+	pthread_mutex_unlock(&item->q->lock);
+	return lane;
+}
+
 void host_item_send(struct pb_item *item, struct pb_recipient *to, const char *connector, struct pb_str destination, struct pb_str target)
 {
 	struct queue *q = item->q;
-	char name[LANE_MAX + 16];
+	struct lane *lane = lane_of(item, connector);
 	struct sent *s;
-	struct lane *lane;
 
-	snprintf(name, sizeof name, "%.*s.outgoing", LANE_MAX, connector);
-	pthread_mutex_lock(&q->lock);
-	lane = lane_get(q, pb_strz(name));
-	pthread_mutex_unlock(&q->lock);
 	if (!lane || (to->outcome != TODO && to->outcome != SENT)) {
-		log_line(q->kernel->log, PB_ERROR, NULL, "queue.send", "id=%s plugin=%s lane=%s error=%s", item->entry->id, item->consumer->host->name,
-			 pb_logq(pb_strz(name)), lane ? "settled" : "name");
+		log_line(q->kernel->log, PB_ERROR, NULL, "queue.send", "id=%s plugin=%s connector=%s error=%s", item->entry->id, item->consumer->host->name,
+			 pb_logq(pb_strz(connector)), lane ? "settled" : "name");
 		return;
 	}
 	s = pb_arena_alloc(arena_of(item), sizeof *s);
@@ -259,10 +285,13 @@ void host_item_send(struct pb_item *item, struct pb_recipient *to, const char *c
 	s->target = pb_arena_str(item->arena, target);
 	*item->last_sent = s;
 	item->last_sent = &s->next;
+	item->newest = s;
 	if (to->outcome == TODO)
 		settle(to, SENT, PB_NOSTR, NULL, NULL);
-	timeline_add(queue_timeline(q), item->entry->id, item->consumer->host->name, "routed", "to=<%.*s> lane=%s target=%.*s%s%.*s",
-		     PB_FMT(to->was.rcpt.address), lane->name, PB_FMT(target), destination.len ? " destination=" : "", PB_FMT(s->destination));
+	timeline_join(queue_timeline(q), item->entry->id, item->consumer->host->name, "routed",
+		      (const struct pb_str[]){ PB_STR("to=<"), to->was.rcpt.address, PB_STR("> lane="), pb_str(lane->name, lane->len), PB_STR(" target="), target,
+					       destination.len ? PB_STR(" destination=") : PB_NOSTR, s->destination },
+		      8);
 }
 
 static struct reentry *reenter(struct pb_item *item, const struct pb_envelope *env, const char *id)
@@ -289,6 +318,7 @@ int host_item_redirect(struct pb_item *item, const struct pb_envelope *env, stru
 	r = reenter(item, env, item->entry->id);
 	r->body = item->row.body;
 	json_object_set_new(r->env->notes, "hops", json_integer(hops + 1));
+	json_object_set_new(r->env->notes, "entered", json_integer(clock_now(item->q->kernel->clock)));
 	for (size_t i = 0; i < env->nrcpts; i++)
 		timeline_add(queue_timeline(item->q), item->entry->id, item->consumer->host->name, "redirected", "to=<%.*s>", PB_FMT(env->rcpts[i]->address));
 	return 0;
@@ -314,4 +344,31 @@ int host_item_inject(struct pb_item *item, const struct pb_envelope *env, struct
 	r->injected = true;
 	timeline_add(queue_timeline(item->q), item->entry->id, item->consumer->host->name, "injected", "id=%s", id);
 	return 0;
+}
+
+int host_item_set_body(struct pb_item *item, struct pb_spool *spool, struct pb_error *err)
+{
+	struct new_body *n;
+	struct body_id body;
+
+	if (item->sent) {
+		pb_spool_discard(spool);
+		return pb_fail(err, PB_EINVALID, "a body is set before its item is sent on");
+	}
+	if (spool_seal(spool, item->q->kernel->engine, &body, err))
+		return err->code;
+	n = pb_arena_alloc(arena_of(item), sizeof *n);
+	n->next = item->bodies;
+	n->id = body;
+	n->before = item->body;
+	item->bodies = n;
+	item->row.body = body;
+	item->body = body_new(item->handle.ops, item->q->kernel->engine, &body, PB_NOSTR, err);
+	timeline_add(queue_timeline(item->q), item->entry->id, item->consumer->host->name, "changed", "size=%llu", (unsigned long long)body.size);
+	return 0;
+}
+
+void host_item_set_priority(struct pb_item *item, int priority)
+{
+	item->env.priority = priority < -9 ? -9 : priority > 9 ? 9 : priority;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Lanes in memory: entries that wait for their turn, by destination, so that none starves another. What does not fit stays in the store. */
+/* Lanes in memory: entries that wait, by destination, so that none starves another, and bulk after all else. What does not fit stays in the store. */
 #include <stdlib.h>
 #include "kernel/queue/private.h"
 
-enum { WINDOW = 8192, DEST_WINDOW = 2048, DEST_LOW = 256, LOW = 1024, BLOBS_MAX = 64 * 1024 * 1024 };
+enum { WINDOW = 8192, DEST_WINDOW = 2048, DEST_LOW = 256, LOW = 1024, BLOBS_MAX = 64 * 1024 * 1024, BULK_TURN = 8 };
 
 /* ---- lanes ---- */
 
@@ -105,31 +105,36 @@ static bool dest_may_run(const struct lane *lane, const struct dest *d)
 	return !lane->consumer || !lane->consumer->per_destination || !*d->name || d->running < lane->consumer->per_destination;
 }
 
-static void dest_link(struct lane *lane, struct dest *d)
-{
-	if (d->linked || !d->head || !dest_may_run(lane, d))
-		return;
-	d->linked = true;
-	d->next_runnable = NULL;
-	if (lane->first_runnable)
-		lane->last_runnable->next_runnable = d;
-	else
-		lane->first_runnable = d;
-	lane->last_runnable = d;
-}
-
 static void dest_unlink(struct lane *lane, struct dest *d)
 {
-	struct dest **at = &lane->first_runnable, *before = NULL;
+	struct dest **at = &lane->first_runnable[d->linked_bulk], *before = NULL;
 
 	if (!d->linked)
 		return;
 	for (; *at != d; at = &(*at)->next_runnable)
 		before = *at;
 	*at = d->next_runnable;
-	if (lane->last_runnable == d)
-		lane->last_runnable = before;
+	if (lane->last_runnable[d->linked_bulk] == d)
+		lane->last_runnable[d->linked_bulk] = before;
 	d->linked = false;
+}
+
+static void dest_link(struct lane *lane, struct dest *d)
+{
+	bool bulk = !d->last_personal;
+
+	if (d->linked && d->linked_bulk && !bulk)
+		dest_unlink(lane, d);
+	if (d->linked || !d->head || !dest_may_run(lane, d))
+		return;
+	d->linked = true;
+	d->linked_bulk = bulk;
+	d->next_runnable = NULL;
+	if (lane->first_runnable[bulk])
+		lane->last_runnable[bulk]->next_runnable = d;
+	else
+		lane->first_runnable[bulk] = d;
+	lane->last_runnable[bulk] = d;
 }
 
 void lane_limits_changed(struct lane *lane)
@@ -236,6 +241,19 @@ static void drop(struct queue *q, struct entry *e)
 	entry_free(q, e);
 }
 
+/* Behind those that came before it; what is not bulk before all that is. */
+static void dest_put(struct dest *d, struct entry *e)
+{
+	struct entry **at = e->bulk ? (d->tail ? &d->tail->next : &d->head) : d->last_personal ? &d->last_personal->next : &d->head;
+
+	e->next = *at;
+	*at = e;
+	if (!e->next)
+		d->tail = e;
+	if (!e->bulk)
+		d->last_personal = e;
+}
+
 void entry_publish(struct queue *q, struct entry *e)
 {
 	struct lane *lane = e->lane;
@@ -252,17 +270,13 @@ void entry_publish(struct queue *q, struct entry *e)
 		drop(q, e);
 		return;
 	}
+	e->bulk = row_is_bulk(pb_buf_str(&e->blob));
 	if (q->blob_bytes + e->blob.len > BLOBS_MAX && !e->under)
 		pb_buf_free(&e->blob);
 	q->blob_bytes += e->blob.len;
 	e->dest = d;
 	e->place = READY;
-	e->next = NULL;
-	if (d->head)
-		d->tail->next = e;
-	else
-		d->head = e;
-	d->tail = e;
+	dest_put(d, e);
 	d->count++;
 	lane->count++;
 	q->ready++;
@@ -291,13 +305,17 @@ static void taken(struct queue *q, struct entry *e)
 
 struct entry *lane_pick(struct queue *q, struct lane *lane)
 {
-	struct dest *d = lane->first_runnable;
+	/* Each eighth turn is bulk's where both wait, so that it goes on. */
+	bool bulk = !lane->first_runnable[0] || (lane->first_runnable[1] && ++lane->picks % BULK_TURN == 0);
+	struct dest *d = lane->first_runnable[bulk];
 	struct entry *e;
 
 	if (!d)
 		return NULL;
 	e = d->head;
 	d->head = e->next;
+	if (d->last_personal == e)
+		d->last_personal = NULL;
 	e->next = NULL;
 	taken(q, e);
 	e->place = LEASED;
@@ -318,6 +336,8 @@ void entry_unlink(struct queue *q, struct entry *e)
 	*at = e->next;
 	if (d->tail == e)
 		d->tail = before;
+	if (d->last_personal == e)
+		d->last_personal = before;
 	e->next = NULL;
 	taken(q, e);
 	if (entry_is_deferred(e))
@@ -373,6 +393,7 @@ void lane_clear(struct queue *q, struct lane *lane)
 				struct entry *e = d->head;
 
 				d->head = e->next;
+				d->last_personal = NULL;
 				taken(q, e);
 				if (entry_is_deferred(e))
 					lane->deferred_here--;

@@ -13,6 +13,7 @@ libkernel_la_SOURCES += \
 	%D%/queue.c %D%/queue.h \
 	%D%/report.c \
 	%D%/row.c \
+	%D%/served.c \
 	%D%/settle.c \
 	%D%/shard.c \
 	%D%/spool.c \
@@ -90,3 +91,4 @@ crash_probe_la_LDFLAGS = $(LDFLAGS_PLUGIN) -rpath /nowhere
 crash_probe_la_LIBADD = $(LIBS_PLUGIN)
 crash_probe_la_SOURCES = %D%/tests/crash_probe.c
 EXTRA_DIST += %D%/tests/crash_probe.json
+EXTRA_DIST += docs/decisions/086-bulk-behind-all-else.md docs/decisions/105-told-as-it-happens.md docs/decisions/106-envelopes-behind-the-dot.md docs/decisions/107-what-a-member-costs.md

@@ -23,7 +23,8 @@
 
 enum {
 	SHARDS = 4, KEY_MAX = 127, LANE_MAX = 63,
-	ROW_RCPTS = 1000, ROW_BYTES = 256 * 1024,	/* a row with more recipients is written as several */
+	/* A row with more recipients is written as several: each is work of its own, and what a crash makes courier and remote host do again. */
+	ROW_RCPTS = 100, ROW_BYTES = 256 * 1024,
 	REPLY_MAX = 1000,				/* bytes of a reply or a remote's name that are kept */
 };
 
@@ -78,6 +79,8 @@ void row_end(struct pb_buf *out, size_t nrcpts);
 int item_decode(struct row *ret, struct pb_str bytes, struct pb_error *err);
 int row_rcpt_get(struct row *row, struct rcpt_state *ret, struct pb_error *err);
 struct pb_str row_destination(struct pb_str bytes);
+/* Is its priority low? */
+bool row_is_bulk(struct pb_str bytes);
 void row_free(struct row *row);
 
 /* ---- memory: lane.c ---- */
@@ -96,6 +99,7 @@ struct entry {
 	uint8_t shard;
 	enum state state;
 	enum place place;
+	bool bulk;			/* of low priority: the others of its lane go first */
 	enum want want;			/* what an administrator asked for while it was in hand */
 	bool administered;		/* in an administrator's hand */
 	bool asked;			/* too late for that: it is being settled */
@@ -108,9 +112,11 @@ struct entry {
 struct dest {
 	struct dest *hash_next, *next_runnable;
 	struct entry *head, *tail;
+	struct entry *last_personal;	/* behind it bulk alone; NULL: nothing else waits */
 	size_t count;			/* waiting */
 	unsigned running;
 	bool linked, dropped;		/* dropped: more of it are in the store alone */
+	bool linked_bulk;		/* among those with nothing but bulk */
 	uint32_t hash;
 	char name[];
 };
@@ -119,7 +125,9 @@ struct lane {
 	char name[LANE_MAX + 1];
 	size_t len, index;
 	struct consumer *consumer;
-	struct dest **dests, *first_runnable, *last_runnable;
+	struct dest **dests;
+	struct dest *first_runnable[2], *last_runnable[2];	/* [1]: those with nothing but bulk */
+	unsigned picks;
 	size_t ndests, buckets;
 	size_t count, leased, deferred_here;	/* waiting in memory; in hand; of both, those that stand in the store as deferred */
 	uint64_t epoch;			/* grows when its entries are forgotten */
@@ -246,6 +254,7 @@ struct entry *batch_row(struct batch *b, struct lane *lane, enum state state, in
 void batch_gone(struct batch *b, struct lane *lane, enum state state, int64_t due, const char *id, uint64_t sub);
 void batch_ref(struct batch *b, const struct body_id *body);
 void batch_unref(struct batch *b, const struct body_id *body);	/* takes back a batch_ref of the same body first */
+bool batch_refers(const struct batch *b, const struct body_id *body);
 void batch_name(struct batch *b, const char *id, int64_t now);	/* remember a named id; conflicts when it is known */
 /* New rows enter the table as pending ones, then the change is applied. After a failure nothing is left of it in memory. */
 int batch_apply(struct batch *b, engine_ticket *ret_ticket, struct pb_error *err);
@@ -274,7 +283,13 @@ int rows_end(struct rows_writer *w, struct pb_error *err);
 /* ---- items: item.c, settle.c ---- */
 
 enum report { REPORT_FAILED, REPORT_DELIVERED, REPORT_RELAYED, REPORT_DELAYED, REPORTS };
+/* Those who were served come first: what came of them is kept in a file, see inhand.h. */
 enum outcome { TODO, DELIVERED, RELAYED, FORWARDED, RETRY, FAILED, DROPPED, SENT };
+
+static inline bool is_served(enum outcome outcome)
+{
+	return outcome >= DELIVERED && outcome <= FORWARDED;
+}
 
 struct pb_recipient {
 	struct pb_handle handle;
@@ -283,6 +298,7 @@ struct pb_recipient {
 	bool in_hand;			/* due: this attempt is about it */
 	enum outcome outcome;
 	int report;			/* enum report, or -1 */
+	_Atomic uint64_t *fact;		/* told to the next start, if this process ends now; or NULL */
 };
 
 struct sent {
@@ -303,6 +319,13 @@ struct reentry {
 	struct pb_envelope *env;
 };
 
+/* A body that an item got while it was in hand; and the handle that it had before. */
+struct new_body {
+	struct new_body *next;
+	struct body_id id;
+	struct pb_body *before;
+};
+
 struct pb_item {
 	struct pb_handle handle;
 	struct queue *q;
@@ -313,11 +336,14 @@ struct pb_item {
 	struct pb_rcpt **env_rcpts;
 	struct pb_recipient *to;
 	size_t n, at, settled;
+	size_t before;			/* were served before this process began */
 	bool died;			/* it becomes a dead letter */
 	enum want want;			/* an administrator's, as it was when settling began */
 	struct pb_body *body;
+	struct body_id leased;		/* the body that the row in hand refers to; row.body is another once it was set anew */
+	struct new_body *bodies;	/* those that were set, the last first */
 	struct pb_arena *arena;
-	struct sent *sent, **last_sent;
+	struct sent *sent, *newest, **last_sent;
 	struct reentry *reentries, **last_reentry;
 };
 
@@ -358,8 +384,11 @@ void inhand_close(struct queue *q);
 void inhand_enter(struct queue *q);	/* a worker's thread begins, and ends */
 void inhand_leave(void);
 /* This thread takes an item that is open. False: it is not its time; its lease has ended. */
-bool inhand_begin(struct queue *q, const struct consumer *c, struct entry *e);
+bool inhand_begin(struct queue *q, struct pb_item *item);
 void inhand_end(struct queue *q);
+/* served.c: settle whom the process before served; and forget that they were, once they are settled. */
+void served_apply(struct pb_item *item);
+void served_forget(struct pb_item *item);
 
 /* ---- the rest ---- */
 
@@ -373,6 +402,7 @@ void accept_note(struct queue *q, const char *who, const char *id, const struct 
 
 /* dispatch.c; with the queue's lock held */
 void dispatch_wake(struct queue *q);	/* something became ready */
+void dispatch_wake_unlock(struct queue *q);	/* and lets the lock go first: who is woken needs it */
 void dispatch_poke(struct queue *q);	/* the timer looks at everything again */
 int dispatch_start(struct queue *q, struct pb_error *err);
 void dispatch_stop(struct queue *q);

@@ -2,8 +2,9 @@
 /* Rows and keys as bytes: versioned, binary, big-endian where they sort. Leaves what they mean to the rest of the queue. */
 #include <stdlib.h>
 #include "kernel/queue/private.h"
+#include "kernel/store/pack.h"
 
-enum { ROW_VERSION = 1, COUNT_BYTES = 4 };
+enum { ROW_VERSION = 2, COUNT_BYTES = 4 };
 enum { ENV_RET_HEADERS = 1, ENV_EIGHTBIT = 2, ENV_SMTPUTF8 = 4, ENV_REQUIRETLS = 8 };
 
 /* ---- keys ---- */
@@ -114,6 +115,7 @@ void row_begin(struct pb_buf *out, const struct row *head, const struct pb_envel
 {
 	unsigned flags = (env->ret_headers ? ENV_RET_HEADERS : 0) | (env->eightbit ? ENV_EIGHTBIT : 0) | (env->smtputf8 ? ENV_SMTPUTF8 : 0) |
 			 (env->requiretls ? ENV_REQUIRETLS : 0);
+	char id[ID_PACKED_MAX];
 
 	pb_buf_reset(out);
 	pb_buf_reserve(out, 400 + head->destination_len + env->sender.len);
@@ -122,7 +124,7 @@ void row_begin(struct pb_buf *out, const struct row *head, const struct pb_envel
 	put_str(out, pb_str(head->destination, head->destination_len));
 	pb_buf_addc(out, '\0');
 	pb_buf_addc(out, (char)head->kind);
-	pb_buf_add(out, &head->body, sizeof head->body);
+	pb_buf_add(out, id, (size_t)(pack_id(id, &head->body) - id));
 	put_number(out, head->attempts);
 	put_number(out, head->errors);
 	put_number(out, flags);
@@ -254,12 +256,22 @@ struct pb_str row_destination(struct pb_str bytes)
 
 static bool get_head(struct row *r, struct pb_str *in)
 {
-	if (in->len < 1 + sizeof r->body || (unsigned char)in->ptr[0] > PB_ITEM_SUCCESS)
+	if (!in->len || (unsigned char)in->ptr[0] > PB_ITEM_SUCCESS)
 		return false;
 	r->kind = (enum pb_item_kind)in->ptr[0];
-	memcpy(&r->body, in->ptr + 1, sizeof r->body);
-	*in = pb_str_skip(*in, 1 + sizeof r->body);
-	return get_unsigned(in, &r->attempts) && get_unsigned(in, &r->errors);
+	*in = pb_str_skip(*in, 1);
+	return unpack_id(in, &r->body) && get_unsigned(in, &r->attempts) && get_unsigned(in, &r->errors);
+}
+
+bool row_is_bulk(struct pb_str bytes)
+{
+	struct pb_str destination, rest;
+	struct row head;
+	unsigned flags;
+	int64_t priority;
+	uint32_t n;
+
+	return open_row(bytes, &n, &destination, &rest) && get_head(&head, &rest) && get_unsigned(&rest, &flags) && get_signed(&rest, &priority) && priority < 0;
 }
 
 static bool get_envelope(struct pb_envelope *env, struct pb_str *in)

@@ -37,9 +37,12 @@ static void expire(struct pb_recipient *to)
 	PB_AUTOBUF(text);
 
 	pb_buf_addz(&text, "554 5.4.7 delivery time expired");
-	if (to->was.reason.len)
+	if (to->was.reason.len && to->was.remote.len)
+		pb_buf_addf(&text, "; %.*s said last: %.*s", PB_FMT(to->was.remote), PB_FMT(to->was.reason));
+	else if (to->was.reason.len)
 		pb_buf_addf(&text, "; last: %.*s", PB_FMT(to->was.reason));
 	to->was.reason = item_keep(item, pb_buf_str(&text));
+	to->was.remote = PB_NOSTR;		/* these are our words */
 	to->outcome = FAILED;
 	timeline_add(queue_timeline(item->q), item->entry->id, item->consumer->host->name, "expired", "to=<%.*s> %s", PB_FMT(to->was.rcpt.address),
 		     pb_buf_z(&text));
@@ -169,7 +172,7 @@ static int build(struct pb_item *item, struct batch *b, int failure, struct pb_e
 	if (reenter_all(item, b, failure != 0, err))
 		return err->code;
 	batch_gone(b, e->lane, e->state, e->due, e->id, e->sub);
-	batch_unref(b, &item->row.body);
+	batch_unref(b, &item->leased);
 	return 0;
 }
 
@@ -208,6 +211,14 @@ static int commit(struct pb_item *item, struct batch *b, int failure, engine_tic
 	}
 }
 
+/* Bodies that were set, and that nothing refers to in the end. */
+static void discard_bodies(struct pb_item *item, const struct batch *b)
+{
+	for (struct new_body *n = item->bodies; n; n = n->next)
+		if (!batch_refers(b, &n->id))
+			engine_body_discard(item->q->kernel->engine, &n->id);
+}
+
 static void tell(struct pb_item *item, const struct pb_error *failure)
 {
 	struct queue *q = item->q;
@@ -234,7 +245,7 @@ static void tell(struct pb_item *item, const struct pb_error *failure)
 static bool settled_for_good(const struct pb_item *item)
 {
 	for (size_t i = 0; i < item->n; i++)
-		if (item->to[i].outcome == DELIVERED || item->to[i].outcome == RELAYED || item->to[i].outcome == FORWARDED)
+		if (is_served(item->to[i].outcome))
 			return true;
 	return false;
 }
@@ -258,7 +269,7 @@ static bool is_over(const struct pb_item *item)
 	for (size_t i = 0; i < item->n; i++)
 		if (!item->to[i].in_hand || item->to[i].outcome == RETRY || item->to[i].report >= 0)
 			return false;
-	return !item->want && !item->sent && !item->reentries;
+	return !item->want && !item->sent && !item->reentries && !item->bodies;
 }
 
 /* Ends the lease in every case but that of a hop. */
@@ -287,6 +298,9 @@ static struct lane *settle_item(struct pb_item *item, struct pb_error *failure)
 		pthread_mutex_unlock(&q->lock);
 		return NULL;
 	}
+	discard_bodies(item, &b);
+	if (item->before)
+		served_forget(item);
 	tell(item, failure);
 	if (item->consumer->flush && settled_for_good(item) && engine_wait(q->kernel->engine, ticket, &err))
 		log_line(q->kernel->log, PB_ERROR, NULL, "queue.flush", "id=%s error=%s", e->id, pb_logq(pb_strz(err.text)));
@@ -346,14 +360,15 @@ struct lane *item_run(struct queue *q, struct consumer *c, struct entry *e)
 
 	if (item_open(q, c, e, &item, &err))
 		return not_opened(q, e, &err);
-	if (!inhand_begin(q, c, e)) {
+	if (!inhand_begin(q, item)) {
 		item_free(item);
 		return NULL;
 	}
+	served_apply(item);
 	if (c->is_courier)
 		timeline_add(queue_timeline(q), e->id, c->host->name, "attempt", "lane=%s number=%u%s%s", e->lane->name, item->row.attempts + 1,
 			     *item->row.destination ? " destination=" : "", item->row.destination);
-	if (c->work(c->host->self, item, &err) == 0)
+	if ((item->before && !item->env.nrcpts) || c->work(c->host->self, item, &err) == 0)
 		err.code = 0;
 	else if (!err.code)
 		pb_fail(&err, PB_EINTERNAL, "it failed without a reason");

@@ -20,6 +20,7 @@ void session_bye(struct pb_session *s, enum pb_goodbye why)
 	s->leaving = true;	/* last words do not wait for anybody */
 	if (s->protocol->goodbye)
 		s->protocol->goodbye(s, why);
+	s->wire.last = true;
 	output_try(s);
 	s->too_slow = slow;
 }
@@ -129,6 +130,7 @@ static enum step after(struct pb_session *s, int rc)
 		return STEP_CLOSE;
 	}
 	if (rc == PB_CLOSE) {
+		s->wire.last = true;
 		output_flush(s);
 		return STEP_CLOSE;
 	}
@@ -246,6 +248,7 @@ enum step session_serve(struct pb_session *s)
 {
 	struct slots *slots = &SS(s)->slots;
 	uint32_t got = 0;
+	bool said;
 
 	for (;;) {
 		enum step next;
@@ -290,7 +293,11 @@ enum step session_serve(struct pb_session *s)
 			if (next == STEP_ON)
 				continue;
 		}
-		got = 0;
-		return output_flush(s) ? STEP_PARK : after(s, PB_NEXT);
+		said = s->desk->npieces > 0;
+		if (!output_flush(s))
+			return after(s, PB_NEXT);
+		if (!said || !wants_lines(s))
+			return STEP_PARK;
+		got = GOT_INPUT;
 	}
 }

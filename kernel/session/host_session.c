@@ -64,6 +64,11 @@ struct pb_str host_session_tls_info(struct pb_session *s)
 	return pb_strz(s->tls_info);
 }
 
+int host_session_channel_binding(struct pb_session *s, struct pb_str type, struct pb_buf *out, struct pb_error *err)
+{
+	return wire_channel_binding(s->wire.tls, type, out, err);
+}
+
 bool host_session_can_tls(struct pb_session *s)
 {
 	return !s->wire.tls && s->listener->tls == LISTENER_STARTTLS && tls_has_certificates(SS(s));
@@ -129,6 +134,26 @@ void host_session_login(struct pb_session *s, const struct pb_user *user)
 		return;
 	session_where(s, &where);
 	log_line(SS(s)->log, PB_INFO, where.ptr, "session.login", "tls=%s", s->wire.tls ? "yes" : "no");
+}
+
+void host_session_logout(struct pb_session *s)
+{
+	struct sessions *ss = SS(s);
+	struct pb_user *old = s->user;
+	PB_AUTOBUF(where);
+
+	if (!old)
+		return;
+	session_where(s, &where);
+	if (log_wants(ss->log, PB_INFO))
+		log_line(ss->log, PB_INFO, where.ptr, "session.logout", "tls=%s", s->wire.tls ? "yes" : "no");
+	if (s->user_counted)
+		source_leave(&ss->users, &s->user_key);
+	s->user_counted = false;
+	pthread_mutex_lock(&s->attachment->lock);
+	s->user = NULL;
+	pthread_mutex_unlock(&s->attachment->lock);
+	free(old);
 }
 
 const struct pb_user *host_session_user(struct pb_session *s)

@@ -371,6 +371,43 @@ void host_link_put_dot(struct pb_link *l, struct pb_str b)
 		host_link_put(l, "\r\n.\r\n", 5);
 }
 
+/* ---- many of them ---- */
+
+/* Read but not used, or decrypted but not read: then there is nothing to wait for. */
+static bool has_input(struct pb_link *l)
+{
+	return l->in_at < l->in_end || wire_has_more(&l->wire);
+}
+
+int host_links_wait(struct pb_host *host, struct pb_link *const *links, size_t n, int64_t timeout, size_t *ret_at, struct pb_error *err)
+{
+	int64_t deadline = link_ticks() + timeout;
+	struct pollfd *fds = pb_alloc((n + 1) * sizeof *fds);
+	int rc = PB_ETIMEOUT;
+
+	for (size_t i = 0; i < n; i++) {
+		fds[i] = (struct pollfd){ .fd = links[i]->wire.fd, .events = POLLIN | POLLRDHUP };
+		if (rc == PB_ETIMEOUT && has_input(links[i])) {
+			*ret_at = i;
+			rc = 0;
+		}
+	}
+	while (rc == PB_ETIMEOUT) {
+		int64_t left = (deadline - link_ticks() + 999) / 1000;
+
+		if (left <= 0 || atomic_load(&host->links_until) || poll(fds, n, left > STOP_POLL_MS ? STOP_POLL_MS : (int)left) < 0)
+			break;
+		for (size_t i = 0; i < n && rc; i++)
+			if (fds[i].revents) {
+				links[i]->cipher.dry = false;
+				*ret_at = i;
+				rc = 0;
+			}
+	}
+	free(fds);
+	return rc ? pb_fail(err, PB_ETIMEOUT, "none of %zu connections has said anything", n) : 0;
+}
+
 /* ---- the end ---- */
 
 bool host_link_is_idle(struct pb_link *l)

@@ -3,6 +3,7 @@
  * TLS for clients: the handshake, what is checked, and the loaded CA files, which are shared between links because the system's take
  * milliseconds to read. Leaves records to wire.c.
  */
+#include <gnutls/crypto.h>
 #include <gnutls/x509.h>
 #include <arpa/inet.h>
 #include <poll.h>
@@ -199,6 +200,28 @@ int host_link_starttls(struct pb_link *l, struct pb_str name, enum pb_tls_check 
 	wire_tls_info(l->wire.tls, &info);
 	l->tls_info = pb_str_dup(pb_buf_str(&info));
 	return 0;
+}
+
+int host_link_pins(struct pb_link *l, unsigned char *ret_certificate, unsigned char *ret_key, struct pb_error *err)
+{
+	const gnutls_datum_t *list;
+	gnutls_x509_crt_t crt;
+	unsigned n = 0;
+	size_t len = PB_PIN_MAX;
+	int rc;
+
+	list = l->wire.tls ? gnutls_certificate_get_peers(l->wire.tls, &n) : NULL;
+	if (!list || !n)
+		return pb_fail(err, PB_ENOTFOUND, "%s: %s", l->peer, l->wire.tls ? "no certificate was shown" : "no TLS");
+	if (gnutls_x509_crt_init(&crt) < 0)
+		return pb_fail(err, PB_EINTERNAL, "no memory for a certificate");
+	rc = gnutls_x509_crt_import(crt, list, GNUTLS_X509_FMT_DER);
+	if (rc >= 0)
+		rc = gnutls_hash_fast(GNUTLS_DIG_SHA256, list->data, list->size, ret_certificate);
+	if (rc >= 0)
+		rc = gnutls_x509_crt_get_key_id(crt, GNUTLS_KEYID_USE_SHA256, ret_key, &len);
+	gnutls_x509_crt_deinit(crt);
+	return rc < 0 ? pb_fail(err, PB_EINVALID, "%s: its certificate cannot be read: %s", l->peer, gnutls_strerror(rc)) : 0;
 }
 
 void link_tls_free(struct pb_link *l)

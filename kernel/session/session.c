@@ -2,7 +2,6 @@
 /* A session's life: opened, run by whoever owns it, parked, ended. Leaves commands to commands.c and all that comes before them to enter.c. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -63,6 +62,7 @@ static void name_socket(struct pb_session *s, const struct sockaddr_storage *pee
 {
 	char peer_text[INET6_ADDRSTRLEN] = "unix", local_text[INET6_ADDRSTRLEN] = "unix";
 	struct sockaddr_storage local = { 0 };
+	const char *local_name = local_text;
 	socklen_t len = sizeof local;
 	struct in6_addr a;
 	uint16_t port;
@@ -72,10 +72,10 @@ static void name_socket(struct pb_session *s, const struct sockaddr_storage *pee
 		address_text(&s->source, peer_text, sizeof peer_text);
 	}
 	if (s->listener->address && !s->listener->wildcard && s->listener->address[0] != '/')
-		snprintf(local_text, sizeof local_text, "%s", s->listener->address);
+		local_name = s->listener->address;
 	else if (getsockname(s->wire.fd, (struct sockaddr *)&local, &len) == 0 && address_of(&local, &a, &port))
 		address_text(&a, local_text, sizeof local_text);
-	session_set_names(s, peer_name ? peer_name : peer_text, local_text);
+	session_set_names(s, peer_name ? peer_name : peer_text, local_name);
 }
 
 static void expired(struct timer *t)
@@ -309,6 +309,7 @@ static void hang_up(struct pb_session *s)
 {
 	char rest[4096];
 
+	s->wire.last = true;
 	output_try(s);
 	if (s->wire.tls) {
 		if (!s->wire.direct && !s->lost) {

@@ -18,6 +18,11 @@ void cipher_free(struct cipher *c)
 	pb_buf_free(&c->out);
 }
 
+static int send_flags(const struct wire *w)
+{
+	return MSG_NOSIGNAL | MSG_DONTWAIT | (w->last ? MSG_MORE : 0);
+}
+
 static int fold(int errnum, struct pb_error *err)
 {
 	if (errnum == ECONNRESET || errnum == EPIPE || errnum == ENOTCONN || errnum == ESHUTDOWN)
@@ -139,7 +144,7 @@ int wire_push(struct wire *w, struct pb_error *err)
 	struct cipher *c = w->cipher;
 
 	while (c && c->out_at < c->out.len) {
-		ssize_t n = send(w->fd, c->out.ptr + c->out_at, c->out.len - c->out_at, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = send(w->fd, c->out.ptr + c->out_at, c->out.len - c->out_at, send_flags(w));
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -198,7 +203,7 @@ int wire_write(struct wire *w, const struct iovec *iov, unsigned n, size_t *ret_
 	if (w->tls)
 		return write_tls(w, iov, n, ret_n, err);
 	do
-		sent = sendmsg(w->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+		sent = sendmsg(w->fd, &msg, send_flags(w));
 	while (sent < 0 && errno == EINTR);
 	if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
 		return fold(errno, err);
@@ -227,4 +232,33 @@ void wire_tls_info(gnutls_session_t tls, struct pb_buf *out)
 	pb_buf_addz(out, gnutls_cipher_get_name(gnutls_cipher_get(tls)));
 	pb_buf_addc(out, ' ');
 	pb_buf_addz(out, group != GNUTLS_GROUP_INVALID ? gnutls_group_get_name(group) : gnutls_kx_get_name(gnutls_kx_get(tls)));
+}
+
+/* RFC 9266 4.2: below TLS 1.3 the exporter and "tls-unique" say which connection it is only with an extended master secret (RFC 7627). */
+static bool is_unique(gnutls_session_t tls)
+{
+	return gnutls_protocol_get_version(tls) >= GNUTLS_TLS1_3 || gnutls_session_ext_master_secret_status(tls);
+}
+
+int wire_channel_binding(gnutls_session_t tls, struct pb_str type, struct pb_buf *out, struct pb_error *err)
+{
+	static const struct {
+		const char *name;
+		gnutls_channel_binding_t type;
+	} types[] = {
+		{ "tls-exporter", GNUTLS_CB_TLS_EXPORTER },
+		{ "tls-server-end-point", GNUTLS_CB_TLS_SERVER_END_POINT },
+		{ "tls-unique", GNUTLS_CB_TLS_UNIQUE },
+	};
+	gnutls_datum_t data = { NULL, 0 };
+	int rc = GNUTLS_E_CHANNEL_BINDING_NOT_AVAILABLE;
+
+	for (size_t i = 0; i < sizeof types / sizeof types[0] && tls; i++)
+		if (pb_str_eq(type, pb_strz(types[i].name)) && (types[i].type == GNUTLS_CB_TLS_SERVER_END_POINT || is_unique(tls)))
+			rc = gnutls_session_channel_binding(tls, types[i].type, &data);
+	if (rc < 0 || !data.size)
+		return pb_fail(err, PB_EUNAVAILABLE, "this connection has no channel binding '%.*s'", PB_FMT(pb_str_head(type, 40)));
+	pb_buf_add(out, data.data, data.size);
+	gnutls_free(data.data);
+	return 0;
 }

@@ -25,6 +25,7 @@ enum { CIPHER_IN = 32 * 1024, CIPHER_OUT = 64 * 1024 };
 struct wire {
 	int fd;
 	bool direct;		/* handshake: records go straight to the socket and may say "again" */
+	bool last;		/* the end follows at once: last words go out in one packet with it */
 	gnutls_session_t tls;	/* NULL: in the clear */
 	struct cipher *cipher;
 };
@@ -44,5 +45,7 @@ void cipher_init(struct cipher *c);
 void cipher_free(struct cipher *c);
 /* "TLS1.3 AES-256-GCM X25519" */
 void wire_tls_info(gnutls_session_t tls, struct pb_buf *out);
+/* As pb_session_channel_binding; tls NULL: in the clear. */
+int wire_channel_binding(gnutls_session_t tls, struct pb_str type, struct pb_buf *out, struct pb_error *err);
 
 #endif

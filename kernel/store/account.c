@@ -216,6 +216,10 @@ static int row_take(struct account *a, const struct engine_row *row, struct garb
 		g->numbers[g->n++] = unpack_be32(row->key.ptr + 1);
 		return 0;
 	}
+	if (row->key.len > 5 && row->key.ptr[0] == 'a') {
+		atomic_fetch_add(&a->annotations, 1);
+		return 0;
+	}
 	return pb_fail(err, PB_ECORRUPT, "the record of mailbox %s has a row of an unknown form", a->id);
 }
 
@@ -443,12 +447,14 @@ int account_get(struct mailstore *m, struct pb_str id, bool make, struct account
 
 /* ---- quota ---- */
 
-int quota_take(struct account *a, uint64_t messages, uint64_t bytes, bool over, struct pb_error *err)
+int quota_take(struct account *a, uint64_t messages, uint64_t bytes, bool over, struct pb_usage *ret_usage, struct pb_error *err)
 {
 	uint64_t max_messages = atomic_load(&a->quota_messages), max_bytes = atomic_load(&a->quota_bytes);
 	uint64_t now_messages = atomic_fetch_add(&a->messages, messages) + messages;
 	uint64_t now_bytes = atomic_fetch_add(&a->bytes, bytes) + bytes;
 
+	if (ret_usage)
+		*ret_usage = (struct pb_usage){ now_messages, now_bytes, max_messages, max_bytes };
 	if (over || ((!max_messages || now_messages <= max_messages) && (!max_bytes || now_bytes <= max_bytes)))
 		return 0;
 	quota_give(a, messages, bytes);

@@ -118,14 +118,20 @@ static int open_journal(struct bdb *b, const struct engine_options *o, struct pb
 	int r = journal_open(&b->journal, fd, b->dir, o->journal_bytes ? o->journal_bytes : 8 << 20, b->flush, err);
 	close(fd);
 	b->segments.news_max = b->journal.half / 4;
-	bdb_durable_open(b);
+	if (!r) {
+		bdb_durable_open(b);
+		r = bdb_durable_check(b, err);
+	}
 	return r ? r : bdb_journal_bodies(b, err);
 }
 
 static int begin_journal(struct bdb *b, struct pb_error *err)
 {
 	int errnum = journal_begin(&b->journal);
+	struct stat journal, segments;
 
+	b->one_flush = journal_is_in_place(&b->journal) && fstat(b->journal.fd, &journal) == 0 && fstat(b->segments.dirfd, &segments) == 0 &&
+		       journal.st_dev == segments.st_dev;
 	return errnum ? pb_fail_errno(err, errnum, "beginning %s/journal", b->dir) : 0;
 }
 
@@ -179,6 +185,7 @@ static int start(struct bdb *b, const struct engine_options *o, struct pb_error 
 		r = bdb_committer_start(b, err);
 	if (!r) {
 		b->served = true;
+		bdb_log_trim(b);
 		r = bdb_keeper_start(b, err);
 	}
 	return r;
@@ -188,7 +195,9 @@ static int start(struct bdb *b, const struct engine_options *o, struct pb_error 
  * (a full disk), the journal stays as it is, and the next start applies it. */
 static void close_journal(struct bdb *b, bool closed)
 {
-	if (closed && b->served && !atomic_load(&b->committer.failed) && !segments_flush(&b->segments) && !fsync(b->db_dir))
+	size_t n;
+
+	if (closed && b->served && !atomic_load(&b->committer.failed) && !segments_flush(&b->segments, fdatasync, &n) && !fsync(b->db_dir))
 		journal_move_base(&b->journal, journal_place(&b->journal, true));
 	journal_close(&b->journal);
 }
@@ -212,11 +221,15 @@ static void bdb_close(struct engine *e)
 		close(b->db_dir);
 	for (int i = 0; i < STRIPES; i++)
 		pthread_mutex_destroy(&b->stripes[i]);
+	bdb_heads_free(b);
 	pthread_mutex_destroy(&b->care);
 	pthread_mutex_destroy(&b->db_error_lock);
 	pthread_mutex_destroy(&b->reserve_lock);
 	pthread_mutex_destroy(&b->order);
 	pthread_mutex_destroy(&b->home_lock);
+	pthread_mutex_destroy(&b->log_files);
+	pthread_mutex_destroy(&b->keeper_lock);
+	pthread_cond_destroy(&b->keeper_work);
 	free(b->dir);
 	free(b);
 }
@@ -283,6 +296,13 @@ int engine_bdb_open(const struct engine_options *o, struct engine **ret, struct 
 	pthread_mutex_init(&b->reserve_lock, NULL);
 	pthread_mutex_init(&b->order, NULL);
 	pthread_mutex_init(&b->home_lock, NULL);
+	pthread_mutex_init(&b->log_files, NULL);
+	pthread_mutex_init(&b->keeper_lock, NULL);
+	pthread_condattr_t attr;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&b->keeper_work, &attr);
+	pthread_condattr_destroy(&attr);
 	int r = start(b, o, err);
 	if (r) {
 		bdb_close(&b->base);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The inside of the engine on Berkeley DB and segment files: what its parts know of each other. Nothing outside engine_bdb* includes it.
+ * The inside of the engine on Berkeley DB and segment files: what its parts know of each other. Nothing outside engine_bdb* and its test includes it.
  *
  * A store's directory: FORMAT (what it is, and which format), journal, db/ (rows.db, refs.db and the log), seg/ (bodies), reserve (room to delete in when the disk is
  * full), durable (which frame of the journal was whole, as far as this process came).
@@ -72,6 +72,14 @@ struct committer {
 	enum { HELPER_IDLE, HELPER_ASKED, HELPER_DONE, HELPER_STOP } helper_state;
 	int helper_errno;
 	uint64_t flushes;
+	double late_flushes, late_bodies;	/* of whoever flushes */
+};
+
+/* The head of an entity as it lies in rows.db; empty: of none. */
+struct head_kept {
+	char entity[64];
+	size_t entity_len;
+	struct pb_buf value;
 };
 
 struct bdb {
@@ -81,7 +89,7 @@ struct bdb {
 	uint64_t cache_bytes, log_bytes;
 	uint32_t sync_from;		/* segments from this one on may hold what is not on the disk, after a crash */
 	struct durable_note *note;	/* engine_bdb_durable.c; NULL: there is none */
-	bool note_turn;
+	bool note_turn, note_found;	/* found: the file was there */
 	bool unsafe_ack, deadlock_first;
 	bool served;			/* it came to the end of opening */
 	DB_ENV *env;
@@ -89,12 +97,16 @@ struct bdb {
 	struct { uint64_t device, inode; } files[2];	/* of rows.db and refs.db, for the hook */
 	struct bdb *next;		/* in the hook's list */
 	pthread_mutex_t stripes[STRIPES];
+	struct head_kept heads[STRIPES];	/* each with its stripe */
 	struct segments segments;
 	struct journal journal;
+	bool one_flush;			/* that of a segment keeps the journal's direct writes too */
 	int (*flush)(int fd);		/* of the journal */
 	pthread_mutex_t order;		/* of commits: in the journal, in the log, and of tickets */
 	pthread_mutex_t home_lock;	/* one brings the journal home at a time */
 	_Atomic uint32_t kept_log;	/* names of log files are durable up to this one */
+	pthread_mutex_t log_files;	/* none is removed */
+	uint64_t trimmed;		/* the checkpoint before which they are gone; with log_files */
 	struct committer committer;
 	pthread_t keeper;		/* checkpoints, prepares segments */
 	bool keeper_running, keeper_stop;
@@ -127,6 +139,8 @@ int bdb_env_open(struct bdb *b, struct pb_error *err);
 int bdb_env_close(struct bdb *b);
 /* Cut what a crash left half written off the log; before the environment is opened. */
 int bdb_log_recover(struct bdb *b, struct pb_error *err);
+/* Remove the log files that no start can need any more. What goes wrong with the log itself ends all writing, the rest is tried again the next time. */
+void bdb_log_trim(struct bdb *b);
 /* No page may reach the disk before the flush that its changes belong to. */
 void bdb_hook_add(struct bdb *b);
 void bdb_hook_remove(struct bdb *b);
@@ -136,9 +150,18 @@ int bdb_checkpoint(struct engine *e, struct pb_error *err);
 /* Is there room for a batch that makes the store larger? Looks at the disk now and then. */
 bool bdb_has_room(struct bdb *b);
 
+/* ---- heads in memory: engine_bdb_heads.c, with the entity's stripe ---- */
+/* False: it has to be read. */
+bool bdb_head_kept(struct bdb *b, struct pb_str entity, struct pb_buf *value);
+void bdb_head_keep(struct bdb *b, struct pb_str entity, struct pb_str value);
+void bdb_head_forget(struct bdb *b, struct pb_str entity);
+void bdb_heads_free(struct bdb *b);
+
 /* ---- which frame was whole: engine_bdb_durable.c ---- */
 void bdb_durable_open(struct bdb *b);
 uint64_t bdb_durable_noted(struct bdb *b);	/* of those that were found; 0: nothing was */
+/* Was a frame durable that is not found? PB_ECORRUPT; where the file is gone that says so, only a notice. */
+int bdb_durable_check(struct bdb *b, struct pb_error *err);
 void bdb_durable_note(struct bdb *b, uint64_t frame);
 void bdb_durable_close(struct bdb *b);
 
@@ -220,11 +243,17 @@ int bdb_bodies_resume(struct bdb *b, struct pb_error *err);
 bool bdb_body_whole(struct bdb *b, const struct body_id *id);
 
 /* ---- journal: engine_bdb_journal.c ---- */
+/* How many bytes at a header's two ends are as they were. */
+struct header_change {
+	size_t front, back;
+};
 /* A batch that gave its entity this version, as bytes for the journal; fresh: for each ref, whether it makes the body live. */
-void bdb_journal_batch(struct pb_buf *out, const struct engine_batch *batch, uint64_t version, const char *fresh);
+void bdb_journal_batch(struct pb_buf *out, const struct engine_batch *batch, uint64_t version, const struct header_change *same, const char *fresh);
 void bdb_journal_add(struct bdb *b, struct pb_str entry);	/* with b->order */
-/* Make the frame durable whose batches were taken, with these bodies. 0, errno or a code of Berkeley DB. */
-int bdb_journal_write(struct bdb *b, const struct segment_news *list, size_t n);
+/* Write the frame whose batches were taken, with these bodies; with flush it is durable then. 0, errno or a code of Berkeley DB. */
+int bdb_journal_write(struct bdb *b, const struct segment_news *list, size_t n, bool flush);
+/* Say in the log up to where all is durable, and make the log durable up to there. 0, errno or a code of Berkeley DB. */
+int bdb_flush_log(struct bdb *b);
 /* Log files are made by whoever fills the one before: make the names of those up to this one durable. 0 or errno. */
 int bdb_keep_log(struct bdb *b, uint32_t file);
 /* Make what was journaled durable where it belongs, if the journal's other half is still needed, or in any case. Where it fails nothing is written any more. */

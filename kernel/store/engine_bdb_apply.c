@@ -24,17 +24,18 @@ static void pause_before(unsigned attempt)
 	nanosleep(&t, NULL);
 }
 
-/* One at a time, so that the journal has the order of the log, and whoever holds the lock sees no batch in the one that is not in the other. */
+/* One at a time, so that the journal has the order of the log, and whoever holds the lock sees no batch in the one that is not in the other. What could not be committed
+ * is in neither: the caller is told so. */
 static int commit(struct bdb *b, DB_TXN *txn, const struct pb_buf *entry, engine_ticket *ret_ticket, struct pb_error *err)
 {
 	pthread_mutex_lock(&b->order);
-	if (entry)
-		bdb_journal_add(b, pb_buf_str(entry));
 	int r = txn->commit(txn, DB_TXN_NOSYNC);
+	if (!r && entry)
+		bdb_journal_add(b, pb_buf_str(entry));
 	engine_ticket ticket = r || !b->committer.running ? 0 : bdb_ticket(b);
 	pthread_mutex_unlock(&b->order);
 	if (r) {
-		bdb_set_failed(b, "a batch that was journaled could not be committed");
+		bdb_set_failed(b, "a batch could not be committed");
 		return bdb_fail(b, err, r, "committing");
 	}
 	if (ret_ticket)
@@ -83,9 +84,11 @@ struct apply {
 	const struct engine_batch *batch;
 	uint64_t version;		/* after it */
 	struct pb_buf buf;		/* what is read */
+	struct pb_buf head;		/* what is written as the head */
 	struct pb_buf mark;
 	struct pb_buf fresh;		/* for each ref: 1 where it makes the body live */
 	struct pb_buf entry;		/* for the journal */
+	struct header_change same;
 	bool again;			/* it comes from there */
 	struct {
 		struct body_id at;	/* where the room is that is dead now */
@@ -143,6 +146,31 @@ void bdb_mark_add(struct pb_buf *mark, const struct body_id *id)
 	pb_buf_add(mark, bytes, sizeof(bytes));
 }
 
+/* A cursor at the reference row of a body, for whoever changes it. *ret_c is set in any case, and closed by ref_close; a count of 0: the row is malformed. */
+static int ref_open(struct bdb *b, DB_TXN *txn, unsigned char key[REF_KEY], DBC **ret_c, struct ref_row *ret)
+{
+	unsigned char value[REF_ROW_MAX];
+	DBT k = bdb_dbt(key, REF_KEY), v = bdb_into(value, sizeof(value));
+	int r;
+
+	*ret_c = NULL;
+	r = b->refs->cursor(b->refs, txn, ret_c, 0);
+	if (!r)
+		r = (*ret_c)->get(*ret_c, &k, &v, DB_SET | DB_RMW);
+	if (r == DB_BUFFER_SMALL || (!r && !ref_row_unpack(ret, value, v.size))) {
+		ret->count = 0;
+		return 0;
+	}
+	return r;
+}
+
+static int ref_close(DBC *c, int r)
+{
+	int r2 = c ? c->close(c) : 0;
+
+	return r ? r : r2;
+}
+
 static int ref(struct bdb *b, DB_TXN *txn, struct apply *a, const struct body_id *id, struct pb_error *err)
 {
 	unsigned char key[REF_KEY], value[REF_ROW_MAX];
@@ -160,38 +188,39 @@ static int ref(struct bdb *b, DB_TXN *txn, struct apply *a, const struct body_id
 		if (r != DB_KEYEXIST)
 			return r;
 	}
-	int r = bdb_fetch(b->refs, txn, key, sizeof(key), &a->buf, DB_RMW);
+	DBC *c;
+	int r = ref_open(b, txn, key, &c, &row);
 	if (r == DB_NOTFOUND) {
 		pb_fail(err, PB_ENOTFOUND, "a body that a row is to name is not there (segment %" PRIu32 ", offset %" PRIu64 ")", id->segment, id->offset);
-		return BDB_REFUSED;
-	}
-	if (r)
-		return r;
-	if (!ref_row_unpack(&row, a->buf.ptr, a->buf.len)) {
+		r = BDB_REFUSED;
+	} else if (!r && !row.count) {
 		pb_fail(err, PB_ECORRUPT, "a body's reference row is malformed (segment %" PRIu32 ", offset %" PRIu64 ")", id->segment, id->offset);
-		return BDB_REFUSED;
+		r = BDB_REFUSED;
+	} else if (!r) {
+		row.count++;
+		v = bdb_dbt(value, ref_row_pack(&row, value));
+		r = c->put(c, &k, &v, DB_CURRENT);
 	}
-	row.count++;
-	v = bdb_dbt(value, ref_row_pack(&row, value));
-	return b->refs->put(b->refs, txn, &k, &v, 0);
+	return ref_close(c, r);
 }
 
 static int unref(struct bdb *b, DB_TXN *txn, struct apply *a, const struct body_id *id)
 {
 	unsigned char key[REF_KEY], value[REF_ROW_MAX], moved[REF_KEY];
 	struct ref_row row;
+	DBC *c;
 
 	ref_key_make(key, 'b', id->segment, id->offset);
 	DBT k = bdb_dbt(key, sizeof(key));
-	int r = bdb_fetch(b->refs, txn, key, sizeof(key), &a->buf, DB_RMW);
-	if (r || !ref_row_unpack(&row, a->buf.ptr, a->buf.len))
-		return r == DB_NOTFOUND ? 0 : r;
+	int r = ref_open(b, txn, key, &c, &row);
+	if (r || !row.count)
+		return ref_close(c, r == DB_NOTFOUND ? 0 : r);
 	if (row.count > 1) {
 		row.count--;
 		DBT v = bdb_dbt(value, ref_row_pack(&row, value));
-		return b->refs->put(b->refs, txn, &k, &v, 0);
+		return ref_close(c, c->put(c, &k, &v, DB_CURRENT));
 	}
-	r = b->refs->del(b->refs, txn, &k, 0);
+	r = ref_close(c, c->del(c, 0));
 	if (!r && row.moved) {
 		ref_key_make(moved, 'm', row.now.segment, row.now.offset);
 		DBT m = bdb_dbt(moved, sizeof(moved));
@@ -230,7 +259,7 @@ static int read_head(struct bdb *b, DB_TXN *txn, struct apply *a, struct row_key
 	const struct engine_batch *batch = a->batch;
 
 	row_key_make(key, batch->entity, ROW_HEADER, PB_NOSTR);
-	int r = bdb_fetch(b->rows, txn, key->bytes, key->len, &a->buf, DB_RMW);
+	int r = bdb_head_kept(b, batch->entity, &a->buf) ? 0 : bdb_fetch(b->rows, txn, key->bytes, key->len, &a->buf, DB_RMW);
 	if (r && r != DB_NOTFOUND)
 		return r;
 	if (!r && (a->buf.len < HEADER_FIXED || a->buf.ptr[0] != STORE_FORMAT)) {
@@ -248,23 +277,55 @@ static int read_head(struct bdb *b, DB_TXN *txn, struct apply *a, struct row_key
 	return 0;
 }
 
+static struct header_change compare(struct pb_str was, struct pb_str is)
+{
+	struct header_change same = { 0, 0 };
+	size_t most = was.len < is.len ? was.len : is.len;
+
+	while (same.front < most && was.ptr[same.front] == is.ptr[same.front])
+		same.front++;
+	while (same.back < most - same.front && was.ptr[was.len - 1 - same.back] == is.ptr[is.len - 1 - same.back])
+		same.back++;
+	return same;
+}
+
 /* The header that was read is still in a->buf. */
 static int write_head(struct bdb *b, DB_TXN *txn, struct apply *a, const struct row_key *key)
 {
-	struct pb_str header = a->batch->header ? *a->batch->header : pb_str_skip(pb_buf_str(&a->buf), HEADER_FIXED);
-	PB_AUTOBUF(fresh);
-	char few[256], *at = few;
+	struct pb_str before = pb_str_skip(pb_buf_str(&a->buf), HEADER_FIXED), header = a->batch->header ? *a->batch->header : before;
+	a->same = compare(before, header);
+	char fixed[HEADER_FIXED] = { STORE_FORMAT };
 
-	if (HEADER_FIXED + header.len > sizeof(few)) {
-		pb_buf_reserve(&fresh, HEADER_FIXED + header.len);
-		at = fresh.ptr;
-	}
-	at[0] = STORE_FORMAT;
-	le64_put(at + 1, a->version);
-	if (header.len)
-		memcpy(at + HEADER_FIXED, header.ptr, header.len);
-	DBT k = bdb_dbt(key->bytes, key->len), v = bdb_dbt(at, HEADER_FIXED + header.len);
+	le64_put(fixed + 1, a->version);
+	pb_buf_reset(&a->head);
+	pb_buf_add(&a->head, fixed, sizeof(fixed));
+	pb_buf_addstr(&a->head, header);
+	DBT k = bdb_dbt(key->bytes, key->len), v = bdb_dbt(a->head.ptr, a->head.len);
 	return b->rows->put(b->rows, txn, &k, &v, 0);
+}
+
+/* A key that must not be there and is put: the put itself sees whether it is. Where something is removed first, that would be too late. */
+static bool is_guarded_by_put(const struct engine_batch *batch, size_t absent, size_t put)
+{
+	return !batch->nremove && batch->absent[absent].ptr == batch->put[put].key.ptr && batch->absent[absent].len == batch->put[put].key.len;
+}
+
+static bool is_put_alone(const struct engine_batch *batch, size_t put)
+{
+	size_t i = 0;
+
+	while (i < batch->nabsent && !is_guarded_by_put(batch, i, put))
+		i++;
+	return i < batch->nabsent;
+}
+
+static bool has_put(const struct engine_batch *batch, size_t absent)
+{
+	size_t i = 0;
+
+	while (i < batch->nput && !is_guarded_by_put(batch, absent, i))
+		i++;
+	return i < batch->nput;
 }
 
 static int guards(struct bdb *b, DB_TXN *txn, struct apply *a, struct row_key *key, struct pb_error *err)
@@ -273,6 +334,8 @@ static int guards(struct bdb *b, DB_TXN *txn, struct apply *a, struct row_key *k
 	int r;
 
 	for (size_t i = 0; i < batch->nabsent; i++) {
+		if (has_put(batch, i))
+			continue;
 		row_key_make(key, batch->entity, ROW_ROW, batch->absent[i]);
 		DBT k = bdb_dbt(key->bytes, key->len);
 		r = b->rows->exists(b->rows, txn, &k, DB_RMW);
@@ -292,7 +355,7 @@ static int guards(struct bdb *b, DB_TXN *txn, struct apply *a, struct row_key *k
 	return 0;
 }
 
-static int rows(struct bdb *b, DB_TXN *txn, struct apply *a, struct row_key *key)
+static int rows(struct bdb *b, DB_TXN *txn, struct apply *a, struct row_key *key, struct pb_error *err)
 {
 	const struct engine_batch *batch = a->batch;
 	int r = 0;
@@ -306,7 +369,9 @@ static int rows(struct bdb *b, DB_TXN *txn, struct apply *a, struct row_key *key
 	for (size_t i = 0; !r && i < batch->nput; i++) {
 		row_key_make(key, batch->entity, ROW_ROW, batch->put[i].key);
 		DBT k = bdb_dbt(key->bytes, key->len), v = bdb_dbt(batch->put[i].value.ptr, batch->put[i].value.len);
-		r = b->rows->put(b->rows, txn, &k, &v, 0);
+		r = b->rows->put(b->rows, txn, &k, &v, is_put_alone(batch, i) ? DB_NOOVERWRITE : 0);
+		if (r == DB_KEYEXIST)
+			return conflict(err, "a row that must not be there is", batch->entity);
 	}
 	return r;
 }
@@ -327,7 +392,7 @@ static int apply_work(struct bdb *b, DB_TXN *txn, void *arg, struct pb_error *er
 	if (!r)
 		r = guards(b, txn, a, &key, err);
 	if (!r)
-		r = rows(b, txn, a, &key);
+		r = rows(b, txn, a, &key, err);
 	for (size_t i = 0; !r && i < batch->nref; i++)
 		r = ref(b, txn, a, &batch->ref[i], err);
 	for (size_t i = 0; !r && i < batch->nunref; i++)
@@ -339,7 +404,7 @@ static int apply_work(struct bdb *b, DB_TXN *txn, void *arg, struct pb_error *er
 		r = b->env->log_put(b->env, &lsn, &mark, 0);
 	}
 	if (!r && !a->again)
-		bdb_journal_batch(&a->entry, batch, a->version, a->fresh.ptr);
+		bdb_journal_batch(&a->entry, batch, a->version, &a->same, a->fresh.ptr);
 	return r;
 }
 
@@ -352,10 +417,13 @@ static int apply(struct bdb *b, struct apply *a, engine_ticket *ret_ticket, stru
 	a->dead_room = FEW;
 	pthread_mutex_lock(stripe);
 	int r = bdb_transact(b, apply_work, a, a->again ? NULL : &a->entry, ret_ticket, err ? err : &own);
-	if (!r)
+	if (!r) {
 		settle(b, a);
+		bdb_head_keep(b, a->batch->entity, pb_buf_str(&a->head));
+	}
 	pthread_mutex_unlock(stripe);
 	pb_buf_free(&a->buf);
+	pb_buf_free(&a->head);
 	pb_buf_free(&a->mark);
 	pb_buf_free(&a->fresh);
 	pb_buf_free(&a->entry);
@@ -382,73 +450,5 @@ int bdb_apply(struct engine *e, const struct engine_batch *batch, uint64_t *ret_
 	int r = apply(b, &a, ret_ticket, err);
 	if (!r && ret_version)
 		*ret_version = a.version;
-	return r;
-}
-
-/* ---- drop ---- */
-
-enum { DROP_STEP = 1000 };
-
-struct drop {
-	struct row_key from, end;
-	struct pb_str first, last;
-	bool more;
-};
-
-/* The head goes last, so that an entity which a crash left half dropped can be dropped again. */
-static int drop_work(struct bdb *b, DB_TXN *txn, void *arg, struct pb_error *err)
-{
-	struct drop *d = arg;
-	struct row_key key = d->from;
-	DBC *c;
-	int n = 0;
-
-	(void)err;
-	int r = b->rows->cursor(b->rows, txn, &c, 0);
-	if (r)
-		return r;
-	DBT k = bdb_into(key.bytes, sizeof(key.bytes)), v = bdb_into(NULL, 0);
-	k.size = key.len;
-	v.flags |= DB_DBT_PARTIAL;
-	for (r = c->get(c, &k, &v, DB_SET_RANGE | DB_RMW); !r && n < DROP_STEP; n++) {
-		if (pb_str_cmp(pb_str((char *)key.bytes, k.size), d->last) >= 0)
-			break;
-		r = c->del(c, 0);
-		if (!r)
-			r = c->get(c, &k, &v, DB_NEXT | DB_RMW);
-	}
-	d->more = n == DROP_STEP;
-	int r2 = c->close(c);
-	r = r == DB_NOTFOUND ? 0 : r;
-	if (!r && !r2 && !d->more) {
-		row_key_make(&key, d->first, ROW_HEADER, PB_NOSTR);
-		DBT head = bdb_dbt(key.bytes, key.len);
-		r = b->rows->del(b->rows, txn, &head, 0);
-		r = r == DB_NOTFOUND ? 0 : r;
-	}
-	return r ? r : r2;
-}
-
-int bdb_drop(struct engine *e, struct pb_str entity, struct pb_error *err)
-{
-	struct bdb *b = bdb_of(e);
-	struct drop d = { .first = entity };
-	pthread_mutex_t *stripe = bdb_stripe(b, entity);
-	struct pb_error own;
-	int r;
-
-	row_key_make(&d.from, entity, ROW_ROW, PB_NOSTR);
-	row_key_make(&d.end, entity, ROW_END, PB_NOSTR);
-	d.last = pb_str((char *)d.end.bytes, d.end.len);
-	/* Before and after it nothing of the entity is in the journal: a start would make it again, or take what comes next for a part of it. */
-	pthread_mutex_lock(stripe);
-	r = bdb_settle(b, err);
-	do {
-		if (!r)
-			r = bdb_transact(b, drop_work, &d, NULL, NULL, err ? err : &own);
-	} while (!r && d.more);
-	if (!r)
-		r = bdb_settle(b, err);
-	pthread_mutex_unlock(stripe);
 	return r;
 }

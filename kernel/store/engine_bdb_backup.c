@@ -44,8 +44,8 @@ static int copy_bytes(int from, int to, uint64_t size)
 	return 0;
 }
 
-/* Under another name first: a file under its own name is whole. */
-static int copy_file(int from_dir, int to_dir, const char *name, uint64_t size, struct pb_error *err)
+/* Under another name first: a file under its own name is whole. The copy is made so long, and holds so many bytes. */
+static int copy_file(int from_dir, int to_dir, const char *name, uint64_t length, uint64_t bytes, struct pb_error *err)
 {
 	char fresh[64];
 	int errnum = 0;
@@ -56,7 +56,9 @@ static int copy_file(int from_dir, int to_dir, const char *name, uint64_t size, 
 	if (from < 0 || to < 0)
 		errnum = errno;
 	if (!errnum)
-		errnum = copy_bytes(from, to, size);
+		errnum = copy_bytes(from, to, bytes);
+	if (!errnum && length > bytes && ftruncate(to, length))
+		errnum = errno;
 	if (!errnum && fdatasync(to))
 		errnum = errno;
 	if (from >= 0)
@@ -163,17 +165,20 @@ static int copy_segment(struct bdb *b, struct segment *g, int to, struct pb_erro
 	char name[32];
 	int r = 0;
 
-	/* One that is still written to is copied as far as it goes, and again the next time because it is shorter than the whole. */
+	/* One that is still written to is copied as far as it goes, and again the next time because its copy is not as long as the whole. One that is full is: its last
+	 * record may not be there yet, so the copy is a byte longer. */
 	pthread_mutex_lock(&s->lock);
-	uint64_t size = g->fd >= 0 && g->used < g->size ? g->used : g->size;
+	bool written = g->fd >= 0;
+	uint64_t bytes = written && g->used < g->size ? g->used : g->size;
 	pthread_mutex_unlock(&s->lock);
 	snprintf(name, sizeof(name), "%08" PRIu32 ".seg", g->number);
-	if (size_in(to, name) != size || size < g->size)
-		r = copy_file(s->dirfd, to, name, size, err);
+	bool fresh = written || size_in(to, name) != g->size;
+	if (fresh)
+		r = copy_file(s->dirfd, to, name, bytes + (written && bytes == g->size), bytes, err);
 	snprintf(name, sizeof(name), "%08" PRIu32 ".facts", g->number);
 	uint64_t facts = size_in(s->dirfd, name);
-	if (!r && facts != UINT64_MAX && size_in(to, name) != facts)
-		r = copy_file(s->dirfd, to, name, facts, err);
+	if (!r && facts != UINT64_MAX && (fresh || size_in(to, name) != facts))
+		r = copy_file(s->dirfd, to, name, facts, facts, err);
 	return r;
 }
 
@@ -236,7 +241,9 @@ static int backup(struct bdb *b, const char *dir, struct pb_error *err)
 	if ((mkdir(seg, 0700) && errno != EEXIST) || mkdir(fresh, 0700))
 		return pb_fail_errno(err, errno, "making directories in %s", dir);
 	/* The index first: whatever it names is in the segments that are copied after it. */
+	pthread_mutex_lock(&b->log_files);
 	int code = b->env->backup(b->env, fresh, 0);
+	pthread_mutex_unlock(&b->log_files);
 	if (code)
 		return bdb_fail(b, err, code, "backing the index up to %s", fresh);
 	r = copy_segments(b, seg, err);

@@ -147,8 +147,11 @@ static int find_moved(struct bdb *b, const struct body_id *id, struct body_id *r
 	int r = bdb_fetch(b->refs, NULL, key, sizeof(key), &value, 0);
 	if (r && r != DB_NOTFOUND)
 		return bdb_fail(b, err, r, "looking for a body");
-	if (r || !ref_row_unpack(&row, value.ptr, value.len) || !row.moved)
-		return pb_fail(err, PB_ENOTFOUND, "segment %" PRIu32 ", which holds the body at %" PRIu64 ", is missing", id->segment, id->offset);
+	if (r)
+		return pb_fail(err, PB_ENOTFOUND, "no such body any more (segment %" PRIu32 ", offset %" PRIu64 ")", id->segment, id->offset);
+	/* Compaction takes a segment away when no row names a place in it as it stands: somebody else took this one. */
+	if (!ref_row_unpack(&row, value.ptr, value.len) || !row.moved)
+		return pb_fail(err, PB_ECORRUPT, "segment %" PRIu32 ", which holds the body at %" PRIu64 ", is missing", id->segment, id->offset);
 	*ret = row.now;
 	return 0;
 }

@@ -57,8 +57,32 @@ void bdb_set_failed(struct bdb *b, const char *why)
 
 /* ---- the flush ---- */
 
-/* As many bodies pay for a flush of their segment, and are written once; fewer are written to the journal first. */
-enum { MANY_BODIES = 6 };
+/*
+ * Bodies that come together are flushed in their segment, and so written once, if they are more than what such a flush writes besides: the segment's last page
+ * once more, and what the file system notes of the file (a block, or a commit of four). Where it takes a flush more, only as long as that does not make more
+ * flushes than these for each body, counting those of late. A body that comes alone goes into the journal up to ALONE_BYTES: its sender waits, and writing past
+ * the page cache into blocks that are there takes less than a flush that has to write pages first.
+ */
+static const double FLUSHES_FOR_A_BODY = 0.4, OF_LATE = 31.0 / 32;
+enum { TOGETHER_MIN = 3, TOGETHER_BYTES = 16 << 10, ALONE_BYTES = 128 << 10 };
+
+static bool pays_a_flush(struct committer *c, size_t bodies)
+{
+	bool pays = bodies >= TOGETHER_MIN && c->late_flushes + 2 <= FLUSHES_FOR_A_BODY * (c->late_bodies + (double)bodies);
+
+	c->late_flushes = (c->late_flushes + (pays ? 2 : 1)) * OF_LATE;
+	c->late_bodies = (c->late_bodies + (double)bodies) * OF_LATE;
+	return pays;
+}
+
+static bool pays_once(const struct segment_news *news, size_t n)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < n; i++)
+		bytes += news[i].bytes;
+	return bytes >= (n > 1 ? TOGETHER_BYTES : ALONE_BYTES);
+}
 
 static void *helper_main(void *arg)
 {
@@ -72,7 +96,8 @@ static void *helper_main(void *arg)
 		if (c->helper_state == HELPER_STOP)
 			break;
 		pthread_mutex_unlock(&c->helper_lock);
-		int errnum = segments_flush(&b->segments);
+		size_t n;
+		int errnum = segments_flush(&b->segments, fdatasync, &n);
 		pthread_mutex_lock(&c->helper_lock);
 		c->helper_errno = errnum;
 		c->helper_state = HELPER_DONE;
@@ -116,6 +141,15 @@ int bdb_log_flush_record(struct bdb *b, DB_LSN *ret)
 	return b->env->log_put(b->env, ret, &record, 0);
 }
 
+/* The frame lies in the device by now: the flush of a segment keeps it too. Somebody else may have flushed them all a moment ago. */
+static int flush_both(struct bdb *b)
+{
+	size_t n;
+	int errnum = segments_flush(&b->segments, b->flush, &n);
+
+	return !errnum && !n ? journal_flush(&b->journal) : errnum;
+}
+
 /* What was committed up to now and is in no frame yet, and the bodies written before; at the same time segments with what is not in the frame. What went wrong
  * goes to why. */
 static void flush_frame(struct bdb *b, DB_LSN *ret_lsn, uint64_t *ret_issued, char *why, size_t room)
@@ -130,14 +164,17 @@ static void flush_frame(struct bdb *b, DB_LSN *ret_lsn, uint64_t *ret_issued, ch
 	journal_take(&b->journal);
 	pthread_mutex_unlock(&b->order);
 	/* Bodies are written before the batches that name them. */
-	bool rough = segments_take_news(&b->segments, &news, &n), many = n >= MANY_BODIES;
-	rough |= many;
-	if (rough)
+	bool rough = segments_take_news(&b->segments, &news, &n), apart = b->one_flush ? pays_once(news, n) : pays_a_flush(c, n);
+	rough |= apart;
+	bool beside = rough && !b->one_flush, after = rough && b->one_flush;
+	if (beside)
 		helper_set(c, HELPER_ASKED);
 	if (!r)
-		r = bdb_journal_write(b, news, many ? 0 : n);
-	if (rough)
+		r = bdb_journal_write(b, news, apart ? 0 : n, !after);
+	if (beside)
 		errnum = helper_wait(c);
+	else if (!r && after)
+		errnum = flush_both(b);
 	for (size_t i = 0; i < n; i++)
 		segment_unpin(&b->segments, news[i].segment);
 	free(news);

@@ -178,7 +178,6 @@ static int settings(struct bdb *b)
 	r = r ? r : env->set_app_dispatch(env, skip_record);
 	r = r ? r : env->set_lg_bsize(env, LOG_BUFFER < b->log_bytes ? LOG_BUFFER : b->log_bytes);
 	r = r ? r : env->set_lg_max(env, b->log_bytes);
-	r = r ? r : env->log_set_config(env, DB_LOG_AUTO_REMOVE, 1);
 	r = r ? r : env->set_flags(env, DB_TXN_NOSYNC, 1);
 	r = r ? r : env->set_lk_detect(env, DB_LOCK_MINWRITE);
 	r = r ? r : env->set_lk_max_locks(env, 200000);
@@ -283,7 +282,10 @@ int bdb_checkpoint(struct engine *e, struct pb_error *err)
 	if (r)
 		return r;
 	r = b->env->txn_checkpoint(b->env, 0, 0, 0);
-	return r ? bdb_fail(b, err, r, "writing a checkpoint") : 0;
+	if (r)
+		return bdb_fail(b, err, r, "writing a checkpoint");
+	bdb_log_trim(b);
+	return bdb_failed(b, err);
 }
 
 static void *keeper_main(void *arg)
@@ -311,6 +313,8 @@ static void *keeper_main(void *arg)
 			int r = b->env->txn_checkpoint(b->env, atomic_load(&b->full) ? b->log_bytes >> 11 : CHECKPOINT_KIB, CHECKPOINT_MINUTES, 0);
 			if (r == DB_RUNRECOVERY)
 				bdb_set_failed(b, db_strerror(r));
+			if (!r)
+				bdb_log_trim(b);
 		}
 		pthread_mutex_lock(&b->keeper_lock);
 	}
@@ -320,13 +324,6 @@ static void *keeper_main(void *arg)
 
 int bdb_keeper_start(struct bdb *b, struct pb_error *err)
 {
-	pthread_condattr_t attr;
-
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_mutex_init(&b->keeper_lock, NULL);
-	pthread_cond_init(&b->keeper_work, &attr);
-	pthread_condattr_destroy(&attr);
 	int errnum = pthread_create(&b->keeper, NULL, keeper_main, b);
 	b->keeper_running = !errnum;
 	return errnum ? pb_fail_errno(err, errnum, "starting the keeper of %s", b->dir) : 0;
@@ -341,8 +338,6 @@ void bdb_keeper_stop(struct bdb *b)
 	pthread_cond_signal(&b->keeper_work);
 	pthread_mutex_unlock(&b->keeper_lock);
 	pthread_join(b->keeper, NULL);
-	pthread_mutex_destroy(&b->keeper_lock);
-	pthread_cond_destroy(&b->keeper_work);
 	b->keeper_running = false;
 }
 

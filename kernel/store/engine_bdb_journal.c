@@ -14,7 +14,7 @@
 
 #include "kernel/store/pack.h"
 
-enum { ITEM_BODY = 1, ITEM_BATCH = 2, PLACE_BYTES = 12, BATCH_VERSION = 1, HAS_HEADER = 1 };
+enum { ITEM_BODY = 1, ITEM_BATCH = 2, PLACE_BYTES = 12, BATCH_VERSION = 2, HAS_HEADER = 1 };
 
 /* ---- batches as bytes ---- */
 
@@ -26,18 +26,20 @@ static void put_str(struct pb_buf *out, struct pb_str s)
 
 static void put_id(struct pb_buf *out, const struct body_id *id)
 {
-	char random[4];
+	char bytes[ID_PACKED_MAX];
 
-	le32_put(random, id->random);
-	pb_buf_add(out, random, sizeof(random));
-	pack_varint(out, id->segment);
-	pack_varint(out, id->offset);
-	pack_varint(out, id->facts_offset);
-	pack_varint(out, id->facts_len);
-	pack_varint(out, id->size);
+	pb_buf_add(out, bytes, pack_id(bytes, id) - bytes);
 }
 
-void bdb_journal_batch(struct pb_buf *out, const struct engine_batch *batch, uint64_t version, const char *fresh)
+/* From batch to batch few bytes of a header change: what it has in common with the one before is told by lengths. */
+static void put_header(struct pb_buf *out, struct pb_str header, const struct header_change *same)
+{
+	pack_varint(out, same->front);
+	pack_varint(out, same->back);
+	put_str(out, pb_str(header.ptr + same->front, header.len - same->front - same->back));
+}
+
+void bdb_journal_batch(struct pb_buf *out, const struct engine_batch *batch, uint64_t version, const struct header_change *same, const char *fresh)
 {
 	pb_buf_reset(out);
 	pb_buf_addc(out, BATCH_VERSION);
@@ -45,7 +47,7 @@ void bdb_journal_batch(struct pb_buf *out, const struct engine_batch *batch, uin
 	put_str(out, batch->entity);
 	pack_varint(out, version);
 	if (batch->header)
-		put_str(out, *batch->header);
+		put_header(out, *batch->header, same);
 	pack_varint(out, batch->nremove);
 	for (size_t i = 0; i < batch->nremove; i++)
 		put_str(out, batch->remove[i]);
@@ -68,7 +70,8 @@ void bdb_journal_batch(struct pb_buf *out, const struct engine_batch *batch, uin
 struct again {
 	struct engine_batch batch;
 	uint64_t version;
-	struct pb_str header;
+	struct pb_str header;		/* what is new of it */
+	uint64_t front, back;		/* bytes that are as before */
 	struct engine_row *put;
 	struct pb_str *remove;
 	struct body_id *ref, *unref;
@@ -95,21 +98,9 @@ static bool get_str(struct pb_str *in, struct pb_str *ret)
 	return true;
 }
 
-static bool get_id(struct pb_str *in, struct body_id *ret)
+static bool get_header(struct pb_str *in, struct again *a)
 {
-	uint64_t segment, facts_offset, facts_len;
-
-	if (in->len < 4)
-		return false;
-	ret->random = le32_get(in->ptr);
-	*in = pb_str_skip(*in, 4);
-	if (!unpack_varint(in, &segment) || !unpack_varint(in, &ret->offset) || !unpack_varint(in, &facts_offset) || !unpack_varint(in, &facts_len) ||
-	    !unpack_varint(in, &ret->size))
-		return false;
-	ret->segment = segment;
-	ret->facts_offset = facts_offset;
-	ret->facts_len = facts_len;
-	return segment <= UINT32_MAX && facts_offset <= UINT32_MAX && facts_len <= UINT32_MAX;
+	return unpack_varint(in, &a->front) && unpack_varint(in, &a->back) && get_str(in, &a->header);
 }
 
 /* Each takes a byte at least, so that the count is bounded by what is there. */
@@ -134,14 +125,14 @@ static bool again_refs(struct again *a, struct pb_str *in)
 	for (size_t i = 0; i < b->nref; i++) {
 		a->fresh[i] = in->len && *in->ptr;
 		*in = pb_str_skip(*in, 1);
-		if (!get_id(in, &a->ref[i]))
+		if (!unpack_id(in, &a->ref[i]))
 			return false;
 	}
 	if (!get_count(in, &b->nunref))
 		return false;
 	a->unref = pb_alloc((b->nunref + 1) * sizeof(*a->unref));
 	for (size_t i = 0; i < b->nunref; i++)
-		if (!get_id(in, &a->unref[i]))
+		if (!unpack_id(in, &a->unref[i]))
 			return false;
 	b->ref = a->ref;
 	b->unref = a->unref;
@@ -157,7 +148,7 @@ static bool again_read(struct again *a, struct pb_str in)
 	b->header = in.ptr[1] & HAS_HEADER ? &a->header : NULL;
 	b->expect = ENGINE_ANY;
 	in = pb_str_skip(in, 2);
-	if (!get_str(&in, &b->entity) || b->entity.len > 64 || !unpack_varint(&in, &a->version) || (b->header && !get_str(&in, &a->header)) ||
+	if (!get_str(&in, &b->entity) || b->entity.len > 64 || !unpack_varint(&in, &a->version) || (b->header && !get_header(&in, a)) ||
 	    !get_count(&in, &b->nremove))
 		return false;
 	a->remove = pb_alloc((b->nremove + 1) * sizeof(*a->remove));
@@ -201,7 +192,7 @@ static int add_body(struct bdb *b, const struct segment_news *news)
 }
 
 /* The frame's batches were taken; these are the bodies. All that was journaled is brought home instead where it does not fit. 0 or errno. */
-int bdb_journal_write(struct bdb *b, const struct segment_news *list, size_t n)
+int bdb_journal_write(struct bdb *b, const struct segment_news *list, size_t n, bool flush)
 {
 	struct journal *j = &b->journal;
 	int errnum = 0;
@@ -217,7 +208,12 @@ int bdb_journal_write(struct bdb *b, const struct segment_news *list, size_t n)
 		errnum = bdb_bring_home(b, false);
 		fit = journal_fit(j);
 	}
-	return errnum ? errnum : journal_write(j);
+	if (!errnum)
+		errnum = journal_write(j, flush);
+	/* Soon, so that the next half is free when this one is full. A call that is missed comes again with the next frame. */
+	if (!errnum && journal_is_behind(j))
+		pthread_cond_signal(&b->keeper_work);
+	return errnum;
 }
 
 /* ---- home ---- */
@@ -232,15 +228,12 @@ int bdb_keep_log(struct bdb *b, uint32_t file)
 	return 0;
 }
 
-/* Segments and index as they are now become durable by themselves. 0, errno or a code of Berkeley DB. */
-static int flush_home(struct bdb *b)
+int bdb_flush_log(struct bdb *b)
 {
 	DB_LSN lsn;
-	int r = segments_flush(&b->segments);
+	int r = bdb_log_flush_record(b, &lsn);
 
-	/* A record of its own tells in which file the log ended. */
-	if (!r)
-		r = bdb_log_flush_record(b, &lsn);
+	/* The record tells in which file the log ended. */
 	if (!r)
 		r = b->env->log_flush(b->env, &lsn);
 	return r ? r : bdb_keep_log(b, lsn.file);
@@ -248,6 +241,7 @@ static int flush_home(struct bdb *b)
 
 int bdb_bring_home(struct bdb *b, bool all)
 {
+	size_t n;
 	int r = 0;
 
 	pthread_mutex_lock(&b->home_lock);
@@ -255,7 +249,10 @@ int bdb_bring_home(struct bdb *b, bool all)
 		/* Frames that are written from here on stay. */
 		struct journal_place place = journal_place(&b->journal, all);
 
-		r = flush_home(b);
+		/* Segments and index as they are now become durable by themselves. */
+		r = segments_flush(&b->segments, fdatasync, &n);
+		if (!r)
+			r = bdb_flush_log(b);
 		if (!r)
 			r = journal_move_base(&b->journal, place);
 	}
@@ -338,9 +335,23 @@ static bool bodies_whole(struct bdb *b, const struct again *a)
 	return true;
 }
 
+/* The whole header, from what it was before and what is new. */
+static bool again_header(struct again *a, struct pb_str before, struct pb_buf *whole)
+{
+	if (a->front > before.len || a->back > before.len - a->front)
+		return false;
+	pb_buf_addstr(whole, pb_str_head(before, a->front));
+	pb_buf_addstr(whole, a->header);
+	pb_buf_addstr(whole, pb_str_skip(before, before.len - a->back));
+	a->header = pb_buf_str(whole);
+	return true;
+}
+
 static int batch_again(struct bdb *b, struct pb_str item, bool doubt, bool *ret_more, struct pb_error *err)
 {
 	struct again a = { .batch = { .entity = PB_NOSTR } };
+	PB_AUTOBUF(before);
+	PB_AUTOBUF(header);
 	uint64_t version;
 	int r;
 
@@ -348,10 +359,10 @@ static int batch_again(struct bdb *b, struct pb_str item, bool doubt, bool *ret_
 		again_free(&a);
 		return pb_fail(err, PB_ECORRUPT, "a batch in %s/journal has an unknown form", b->dir);
 	}
-	r = bdb_head(&b->base, a.batch.entity, &version, NULL, err);
+	r = bdb_head(&b->base, a.batch.entity, &version, &before, err);
 	if (!r && a.version > version) {
 		*ret_more = !doubt || bodies_whole(b, &a);
-		if (a.version != version + 1)
+		if (a.version != version + 1 || !again_header(&a, pb_buf_str(&before), &header))
 			r = pb_fail(err, PB_ECORRUPT, "%s/journal goes on from version %" PRIu64 " of %.*s, and the index has %" PRIu64, b->dir, a.version - 1,
 				PB_FMT(a.batch.entity), version);
 		for (size_t i = 0; !r && *ret_more && i < a.batch.nref; i++)
@@ -377,5 +388,8 @@ int bdb_journal_batches(struct bdb *b, struct pb_error *err)
 			r = batch_again(b, item, doubt && from >= b->journal.last_found, &more, err);
 	if (!r && b->env->txn_checkpoint(b->env, 0, 0, 0))
 		r = pb_fail(err, PB_EINTERNAL, "writing a checkpoint of %s failed", b->dir);
+	/* What it says may lie in a log file that is new. */
+	if (!r && fsync(b->db_dir))
+		r = pb_fail_errno(err, errno, "flushing %s/db", b->dir);
 	return r;
 }

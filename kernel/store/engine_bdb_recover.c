@@ -81,7 +81,7 @@ static int first_broken(struct bdb *b, DB_LOGC *c, DB_LSN from, DB_LSN *ret, boo
 	DB_LSN lsn = from;
 	int r = from.file ? c->get(c, &lsn, &record, DB_SET) : DB_NOTFOUND;
 
-	/* The file it lay in may be gone, because a checkpoint made it needless. */
+	/* In a store that an earlier program wrote, the file it lay in may be gone. */
 	if (r)
 		r = c->get(c, &lsn, &record, DB_FIRST);
 	*ret_broken = false;
@@ -137,7 +137,8 @@ static uint32_t log_number(const char *name)
 	return sscanf(name, "log.%10" SCNu32 "%n", &n, &end) == 1 && end == 14 && !name[end] ? n : 0;
 }
 
-static uint32_t newest_log(struct bdb *b, uint32_t above, bool remove)
+/* 0: there is none. */
+static uint32_t newest_log(struct bdb *b)
 {
 	DIR *d = fdopendir(dup(b->db_dir));
 	uint32_t newest = 0;
@@ -150,11 +151,20 @@ static uint32_t newest_log(struct bdb *b, uint32_t above, bool remove)
 
 		if (n > newest)
 			newest = n;
-		if (remove && n > above)
-			unlinkat(b->db_dir, at->d_name, 0);
 	}
 	closedir(d);
 	return newest;
+}
+
+static void log_name(uint32_t number, char ret[32])
+{
+	snprintf(ret, 32, "log.%010" PRIu32, number);
+}
+
+/* One at a time for good, so that none that stays, or comes back after a power cut, has a gap before it. */
+static int remove_log(struct bdb *b, const char *name)
+{
+	return (unlinkat(b->db_dir, name, 0) && errno != ENOENT) || fsync(b->db_dir) ? errno : 0;
 }
 
 /* Nothing behind the end may ever be taken for a record again. */
@@ -163,10 +173,13 @@ static int cut(struct bdb *b, DB_LSN end)
 	char name[32];
 	struct stat st;
 
-	newest_log(b, end.file, true);
-	if (fsync(b->db_dir))
-		return errno;
-	snprintf(name, sizeof(name), "log.%010" PRIu32, end.file);
+	for (uint32_t newest; (newest = newest_log(b)) > end.file;) {
+		log_name(newest, name);
+		int errnum = remove_log(b, name);
+		if (errnum)
+			return errnum;
+	}
+	log_name(end.file, name);
 	int fd = openat(b->db_dir, name, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : errno;
@@ -178,12 +191,12 @@ static int cut(struct bdb *b, DB_LSN end)
 /* A log file that was made just before the power went may have no readable beginning; then nothing in it was ever flushed. It is set aside, not removed. */
 static bool set_aside(struct bdb *b)
 {
-	uint32_t newest = newest_log(b, 0, false);
+	uint32_t newest = newest_log(b);
 	char name[32], aside[48];
 
 	if (newest < 2)
 		return false;
-	snprintf(name, sizeof(name), "log.%010" PRIu32, newest);
+	log_name(newest, name);
 	snprintf(aside, sizeof(aside), "damaged-%s", name);
 	if (renameat(b->db_dir, name, b->db_dir, aside))
 		return false;
@@ -197,7 +210,7 @@ int bdb_log_recover(struct bdb *b, struct pb_error *err)
 	DB_LSN end = { 0, 0 };
 	bool broken = false;
 
-	if (!newest_log(b, 0, false))
+	if (!newest_log(b))
 		return 0;
 	snprintf(home, sizeof(home), "%s/db", b->dir);
 	int r = find_end(b, home, &end, &broken);
@@ -207,9 +220,64 @@ int bdb_log_recover(struct bdb *b, struct pb_error *err)
 		return bdb_fail(b, err, r, "reading the log");
 	if (!end.file)
 		return 0;
-	if (broken)
+	if (broken && !*b->notice)
 		snprintf(b->notice, sizeof(b->notice), "the log was cut at %" PRIu32 "/%" PRIu32 ": bodies of later batches, none of them acknowledged, did not reach the disk",
 			end.file, end.offset);
 	r = cut(b, end);
 	return r ? pb_fail_errno(err, r, "cutting the log of %s", b->dir) : 0;
+}
+
+/* ---- what no start needs ---- */
+
+/* Its record's place; 0: there is none, or nobody knows. */
+static uint64_t last_checkpoint(struct bdb *b)
+{
+	DB_TXN_STAT *stat;
+
+	if (b->env->txn_stat(b->env, &stat, 0))
+		return 0;
+	uint64_t last = (uint64_t)stat->st_last_ckp.file << 32 | stat->st_last_ckp.offset;
+	free(stat);
+	return last;
+}
+
+/* Has a flush ended that began after the last checkpoint, and does the log on the disk say so? Then no start cuts the log before that checkpoint's record. */
+static bool checkpoint_is_kept(struct bdb *b)
+{
+	uint64_t last = last_checkpoint(b);
+
+	if (!last || bdb_wait_lsn(b, last))
+		return false;
+	int r = bdb_flush_log(b);
+	if (r) {
+		char why[160];
+
+		snprintf(why, sizeof(why), "flushing the log of %s: %s", b->dir, db_strerror(r));
+		bdb_set_failed(b, why);
+	}
+	return !r;
+}
+
+/* From the oldest on. */
+static bool remove_logs(struct bdb *b, char **names)
+{
+	for (; *names; names++)
+		if (remove_log(b, *names))
+			return false;
+	return true;
+}
+
+/* Berkeley DB would remove them itself as soon as a checkpoint is written. But a start that cuts the log before that checkpoint recovers from the one before it. */
+void bdb_log_trim(struct bdb *b)
+{
+	char **names = NULL;
+
+	if (pthread_mutex_trylock(&b->log_files))
+		return;
+	uint64_t last = last_checkpoint(b);
+	/* The checkpoint that makes them needless is the last one that is known once they are listed, or an earlier one. */
+	if (last != b->trimmed && b->env->log_archive(b->env, &names, 0) == 0 && (!names || (checkpoint_is_kept(b) && remove_logs(b, names))))
+		b->trimmed = last;
+	free(names);
+	pthread_mutex_unlock(&b->log_files);
 }

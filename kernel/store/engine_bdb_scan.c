@@ -165,7 +165,7 @@ static bool add(struct range *g, struct pb_str key, struct pb_str value)
 
 enum { BULK_FIRST = 16 << 10, BULK_MAX = 4 << 20 };
 
-/* Many rows a call; the buffer grows with what the page turns out to need. */
+/* Many rows a call, but few pages: a call reads on behind the range until its buffer is full. One that holds a single value grows with it. */
 static int scan_up(struct bdb *b, struct range *g)
 {
 	PB_AUTOBUF(bulk);
@@ -202,8 +202,6 @@ static int scan_up(struct bdb *b, struct range *g)
 			done = pb_str_cmp(name, g->to) >= 0 || add(g, name, pb_str((char *)value, vlen));
 		}
 		step = DB_NEXT;
-		if (room < 256 << 10)
-			room *= 4;
 	}
 	int r2 = c->close(c);
 	return r && r != DB_NOTFOUND ? r : r2;

@@ -14,14 +14,18 @@ libkernel_la_SOURCES += \
 	%D%/engine_bdb_bodies.c \
 	%D%/engine_bdb_committer.c \
 	%D%/engine_bdb_compact.c \
+	%D%/engine_bdb_drop.c \
 	%D%/engine_bdb_durable.c \
 	%D%/engine_bdb_env.c \
+	%D%/engine_bdb_heads.c \
 	%D%/engine_bdb_journal.c \
 	%D%/engine_bdb_recover.c \
 	%D%/engine_bdb_scan.c \
 	%D%/engine_bdb_verify.c \
 	%D%/journal.h \
 	%D%/journal.c \
+	%D%/journal_direct.c \
+	%D%/journal_pack.c \
 	%D%/segment.h \
 	%D%/segment.c \
 	%D%/segment_facts.c \
@@ -55,6 +59,13 @@ test_engine_care_SOURCES = %D%/tests/test_engine_care.c %D%/tests/scratch.h
 test_engine_care_CPPFLAGS = $(CPPFLAGS_TEST)
 test_engine_care_CFLAGS = $(CFLAGS_TEST)
 test_engine_care_LDADD = $(LIBS_TEST) $(BDB_LIBS)
+
+check_PROGRAMS += test_engine_bdb
+TESTS += test_engine_bdb
+test_engine_bdb_SOURCES = %D%/tests/test_engine_bdb.c %D%/tests/scratch.h
+test_engine_bdb_CPPFLAGS = $(CPPFLAGS_TEST)
+test_engine_bdb_CFLAGS = $(CFLAGS_TEST)
+test_engine_bdb_LDADD = $(LIBS_TEST) $(BDB_LIBS)
 
 check_PROGRAMS += test_engine_full
 TESTS += test_engine_full

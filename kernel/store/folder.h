@@ -3,7 +3,7 @@
  * The inside of the mail store: accounts, folders and views as the files of this room share them. Nobody else includes it.
  *
  * Entities: "m/<mailbox>" is an account (header: counters and quota; rows d<number> a folder, s<name> a subscription, g<number> a folder
- * whose messages are still to be removed), "f/<mailbox>/<number>" a folder (header: struct folder_head; rows u<uid> a message, never
+ * whose messages are still to be removed, a<number><entry> an annotation), "f/<mailbox>/<number>" a folder (header: struct folder_head; rows u<uid> a message, never
  * rewritten; i<block> the rows of a block again, packed; b<block> changed flags; k keywords; x<modseq> expunged UIDs; t<bucket><token> delivery tokens; m<modseq> a move whose
  * source was not yet emptied). A folder that was never written has no entity: its first batch makes it.
  *
@@ -18,6 +18,7 @@
 #include <pthread.h>
 #include "kernel/host.h"
 #include "kernel/store/mailstore.h"
+#include "kernel/store/pack.h"
 #include "kernel/store/rows.h"
 
 enum {
@@ -25,12 +26,19 @@ enum {
 	ENTITY_MAX = 64, KEYWORD_MAX = 100, TOMBSTONES_MAX = 4096
 };
 
-#define TOKEN_BUCKET (8 * PB_DAY)		/* a token is remembered for 8 to 16 days */
+#define TOKEN_BUCKET (8 * PB_DAY)		/* a token is remembered for 8 to 16 days of tokens.c */
 #define SYSTEM_FLAGS (PB_SEEN | PB_ANSWERED | PB_FLAGGED | PB_DELETED | PB_DRAFT)
 #define SPECIAL_USES (PB_FOLDER_ALL | PB_FOLDER_ARCHIVE | PB_FOLDER_DRAFTS | PB_FOLDER_FLAGGED | PB_FOLDER_JUNK | PB_FOLDER_SENT | PB_FOLDER_TRASH)
 
 struct account;
 struct folder;
+
+/* tokens.c */
+struct token_age {
+	pthread_mutex_t lock;
+	int64_t age, now;			/* microseconds of deliveries; the clock when the last of them came */
+	int64_t kept;				/* the age in the store */
+};
 
 struct mailstore {
 	struct engine *engine;
@@ -45,6 +53,7 @@ struct mailstore {
 	struct account **buckets;
 	size_t nbuckets, naccounts;
 	struct folder *oldest, *youngest;	/* all folders in memory, a clock for eviction */
+	struct token_age tokens;
 };
 
 /* ---- accounts ---- */
@@ -82,6 +91,7 @@ struct account {
 	size_t nsubs;
 	struct holder *holders;
 
+	_Atomic uint32_t annotations;
 	_Atomic uint64_t quota_messages, quota_bytes, messages, bytes;
 	char id[MAILBOX_ID_MAX + 1];
 };
@@ -102,6 +112,8 @@ struct engine_row entry_row(const struct entry *e, struct pb_arena *arena);
 struct pb_str number_key(char kind, uint32_t number, struct pb_arena *arena);
 /* Remove the messages of a folder that is no longer listed, then the row g<number>. No lock. */
 int account_purge(struct account *a, uint32_t number, struct pb_error *err);
+/* Keys of a folder's annotations, with room for two more. */
+int annotation_keys(struct account *a, uint32_t number, struct pb_arena *arena, struct pb_str **ret, size_t *ret_n, struct pb_error *err);
 /* "/" sorts before all else, so that children follow their parent; INBOX is first. */
 int name_compare(struct pb_str a, struct pb_str b);
 /* Checked, with INBOX in capitals; out has room for FOLDER_NAME_MAX. PB_EINVALID. */
@@ -109,8 +121,8 @@ int name_canonical(struct pb_str name, char *out, struct pb_str *ret, struct pb_
 /* Is name below parent? */
 bool name_is_below(struct pb_str name, struct pb_str parent);
 
-/* Room in the quota for so much more, or PB_EQUOTA. What was taken is in use at once; give it back when it comes to nothing. */
-int quota_take(struct account *a, uint64_t messages, uint64_t bytes, bool over, struct pb_error *err);
+/* Room in the quota for so much more, or PB_EQUOTA. What was taken is in use at once; give it back when it comes to nothing. ret_usage: with it; may be NULL. */
+int quota_take(struct account *a, uint64_t messages, uint64_t bytes, bool over, struct pb_usage *ret_usage, struct pb_error *err);
 void quota_give(struct account *a, uint64_t messages, uint64_t bytes);
 
 /* ---- folders ---- */
@@ -199,6 +211,7 @@ struct pb_folder {
 	struct pb_handle handle;
 	struct pb_host *host;
 	struct folder *f;
+	_Atomic uint64_t limit;			/* of the folder's bytes, for what comes through this handle; 0: none */
 };
 
 static inline struct pb_str folder_entity(const struct folder *f)
@@ -257,7 +270,7 @@ int keywords_find(const struct keywords *k, struct pb_str name);			/* index, or 
 /* ---- messages ---- */
 
 /* A row as the engine has it: u<uid> = version, head length, date, modseq, flags, body id, head. */
-enum { ROW_FIXED = 1 + 2 + 8 + 8 + 8 + (int)sizeof(struct body_id) };
+enum { ROW_BEFORE_HEAD = 1 + 4 * VARINT_MAX + ID_PACKED_MAX };	/* at most */
 void row_key(char *key, char kind, uint32_t n);				/* 5 bytes */
 size_t row_encode(char *out, const struct body_id *body, struct pb_str head, int64_t date, uint64_t modseq, uint64_t flags);
 int row_decode(struct pb_str key, struct pb_str value, struct pb_row *ret, struct body_id *ret_body, struct pb_str *ret_head, struct pb_error *err);
@@ -288,8 +301,12 @@ struct image_put {
 
 /* rows are as they were appended: no flag block was laid over them yet. */
 void image_encode(const struct row_set *rows, uint32_t block, struct pb_buf *out);
+/* One of an earlier form, which is made anew when the folder is read. */
+bool image_is_old(struct pb_str value);
 /* Room for IMAGE_ROWS; heads are views into value. PB_ECORRUPT. */
 int image_decode(struct pb_str value, uint32_t block, struct image_row *ret_rows, size_t *ret_n, struct pb_error *err);
+/* A copy of an image that image_decode took. */
+struct image_source *image_source_new(struct pb_str value, uint32_t block);
 /* Nobody waits for them, and what cannot be written is left out: the rows are there. Folder lock. */
 void images_write(struct folder *f, const struct image_put *puts, size_t n);
 
@@ -320,6 +337,12 @@ struct insert_extra {
 	bool move;				/* one of put is a row m */
 };
 
+int tokens_open(struct mailstore *m, struct pb_error *err);
+void tokens_close(struct mailstore *m);
+/* The bucket of those that come now; it never falls. */
+int tokens_bucket(struct mailstore *m, uint32_t *ret, struct pb_error *err);
+/* Was this token inserted before? Then one is known and has its UID, durable with the ticket. No lock. */
+int folder_recall(struct folder *f, struct insert *one, engine_ticket *ret_ticket, struct pb_error *err);
 /* All or nothing, but for those whose token is known. Folder lock. extra may be NULL. */
 int folder_insert(struct folder *f, struct insert *const *list, size_t n, const struct insert_extra *extra, struct pb_error *err);
 /* Through the waiting list, so that those who come together share one batch. No lock. ret_ticket: to wait for. */

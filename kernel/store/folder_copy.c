@@ -24,6 +24,7 @@ struct copying {
 	struct engine_row put[2];
 	char mark_key[9];
 	bool move, marked;
+	uint64_t limit;				/* of the bytes in to; 0: none */
 };
 
 static void find_rows(struct copying *c, const uint32_t *uids, size_t n, uint32_t *ret_uids)
@@ -130,8 +131,11 @@ int folder_move_done(struct folder *f, const char *key, struct pb_error *err)
 static int copy_locked(struct copying *c, struct pb_error *err)
 {
 	bool same_account = c->from->account == c->to->account;
-	int rc = quota_take(c->to->account, c->n, c->bytes, c->move && same_account, err);
+	int rc = 0;
 
+	if (c->limit && !(c->move && c->from == c->to) && c->to->newest->head.bytes + c->bytes > c->limit)
+		return pb_fail(err, PB_EQUOTA, "the folder is over its limit");
+	rc = quota_take(c->to->account, c->n, c->bytes, c->move && same_account, NULL, err);
 	if (rc)
 		return rc;
 	map_keywords(c);
@@ -173,7 +177,7 @@ static int may(struct pb_folder *from, struct pb_folder *to, bool move, struct p
 int host_folder_copy(struct pb_folder *from, const uint32_t *uids, size_t n, struct pb_folder *to, bool move, uint32_t *ret_uids, uint32_t *ret_uidvalidity,
 		     struct pb_error *err)
 {
-	struct copying c = { .from = from->f, .to = to->f, .move = move };
+	struct copying c = { .from = from->f, .to = to->f, .move = move, .limit = atomic_load(&to->limit) };
 	engine_ticket ticket;
 	uint32_t *from_uids;
 	int rc = may(from, to, move, err);

@@ -4,7 +4,6 @@
  * Leaves where the bodies come from, and waiting for the flush, to the callers.
  */
 #include <stdlib.h>
-#include "kernel/clock/clock.h"
 #include "kernel/store/folder.h"
 #include "kernel/store/pack.h"
 
@@ -19,11 +18,6 @@ struct plan {
 	char *at;			/* where the next key or value goes */
 	uint32_t bucket;
 };
-
-static uint32_t bucket_now(struct folder *f)
-{
-	return (uint32_t)(clock_now(f->m->clock) / TOKEN_BUCKET);
-}
 
 static struct pb_str token_key(char **at, uint32_t bucket, struct pb_str token)
 {
@@ -41,7 +35,7 @@ static void *plan_make(struct plan *p, struct insert *const *list, size_t n, con
 	char *memory;
 
 	for (size_t i = 0; i < n; i++)
-		bytes += 5 + ROW_FIXED + list[i]->head.len + (list[i]->token.len ? 2 * (5 + list[i]->token.len) + 5 : 0);
+		bytes += 5 + ROW_BEFORE_HEAD + list[i]->head.len + (list[i]->token.len ? 2 * (5 + list[i]->token.len) + 5 : 0);
 	memory = pb_realloc(NULL, (2 * n + nextra + 1) * sizeof p->put[0] + (2 * n + 1) * sizeof p->absent[0] + (n + 1) * sizeof p->ref[0] + bytes);
 	p->put = (void *)memory;
 	p->absent = (void *)(p->put + 2 * n + nextra + 1);
@@ -132,6 +126,21 @@ static int find_known(struct folder *f, struct insert *const *list, size_t n, ui
 	return 0;
 }
 
+int folder_recall(struct folder *f, struct insert *one, engine_ticket *ret_ticket, struct pb_error *err)
+{
+	uint32_t bucket;
+	bool any;
+	int rc;
+
+	pthread_mutex_lock(&f->lock);
+	rc = tokens_bucket(f->m, &bucket, err);
+	if (!rc)
+		rc = find_known(f, &one, 1, bucket, &any, err);
+	*ret_ticket = f->newest->ticket;
+	pthread_mutex_unlock(&f->lock);
+	return rc;
+}
+
 /* Tokens of buckets that nobody asks for any more. A failure costs nothing: it is done again. */
 static void prune_tokens(struct folder *f, uint32_t bucket)
 {
@@ -209,12 +218,15 @@ static int insert_once(struct folder *f, struct insert *const *list, size_t n, c
 
 int folder_insert(struct folder *f, struct insert *const *list, size_t n, const struct insert_extra *extra, struct pb_error *err)
 {
-	uint32_t bucket = bucket_now(f);
 	bool any_tokens = false, any_known;
-	int rc = PB_ECONFLICT;
+	uint32_t bucket = 0;
+	int rc = 0;
 
 	for (size_t i = 0; i < n; i++)
 		any_tokens |= list[i]->token.len != 0;
+	if (any_tokens && (rc = tokens_bucket(f->m, &bucket, err)))
+		return rc;
+	rc = PB_ECONFLICT;
 	for (unsigned attempt = 0; rc == PB_ECONFLICT && attempt < 4; attempt++) {
 		rc = insert_once(f, list, n, extra, bucket, any_tokens, err);
 		if (rc != PB_ECONFLICT)
@@ -228,7 +240,7 @@ int folder_insert(struct folder *f, struct insert *const *list, size_t n, const 
 		if (!rc)
 			rc = PB_ECONFLICT;
 	}
-	if (!rc && f->newest->head.token_bucket && f->newest->head.token_bucket < bucket - 1)
+	if (!rc && any_tokens && f->newest->head.token_bucket && f->newest->head.token_bucket < bucket - 1)
 		prune_tokens(f, bucket);
 	return rc;
 }

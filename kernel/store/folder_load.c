@@ -8,7 +8,7 @@
 #include "kernel/store/folder.h"
 #include "kernel/store/pack.h"
 
-enum { ROW_VERSION = 1, KEYWORDS_VERSION = 1 };
+enum { ROW_VERSION = 2, KEYWORDS_VERSION = 1 };
 
 /* ---- form ---- */
 
@@ -23,16 +23,14 @@ size_t row_encode(char *out, const struct body_id *body, struct pb_str head, int
 	char *p = out;
 
 	*p++ = ROW_VERSION;
-	*p++ = (char)(head.len >> 8);
-	*p++ = (char)head.len;
-	p = pack_be64(p, (uint64_t)date);
-	p = pack_be64(p, modseq);
-	p = pack_be64(p, flags);
-	memcpy(p, body, sizeof *body);
-	p += sizeof *body;
+	p = pack_var(p, head.len);
+	p = pack_var(p, (uint64_t)date);
+	p = pack_var(p, modseq);
+	p = pack_var(p, flags);
+	p = pack_id(p, body);
 	if (head.len)
 		memcpy(p, head.ptr, head.len);
-	return ROW_FIXED + head.len;
+	return (size_t)(p - out) + head.len;
 }
 
 void row_fill(struct pb_row *row, uint32_t uid, const struct body_id *body, size_t head_len, int64_t date, uint64_t modseq, uint64_t flags)
@@ -45,17 +43,16 @@ void row_fill(struct pb_row *row, uint32_t uid, const struct body_id *body, size
 
 int row_decode(struct pb_str key, struct pb_str value, struct pb_row *ret, struct body_id *ret_body, struct pb_str *ret_head, struct pb_error *err)
 {
-	const char *p = value.ptr;
-	size_t head_len;
+	struct pb_str rest = pb_str_skip(value, 1);
+	uint64_t head_len, date, modseq, flags;
 
-	if (key.len != 5 || value.len < ROW_FIXED || p[0] != ROW_VERSION)
+	if (key.len != 5 || !value.len || value.ptr[0] != ROW_VERSION)
 		return pb_fail(err, PB_ECORRUPT, "a message's row has an unknown form");
-	head_len = (size_t)(unsigned char)p[1] << 8 | (unsigned char)p[2];
-	if (value.len != ROW_FIXED + head_len)
-		return pb_fail(err, PB_ECORRUPT, "the row of message %u is %zu bytes long instead of %zu", unpack_be32(key.ptr + 1), value.len, ROW_FIXED + head_len);
-	memcpy(ret_body, p + 27, sizeof *ret_body);
-	*ret_head = pb_str(p + ROW_FIXED, head_len);
-	row_fill(ret, unpack_be32(key.ptr + 1), ret_body, head_len, (int64_t)unpack_be64(p + 3), unpack_be64(p + 11), unpack_be64(p + 19));
+	if (!unpack_varint(&rest, &head_len) || !unpack_varint(&rest, &date) || !unpack_varint(&rest, &modseq) || !unpack_varint(&rest, &flags) ||
+	    !unpack_id(&rest, ret_body) || head_len != rest.len)
+		return pb_fail(err, PB_ECORRUPT, "the row of message %u does not hold what it says", unpack_be32(key.ptr + 1));
+	*ret_head = rest;
+	row_fill(ret, unpack_be32(key.ptr + 1), ret_body, rest.len, (int64_t)date, modseq, flags);
 	return 0;
 }
 
@@ -250,26 +247,41 @@ static int read_blocks(struct loader *l, uint32_t end, struct pb_error *err)
 	return rc;
 }
 
+/* The rows of an image, which is in l->image. What opens their bodies waits until somebody asks: most who look into a folder want its flags. */
+static void append_image(struct loader *l, struct pb_str value, uint32_t block, uint32_t n)
+{
+	struct image_source *source = image_source_new(value, block);
+
+	for (uint32_t at = 0, many; at < n; at += many) {
+		const struct image_row *one = &l->image[at];
+		struct pb_row *row;
+
+		many = n - at < CHUNK_ROWS ? n - at : CHUNK_ROWS;
+		row = row_set_append_source(&l->rows, source, at, many, one->uid);
+		for (uint32_t i = 0; i < many; i++, one++, row++) {
+			row_fill(row, one->uid, &one->body, one->head.len, one->date, one->modseq, one->flags);
+			l->head_bytes += (int64_t)one->head.len;
+		}
+	}
+	image_source_release(source);
+}
+
 static int take_image(struct loader *l, const struct engine_row *in, struct pb_error *err)
 {
 	uint32_t block = in->key.len == 5 ? unpack_be32(in->key.ptr + 1) : UINT32_MAX;	/* none has this number */
 	size_t n;
 	int rc;
 
+	if (image_is_old(in->value))
+		return 0;
 	/* A damaged one is passed over, and made again from the rows. */
 	if (block < l->next_block || block >= image_block_of(l->uidnext) || image_decode(in->value, block, l->image, &n, err)) {
 		log_line(l->f->m->log, PB_ERROR, NULL, "folder.image_damaged", "mailbox=%s folder=%u block=%u", l->f->account->id, l->f->number, block);
 		return 0;
 	}
 	rc = block > l->next_block ? read_blocks(l, block, err) : 0;
-	for (size_t i = 0; !rc && i < n; i++) {
-		const struct image_row *one = &l->image[i];
-		struct pb_row row;
-
-		row_fill(&row, one->uid, &one->body, one->head.len, one->date, one->modseq, one->flags);
-		row_set_append(&l->rows, &row, &one->body, one->head);
-		l->head_bytes += (int64_t)one->head.len;
-	}
+	if (!rc && n)
+		append_image(l, in->value, block, (uint32_t)n);
 	l->next_block = block + 1;
 	return rc;
 }
@@ -308,7 +320,7 @@ static int load(struct folder *f, struct pb_error *err)
 	if (!err)
 		err = &local;
 	f->loading = true;
-	row_set_init(&l.rows);
+	row_set_init_for(&l.rows, f->newest->head.messages);
 	pthread_mutex_unlock(&f->lock);
 	rc = read_all(&l, err);
 	pthread_mutex_lock(&f->lock);

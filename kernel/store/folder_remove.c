@@ -258,7 +258,8 @@ int account_purge(struct account *a, uint32_t number, struct pb_error *err)
 	struct engine_page page = ENGINE_PAGE;
 	struct pb_arena *arena;
 	char room[ENTITY_MAX];
-	struct pb_str entity = folder_entity_name(a, number, room), key;
+	struct pb_str entity = folder_entity_name(a, number, room), *keys;
+	size_t n;
 	int rc;
 
 	do {
@@ -272,9 +273,14 @@ int account_purge(struct account *a, uint32_t number, struct pb_error *err)
 	if (rc)
 		return pb_because(err, "while removing the messages of folder %u of mailbox %s", number, a->id);
 	arena = pb_arena_new();
-	key = number_key('g', number, arena);
 	pthread_mutex_lock(&a->lock);
-	rc = account_apply(a, NULL, 0, &key, 1, err);
+	rc = annotation_keys(a, number, arena, &keys, &n, err);
+	if (!rc) {
+		keys[n] = number_key('g', number, arena);
+		rc = account_apply(a, NULL, 0, keys, n + 1, err);
+	}
+	if (!rc)
+		atomic_fetch_sub(&a->annotations, (uint32_t)n);
 	pthread_mutex_unlock(&a->lock);
 	pb_arena_free(arena);
 	return rc;

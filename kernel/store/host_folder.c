@@ -142,12 +142,28 @@ bool host_folder_is_newer(struct pb_folder *handle, const struct pb_view *v)
 
 /* ---- in ---- */
 
-static int fill(struct folder *f, struct insert *one, const struct pb_append *how, struct pb_error *err)
+void host_folder_limit(struct pb_folder *handle, uint64_t bytes)
 {
-	static const struct pb_append plain;
+	atomic_store(&handle->limit, bytes);
+}
 
-	if (!how)
-		how = &plain;
+static int check_limit(struct pb_folder *handle, uint64_t more, struct pb_error *err)
+{
+	uint64_t limit = atomic_load_explicit(&handle->limit, memory_order_relaxed), bytes;
+
+	if (!limit)
+		return 0;
+	pthread_mutex_lock(&handle->f->lock);
+	bytes = handle->f->newest->head.bytes;
+	pthread_mutex_unlock(&handle->f->lock);
+	return bytes + more > limit ? pb_fail(err, PB_EQUOTA, "the folder is over its limit") : 0;
+}
+
+static int fill(struct pb_folder *handle, struct insert *one, const struct pb_append *how, struct pb_error *err)
+{
+	struct folder *f = handle->f;
+	int rc;
+
 	if (how->token.len > TOKEN_MAX)
 		return pb_fail(err, PB_EINVALID, "a token has at most %d bytes", TOKEN_MAX);
 	/* Keyword bits come from folder_keyword; one that does not exist would get a meaning later. */
@@ -163,18 +179,42 @@ static int fill(struct folder *f, struct insert *one, const struct pb_append *ho
 	one->flags = how->flags;
 	one->date = how->date ? how->date : clock_now(f->m->clock);
 	one->token = how->token;
-	return quota_take(f->account, 1, one->body.size + one->head.len, how->over_quota, err);
+	rc = how->over_quota ? 0 : check_limit(handle, one->body.size + one->head.len, err);
+	return rc ? rc : quota_take(f->account, 1, one->body.size + one->head.len, how->over_quota, how->usage, err);
 }
 
-static int insert(struct folder *f, struct insert *one, const struct pb_append *how, engine_ticket *ret_ticket, struct pb_error *err)
+/* What does not fit now may have been put in before there was no room: a delivery that a crash cut off behind it comes again. */
+static bool is_there(struct folder *f, struct insert *one, const struct pb_append *how, engine_ticket *ret_ticket)
 {
-	int rc = fill(f, one, how, err);
+	struct account *a = f->account;
 
+	if (!how->token.len || folder_recall(f, one, ret_ticket, NULL) || !one->known)
+		return false;
+	if (how->usage)
+		*how->usage = (struct pb_usage){ atomic_load(&a->messages), atomic_load(&a->bytes), atomic_load(&a->quota_messages), atomic_load(&a->quota_bytes) };
+	return true;
+}
+
+static int insert(struct pb_folder *handle, struct insert *one, const struct pb_append *how, engine_ticket *ret_ticket, struct pb_error *err)
+{
+	static const struct pb_append plain;
+	struct folder *f = handle->f;
+	uint64_t size = one->body.size + one->head.len;
+	int rc;
+
+	how = how ? how : &plain;
+	rc = fill(handle, one, how, err);
+	if (rc == PB_EQUOTA && is_there(f, one, how, ret_ticket))
+		return 0;
 	if (rc)
 		return rc;
 	rc = folder_insert_one(f, one, ret_ticket, err);
 	if (rc || one->known)
-		quota_give(f->account, 1, one->body.size + one->head.len);
+		quota_give(f->account, 1, size);
+	if (one->known && how->usage) {
+		how->usage->messages--;
+		how->usage->bytes -= size;
+	}
 	return rc;
 }
 
@@ -193,7 +233,7 @@ int host_folder_append(struct pb_folder *handle, struct pb_spool *spool, const s
 	rc = spool_seal(spool, f->m->engine, &one.body, err);
 	if (rc)
 		return rc;
-	rc = insert(f, &one, how, &ticket, err);
+	rc = insert(handle, &one, how, &ticket, err);
 	if (rc || one.known)
 		engine_body_discard(f->m->engine, &one.body);
 	if (!rc)
@@ -209,7 +249,6 @@ int host_folder_append(struct pb_folder *handle, struct pb_spool *spool, const s
 
 int host_folder_deliver(struct pb_folder *handle, struct pb_body *body, struct pb_str head, const struct pb_append *how, uint32_t *ret_uid, struct pb_error *err)
 {
-	struct folder *f = handle->f;
 	struct insert one = { .body = *body_id(body), .head = head };
 	engine_ticket ticket;
 	int rc = handle->host->rights & RIGHT_MAIL_WRITE ? 0 : host_may(handle->host, RIGHT_MAIL_WRITE, err);
@@ -218,7 +257,7 @@ int host_folder_deliver(struct pb_folder *handle, struct pb_body *body, struct p
 		return rc;
 	if (head.len > HEAD_MAX)
 		return pb_fail(err, PB_ETOOBIG, "%zu bytes to put before a body; %d at most", head.len, HEAD_MAX);
-	rc = insert(f, &one, how, &ticket, err);
+	rc = insert(handle, &one, how, &ticket, err);
 	if (!rc && ret_uid)
 		*ret_uid = one.uid;
 	return rc;

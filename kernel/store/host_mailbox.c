@@ -244,6 +244,7 @@ static int destroy_rest(struct account *a, const uint32_t *numbers, size_t n, st
 		/* As one that was never made, but for the counter: UIDVALIDITY must not come back within a second. */
 		a->exists = a->destroyed = false;
 		a->version = 0;
+		atomic_store(&a->annotations, 0);
 		atomic_store(&a->quota_messages, 0);
 		atomic_store(&a->quota_bytes, 0);
 		atomic_store(&a->messages, 0);

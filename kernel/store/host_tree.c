@@ -444,3 +444,24 @@ int host_folder_subscribe(struct pb_mailbox *mb, struct pb_str in, bool on, stru
 	pthread_mutex_unlock(&mb->account->lock);
 	return rc ? rc : engine_wait(mb->account->m->engine, ticket, err);
 }
+
+/* ---- which one is it ---- */
+
+int host_folder_whose(struct pb_folder *handle, struct pb_buf *mailbox, struct pb_buf *name, unsigned *ret_attributes, struct pb_error *err)
+{
+	struct account *a = handle->f->account;
+	const struct entry *found = NULL;
+
+	pthread_mutex_lock(&a->lock);
+	for (size_t i = 0; i < a->nentries && !found; i++)
+		if (a->entries[i]->number == handle->f->number)
+			found = a->entries[i];
+	if (found) {
+		pb_buf_addz(mailbox, a->id);
+		pb_buf_addstr(name, entry_name(found));
+		if (ret_attributes)
+			*ret_attributes = found->attributes;
+	}
+	pthread_mutex_unlock(&a->lock);
+	return found ? 0 : pb_fail(err, PB_ENOTFOUND, "the folder was deleted");
+}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The journal's file: making it, finding its frames at a start, writing frames around and around. What is in them, and when they are needed no more, is
- * engine_bdb_journal.c's.
+ * engine_bdb_journal.c's, how a write comes to the device journal_direct.c's.
  */
 #include "kernel/store/journal.h"
 
@@ -16,8 +16,10 @@
 
 #define BASE_MAGIC "PBJOURNL"
 #define FRAME_MAGIC 0x31666a50u		/* "Pjf1" */
+#define PACKED_MAGIC 0x317a6a50u	/* "Pjz1" */
 
-enum { BASES = 2, BASE_BYTES = 56, FRAME_HEAD = 32, ITEM_HEAD = 4, ITEM_MAX = (1 << 28) - 1, SECTOR = 512, ZEROS = 1 << 20, HALF_MIN = 64 << 10, PENDING_KEPT = 1 << 20 };
+enum { BASES = 2, BASE_BYTES = 56, BASE_AGAIN = 2048 };
+enum { FRAME_HEAD = 32, ITEM_HEAD = 4, ITEM_MAX = (1 << 28) - 1, ZEROS = 1 << 20, HALF_MIN = 64 << 10, PENDING_KEPT = 1 << 20 };
 
 /* Base blocks, then the halves. */
 static uint64_t half_start(const struct journal *j, unsigned half)
@@ -43,7 +45,7 @@ static int write_at(int fd, const char *bytes, size_t len, uint64_t at)
 	return 0;
 }
 
-static void *aligned(size_t len)
+void *journal_aligned(size_t len)
 {
 	void *p = NULL;
 
@@ -52,10 +54,10 @@ static void *aligned(size_t len)
 	return p;
 }
 
-/* The blocks take turns, so that one is whole whatever happens to the other. */
+/* The blocks take turns, so that one is whole whatever happens to the other; and in different sectors of each it lies twice. */
 static int write_base(struct journal *j, struct journal_place first)
 {
-	unsigned char *p = aligned(JOURNAL_BLOCK);
+	unsigned char *p = journal_aligned(JOURNAL_BLOCK);
 
 	memset(p, 0, JOURNAL_BLOCK);
 	memcpy(p, BASE_MAGIC, 8);
@@ -66,11 +68,20 @@ static int write_base(struct journal *j, struct journal_place first)
 	le64_put(p + 36, first.at);
 	le64_put(p + 44, first.frame);
 	le32_put(p + 52, pb_crc32c(0, p, 52));
+	memcpy(p + BASE_AGAIN, p, BASE_BYTES);
 	int errnum = write_at(j->fd, (char *)p, JOURNAL_BLOCK, j->bases % BASES * JOURNAL_BLOCK);
 	free(p);
 	if (!errnum && j->flush(j->fd))
 		errnum = errno;
 	return errnum;
+}
+
+/* Both blocks: then there is never an older one of another life, or none, to be taken for the newest. */
+static int write_bases(struct journal *j, struct journal_place first)
+{
+	int errnum = write_base(j, first);
+
+	return errnum ? errnum : write_base(j, first);
 }
 
 /* Every block is written once, so that writing to it again changes nothing but its bytes. */
@@ -87,34 +98,52 @@ static int make(struct journal *j, int dirfd, uint64_t size)
 		errnum = write_at(j->fd, zeros, end - at < ZEROS ? end - at : ZEROS, at);
 	free(zeros);
 	pb_random(&j->life, sizeof(j->life));
+	j->next = (struct journal_place) { half_start(j, 0), 1 };
 	if (!errnum)
-		errnum = write_base(j, (struct journal_place) { half_start(j, 0), 1 });
+		errnum = write_bases(j, j->next);
 	if (!errnum && (renameat(dirfd, "journal.new", dirfd, "journal") || fsync(dirfd)))
 		errnum = errno;
 	return errnum;
 }
 
-static int read_base(struct journal *j, struct journal_place *ret, const char *dir, struct pb_error *err)
+/* Takes what a block says if it is newer. False: in neither of its places it says anything, and it is not empty either. */
+static bool take_base(struct journal *j, const char *block, struct journal_place *ret, uint32_t *ret_format)
 {
-	unsigned char p[BASE_BYTES];
-	struct stat st;
+	bool good = false, empty = true;
 
-	if (fstat(j->fd, &st))
-		return pb_fail_errno(err, errno, "reading %s/journal", dir);
-	for (int i = 0; i < BASES; i++) {
-		if (pread(j->fd, p, BASE_BYTES, i * JOURNAL_BLOCK) != BASE_BYTES || memcmp(p, BASE_MAGIC, 8) || le32_get(p + 52) != pb_crc32c(0, p, 52))
+	for (size_t i = 0; i < JOURNAL_BLOCK; i++)
+		empty &= !block[i];
+	for (const char *p = block; p <= block + BASE_AGAIN; p += BASE_AGAIN) {
+		if (memcmp(p, BASE_MAGIC, 8) || le32_get(p + 52) != pb_crc32c(0, p, 52))
 			continue;
-		if (le32_get(p + 8) > JOURNAL_FORMAT)
-			return pb_fail(err, PB_EINVALID, "%s/journal has format %u, newer than this program's %d", dir, le32_get(p + 8), JOURNAL_FORMAT);
+		good = true;
 		if (le64_get(p + 20) <= j->bases)
 			continue;
+		*ret_format = le32_get(p + 8);
 		j->half = le64_get(p + 12);
 		j->bases = le64_get(p + 20);
 		j->life = le64_get(p + 28);
 		*ret = (struct journal_place) { le64_get(p + 36), le64_get(p + 44) };
 	}
-	if (!j->bases || j->half < HALF_MIN || j->half % JOURNAL_BLOCK || (uint64_t)st.st_size < half_start(j, 2) || ret->at < half_start(j, 0) || ret->at > half_start(j, 2))
-		return pb_fail(err, PB_ECORRUPT, "%s/journal is damaged at its beginning: mail that was accepted last may be in it only; without that file the rest can be opened", dir);
+	return good || empty;
+}
+
+static int read_base(struct journal *j, struct journal_place *ret, const char *dir, struct pb_error *err)
+{
+	char block[JOURNAL_BLOCK];
+	uint32_t format = 0;
+	bool good = true;
+	struct stat st;
+
+	if (fstat(j->fd, &st))
+		return pb_fail_errno(err, errno, "reading %s/journal", dir);
+	for (int i = 0; i < BASES; i++)
+		good &= pread(j->fd, block, JOURNAL_BLOCK, i * JOURNAL_BLOCK) == JOURNAL_BLOCK && take_base(j, block, ret, &format);
+	if (format > JOURNAL_FORMAT)
+		return pb_fail(err, PB_EINVALID, "%s/journal has format %u, newer than this program's %d", dir, format, JOURNAL_FORMAT);
+	if (!good || !j->bases || j->half < HALF_MIN || j->half % JOURNAL_BLOCK || (uint64_t)st.st_size < half_start(j, 2) || ret->at < half_start(j, 0) || ret->at > half_start(j, 2))
+		return pb_fail(err, PB_ECORRUPT, "%s/journal is damaged in its first %d bytes: mail that was accepted last may be in it only. "
+			"Bring it back, or move it away to open the store without that mail", dir, BASES * JOURNAL_BLOCK);
 	return 0;
 }
 
@@ -123,6 +152,11 @@ static int read_base(struct journal *j, struct journal_place *ret, const char *d
 static void item_head(char *at, unsigned type, size_t len)
 {
 	le32_put(at, type << 28 | len);
+}
+
+static bool is_frame(const char *p)
+{
+	return le32_get(p) == FRAME_MAGIC || le32_get(p) == PACKED_MAGIC;
 }
 
 /* The items of a frame, if the frame at this place is whole and the one that is looked for. */
@@ -134,20 +168,36 @@ static bool frame_at(struct journal *j, const char *file, struct journal_place a
 		return false;
 	const char *p = file + at.at;
 	uint64_t len = le32_get(p + 24), room = le32_get(p + 28);
-	if (le32_get(p) != FRAME_MAGIC || le64_get(p + 8) != j->life || le64_get(p + 16) != at.frame || len < FRAME_HEAD || len > room || room > end - at.at)
+	if (!is_frame(p) || le64_get(p + 8) != j->life || le64_get(p + 16) != at.frame || len < FRAME_HEAD || len > room || room > end - at.at)
 		return false;
 	if (le32_get(p + 4) != pb_crc32c(0, p + 8, len - 8))
 		return false;
-	j->last_found = j->found.len;
-	pb_buf_add(&j->found, p + FRAME_HEAD, len - FRAME_HEAD);
+	size_t before = j->found.len;
+	struct pb_str items = pb_str(p + FRAME_HEAD, len - FRAME_HEAD);
+	if (le32_get(p) == FRAME_MAGIC)
+		pb_buf_addstr(&j->found, items);
+	else if (!journal_unpack(items, &j->found))
+		return false;
+	j->last_found = before;
 	*ret_room = room;
 	return true;
+}
+
+/* Frames begin at sectors. */
+static uint64_t last_begun(const struct journal *j, const char *file)
+{
+	uint64_t last = 0;
+
+	for (const char *p = file + half_start(j, 0); p < file + half_start(j, 2); p += JOURNAL_SECTOR)
+		if (is_frame(p) && le64_get(p + 8) == j->life && le64_get(p + 16) > last)
+			last = le64_get(p + 16);
+	return last;
 }
 
 static int find_frames(struct journal *j, struct journal_place at, const char *dir, struct pb_error *err)
 {
 	uint64_t size = half_start(j, 2), room;
-	char *file = aligned(size);
+	char *file = journal_aligned(size);
 
 	for (uint64_t done = 0; done < size;) {
 		ssize_t n = pread(j->fd, file + done, size - done, done);
@@ -169,8 +219,10 @@ static int find_frames(struct journal *j, struct journal_place at, const char *d
 			at = other;
 		}
 		at.at += room;
-		j->next.frame = ++at.frame;
+		at.frame++;
 	}
+	j->next = at;
+	j->begun = last_begun(j, file);
 	free(file);
 	return 0;
 }
@@ -190,30 +242,12 @@ bool journal_found(const struct journal *j, size_t *at, unsigned *ret_type, stru
 
 /* ---- life ---- */
 
-/* Past the page cache, so that what is written is what was added, and not the rest of a page besides. Not every file system can. */
-static void go_direct(struct journal *j, int dirfd)
-{
-	int fd = openat(dirfd, "journal", O_RDWR | O_DIRECT | O_CLOEXEC);
-	char *try = aligned(JOURNAL_BLOCK);
-
-	j->align = JOURNAL_BLOCK;
-	if (fd >= 0 && pread(fd, try, JOURNAL_BLOCK, 0) == JOURNAL_BLOCK) {
-		close(j->fd);
-		j->fd = fd;
-		if (pread(fd, try, SECTOR, SECTOR) == SECTOR)
-			j->align = SECTOR;
-	} else if (fd >= 0) {
-		close(fd);
-	}
-	free(try);
-}
-
 int journal_open(struct journal *j, int dirfd, const char *dir, uint64_t size, int (*flush)(int fd), struct pb_error *err)
 {
 	struct journal_place first = { 0, 0 };
 	int r = 0;
 
-	*j = (struct journal) { .flush = flush, .found = PB_BUF, .pending = PB_BUF };
+	*j = (struct journal) { .rest_fd = -1, .flush = flush, .found = PB_BUF, .pending = PB_BUF };
 	pthread_mutex_init(&j->lock, NULL);
 	j->fd = openat(dirfd, "journal", O_RDWR | O_CLOEXEC);
 	if (j->fd < 0 && errno == ENOENT) {
@@ -229,7 +263,7 @@ int journal_open(struct journal *j, int dirfd, const char *dir, uint64_t size, i
 			r = find_frames(j, first, dir, err);
 	}
 	if (!r)
-		go_direct(j, dirfd);
+		journal_go_direct(j, dirfd, half_start(j, 2));
 	return r;
 }
 
@@ -239,7 +273,7 @@ int journal_begin(struct journal *j)
 	pb_random(&j->life, sizeof(j->life));
 	j->next = j->turn = (struct journal_place) { half_start(j, 0), 1 };
 	j->other_busy = false;
-	return write_base(j, j->next);
+	return write_bases(j, j->next);
 }
 
 void journal_close(struct journal *j)
@@ -247,6 +281,8 @@ void journal_close(struct journal *j)
 	if (j->fd < 0)
 		return;
 	close(j->fd);
+	journal_quiet_close(j);
+	journal_pack_close(j);
 	j->fd = -1;
 	pb_buf_free(&j->found);
 	pb_buf_free(&j->pending);
@@ -270,7 +306,7 @@ static char *grow(struct journal *j, size_t more)
 	/* A block more, so that the end can be padded. */
 	if (j->frame_len + more + JOURNAL_BLOCK > j->frame_room) {
 		size_t room = ((j->frame_len + more) * 2 + JOURNAL_BLOCK) / JOURNAL_BLOCK * JOURNAL_BLOCK + JOURNAL_BLOCK;
-		char *larger = aligned(room);
+		char *larger = journal_aligned(room);
 
 		if (j->frame_len)
 			memcpy(larger, j->frame, j->frame_len);
@@ -307,9 +343,9 @@ bool journal_frame_empty(const struct journal *j)
 	return j->frame_len <= FRAME_HEAD;
 }
 
-static uint64_t frame_room(const struct journal *j)
+static uint64_t room_of(const struct journal *j, size_t len)
 {
-	return (j->frame_len + j->align - 1) / j->align * j->align;
+	return (len + j->align - 1) / j->align * j->align;
 }
 
 static unsigned half_of(const struct journal *j, uint64_t at)
@@ -319,7 +355,7 @@ static unsigned half_of(const struct journal *j, uint64_t at)
 
 enum journal_fit journal_fit(struct journal *j)
 {
-	uint64_t room = frame_room(j);
+	uint64_t room = room_of(j, j->frame_len);
 	enum journal_fit fit = JOURNAL_FITS;
 
 	if (room > j->half)
@@ -339,21 +375,42 @@ enum journal_fit journal_fit(struct journal *j)
 	return fit;
 }
 
-int journal_write(struct journal *j)
+/* The frame as it is written; *len: its length. */
+static char *made(struct journal *j, size_t *len, uint32_t *ret_magic)
 {
-	uint64_t room = frame_room(j);
-	unsigned char *p = (unsigned char *)j->frame;
+	struct pb_str items = pb_str(j->frame + FRAME_HEAD, j->frame_len - FRAME_HEAD);
+	size_t packed;
 
-	memset(p + j->frame_len, 0, room - j->frame_len);
-	le32_put(p, FRAME_MAGIC);
+	*len = j->frame_len;
+	*ret_magic = FRAME_MAGIC;
+	if (items.len < JOURNAL_PACK_MIN || items.len > JOURNAL_PACK_MAX)
+		return j->frame;
+	if (!j->packed)
+		j->packed = journal_aligned(JOURNAL_PACK_MAX + 2 * JOURNAL_BLOCK);
+	if (!journal_pack(j, items, j->packed + FRAME_HEAD, items.len, &packed) || room_of(j, FRAME_HEAD + packed) >= room_of(j, j->frame_len))
+		return j->frame;
+	*len = FRAME_HEAD + packed;
+	*ret_magic = PACKED_MAGIC;
+	return j->packed;
+}
+
+int journal_write(struct journal *j, bool flush)
+{
+	size_t len;
+	uint32_t magic;
+	char *p = made(j, &len, &magic);
+	uint64_t room = room_of(j, len);
+
+	memset(p + len, 0, room - len);
+	le32_put(p, magic);
 	le64_put(p + 8, j->life);
 	le64_put(p + 16, j->next.frame);
-	le32_put(p + 24, j->frame_len);
+	le32_put(p + 24, len);
 	le32_put(p + 28, room);
-	le32_put(p + 4, pb_crc32c(0, p + 8, j->frame_len - 8));
-	int errnum = write_at(j->fd, j->frame, room, j->next.at);
-	if (!errnum && j->flush(j->fd))
-		errnum = errno;
+	le32_put(p + 4, pb_crc32c(0, p + 8, len - 8));
+	int errnum = write_at(j->fd, p, room, j->next.at);
+	if (!errnum && flush)
+		errnum = journal_flush(j);
 	if (errnum)
 		return errnum;
 	pthread_mutex_lock(&j->lock);
@@ -372,6 +429,13 @@ struct journal_place journal_place(struct journal *j, bool all)
 	struct journal_place place = all ? j->next : j->turn;
 	pthread_mutex_unlock(&j->lock);
 	return place;
+}
+
+uint64_t journal_flushed(struct journal *j)
+{
+	uint64_t last = journal_last(j);
+
+	return j->begun > last + 1 ? j->begun - 1 : last;
 }
 
 uint64_t journal_last(struct journal *j)

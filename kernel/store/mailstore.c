@@ -23,6 +23,10 @@ int mailstore_open(struct engine *engine, struct clock *clock, struct log *log, 
 	m->buckets = pb_alloc(m->nbuckets * sizeof m->buckets[0]);
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_cond_init(&m->loaded, NULL);
+	if (tokens_open(m, err)) {
+		mailstore_close(m);
+		return err->code;
+	}
 	*ret = m;
 	return 0;
 }
@@ -91,6 +95,7 @@ void mailstore_close(struct mailstore *m)
 		if (m->oldest && m->youngest == f)
 			break;
 	}
+	tokens_close(m);
 	pthread_cond_destroy(&m->loaded);
 	pthread_mutex_destroy(&m->lock);
 	free(m->buckets);

@@ -1,6 +1,7 @@
 # mailboxes, folders, views, tables and bodies, and their tests
 libkernel_la_SOURCES += \
 	%D%/account.c \
+	%D%/annotation.c \
 	%D%/body.c \
 	%D%/flags.c \
 	%D%/folder.c \
@@ -14,25 +15,36 @@ libkernel_la_SOURCES += \
 	%D%/host_folder.c \
 	%D%/host_mailbox.c \
 	%D%/host_tree.c \
+	%D%/object_id.c \
 	%D%/mailstore.c \
 	%D%/mailstore_verify.c \
 	%D%/name.c \
 	%D%/pack.h \
+	%D%/remember.c \
 	%D%/rows.c \
 	%D%/rows.h \
 	%D%/spool.h \
 	%D%/table.c \
+	%D%/tokens.c \
 	%D%/view.c \
 	%D%/view_diff.c
 
 MAILFIX = %D%/tests/mailfix.c %D%/tests/mailfix.h %D%/tests/slow_engine.c
 
-check_PROGRAMS += %D%/tests/test_rows %D%/tests/test_mailbox %D%/tests/test_folder %D%/tests/test_durable %D%/tests/test_mail_threads
-TESTS += %D%/tests/test_rows %D%/tests/test_mailbox %D%/tests/test_folder %D%/tests/test_durable %D%/tests/test_mail_threads
+check_PROGRAMS += %D%/tests/test_object_id %D%/tests/test_rows %D%/tests/test_annotation %D%/tests/test_mailbox %D%/tests/test_folder %D%/tests/test_durable %D%/tests/test_mail_threads
+TESTS += %D%/tests/test_object_id %D%/tests/test_rows %D%/tests/test_annotation %D%/tests/test_mailbox %D%/tests/test_folder %D%/tests/test_durable %D%/tests/test_mail_threads
 %C%_tests_test_rows_SOURCES = %D%/tests/test_rows.c
 %C%_tests_test_rows_CPPFLAGS = $(CPPFLAGS_TEST)
 %C%_tests_test_rows_CFLAGS = $(CFLAGS_TEST)
 %C%_tests_test_rows_LDADD = $(LIBS_TEST)
+%C%_tests_test_object_id_SOURCES = %D%/tests/test_object_id.c $(MAILFIX)
+%C%_tests_test_object_id_CPPFLAGS = $(CPPFLAGS_TEST)
+%C%_tests_test_object_id_CFLAGS = $(CFLAGS_TEST)
+%C%_tests_test_object_id_LDADD = $(LIBS_TEST)
+%C%_tests_test_annotation_SOURCES = %D%/tests/test_annotation.c $(MAILFIX)
+%C%_tests_test_annotation_CPPFLAGS = $(CPPFLAGS_TEST)
+%C%_tests_test_annotation_CFLAGS = $(CFLAGS_TEST)
+%C%_tests_test_annotation_LDADD = $(LIBS_TEST)
 %C%_tests_test_mailbox_SOURCES = %D%/tests/test_mailbox.c $(MAILFIX)
 %C%_tests_test_mailbox_CPPFLAGS = $(CPPFLAGS_TEST)
 %C%_tests_test_mailbox_CFLAGS = $(CFLAGS_TEST)

@@ -4,6 +4,7 @@
  * Leaves locking and the meaning of a row to the folder.
  */
 #include <stdlib.h>
+#include <sys/mman.h>
 #include "kernel/store/rows.h"
 
 /* Bytes put before bodies; they never move, because pictures point at them. */
@@ -13,32 +14,102 @@ struct head_block {
 	char bytes[];
 };
 
+/* ---- slabs ---- */
+
+/*
+ * Memory for the rows of several slots, which a load asks for in one piece: chunk by chunk the heap grows by a call of the kernel for each.
+ * It lives as long as one of its chunks, so it is not too large.
+ */
+struct row_slab {
+	_Atomic unsigned refs;
+	size_t used, size;		/* folder lock */
+};
+
+enum { SLAB_ALIGN = 64, SLAB_SLOTS = 16, SLAB_LEAST = 4, EXPECTED_MAX = 1 << 16 };
+
+static size_t slab_aligned(size_t size)
+{
+	return (size + SLAB_ALIGN - 1) / SLAB_ALIGN * SLAB_ALIGN;
+}
+
+static size_t slab_slot_size(void)
+{
+	return slab_aligned(sizeof(struct row_chunk) + CHUNK_ROWS * sizeof(struct pb_row));
+}
+
+static struct row_slab *slab_new(uint32_t slots)
+{
+	size_t size = slab_aligned(sizeof(struct row_slab)) + slots * slab_slot_size();
+	struct row_slab *slab = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (slab == MAP_FAILED)
+		return NULL;
+	atomic_init(&slab->refs, 1);
+	slab->used = slab_aligned(sizeof *slab);
+	slab->size = size;
+	return slab;
+}
+
+static void slab_release(struct row_slab *slab)
+{
+	if (slab && atomic_fetch_sub_explicit(&slab->refs, 1, memory_order_acq_rel) == 1)
+		munmap(slab, slab->size);
+}
+
+/* The slab that the next slot's chunks come out of; NULL: they have memory of their own. */
+static struct row_slab *slab_for_slot(struct slot_table *t)
+{
+	uint32_t slots = t->expected < SLAB_SLOTS ? t->expected : SLAB_SLOTS;
+
+	if (t->slab && t->slab->size - t->slab->used >= slab_slot_size())
+		return t->slab;
+	slab_release(t->slab);
+	t->slab = slots ? slab_new(slots) : NULL;
+	t->expected = t->slab ? t->expected - slots : 0;
+	return t->slab;
+}
+
 /* ---- chunks ---- */
 
-static struct row_chunk *row_chunk_new(uint32_t cap)
+/* In slab, which has room for it, or in memory of its own. */
+static struct row_chunk *row_chunk_new(uint32_t cap, struct row_slab *slab)
 {
-	struct row_chunk *c = pb_realloc(NULL, sizeof *c + cap * sizeof c->rows[0]);
+	size_t size = sizeof(struct row_chunk) + cap * sizeof(struct pb_row);
+	struct row_chunk *c;
 
+	if (slab) {
+		c = (struct row_chunk *)((char *)slab + slab->used);
+		slab->used += slab_aligned(size);
+		atomic_fetch_add_explicit(&slab->refs, 1, memory_order_relaxed);
+	} else {
+		c = pb_realloc(NULL, size);
+	}
 	atomic_init(&c->refs, 1);
 	c->used = 0;
 	c->cap = cap;
+	c->slab = slab;
 	return c;
 }
 
-static struct where_chunk *where_chunk_new(uint32_t cap)
+/* source: it fills the chunk when it is asked for, and is taken over; NULL: none. */
+static struct where_chunk *where_chunk_new(uint32_t cap, struct image_source *source)
 {
-	struct where_chunk *c = pb_realloc(NULL, sizeof *c + cap * sizeof c->wheres[0]);
+	struct where_chunk *c = pb_alloc(sizeof *c);
 
 	atomic_init(&c->refs, 1);
-	c->used = 0;
 	c->cap = cap;
-	c->heads = NULL;
+	c->source = source;
+	atomic_init(&c->wheres, source ? NULL : pb_realloc(NULL, cap * sizeof(struct where)));
 	return c;
 }
 
 static void row_chunk_release(struct row_chunk *c)
 {
-	if (atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) == 1)
+	if (atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	if (c->slab)
+		slab_release(c->slab);
+	else
 		free(c);
 }
 
@@ -50,7 +121,29 @@ static void where_chunk_release(struct where_chunk *c)
 		next = h->next;
 		free(h);
 	}
+	if (c->source)
+		image_source_release(c->source);
+	free(atomic_load_explicit(&c->wheres, memory_order_relaxed));
 	free(c);
+}
+
+/* Readers have no lock: of two that unpack at the same time one is too late. */
+static struct where *unpack_wheres(struct where_chunk *c)
+{
+	struct where *mine = pb_realloc(NULL, c->cap * sizeof *mine), *now = NULL;
+
+	image_source_unpack(c->source, c->source_first, c->cap, mine);
+	if (atomic_compare_exchange_strong_explicit(&c->wheres, &now, mine, memory_order_acq_rel, memory_order_acquire))
+		return mine;
+	free(mine);
+	return now;
+}
+
+static inline struct where *wheres_of(struct where_chunk *c)
+{
+	struct where *wheres = atomic_load_explicit(&c->wheres, memory_order_acquire);
+
+	return wheres ? wheres : unpack_wheres(c);
 }
 
 static const char *head_copy(struct where_chunk *c, struct pb_str head)
@@ -77,7 +170,7 @@ static const char *head_copy(struct where_chunk *c, struct pb_str head)
 
 static void where_put(struct where_chunk *c, const struct body_id *body, struct pb_str head, uint64_t first_modseq)
 {
-	c->wheres[c->used] = (struct where){ .body = *body, .head = head_copy(c, head), .head_len = (uint32_t)head.len, .first_modseq = first_modseq };
+	wheres_of(c)[c->used] = (struct where){ .body = *body, .head = head_copy(c, head), .head_len = (uint32_t)head.len, .first_modseq = first_modseq };
 	c->used++;
 }
 
@@ -95,6 +188,8 @@ static struct slot_table *table_new(uint32_t cap)
 	atomic_init(&t->refs, 1);
 	t->used = 0;
 	t->cap = cap;
+	t->expected = 0;
+	t->slab = NULL;
 	return t;
 }
 
@@ -106,6 +201,7 @@ static void table_release(struct slot_table *t)
 		row_chunk_release(t->slots[i].rows);
 		where_chunk_release(t->slots[i].wheres);
 	}
+	slab_release(t->slab);
 	free(t);
 }
 
@@ -129,6 +225,17 @@ static void table_copy(struct row_set *s, uint32_t cap)
 void row_set_init(struct row_set *s)
 {
 	*s = (struct row_set){ .table = table_new(1) };
+}
+
+void row_set_init_for(struct row_set *s, uint32_t rows)
+{
+	uint32_t slots = rows / CHUNK_ROWS + (rows % CHUNK_ROWS != 0);
+
+	/* What a header says is not to be believed with memory. */
+	if (slots > EXPECTED_MAX)
+		slots = EXPECTED_MAX;
+	*s = (struct row_set){ .table = table_new(slots + 1) };
+	s->table->expected = slots < SLAB_LEAST ? 0 : slots;
 }
 
 void row_set_ref(struct row_set *ret, const struct row_set *s)
@@ -206,7 +313,7 @@ const struct where *row_set_where(const struct row_set *s, uint32_t index)
 {
 	const struct slot *slot = &s->table->slots[row_set_slot(s, index)];
 
-	return &slot->wheres->wheres[index - slot->base];
+	return &wheres_of(slot->wheres)[index - slot->base];
 }
 
 const struct pb_row *row_set_run(const struct row_set *s, uint32_t index, uint32_t *ret_n)
@@ -228,13 +335,13 @@ static uint32_t next_cap(uint32_t n)
 static void tail_grow(struct row_set *s, uint32_t n)
 {
 	const struct slot old = s->table->slots[s->nslots - 1];
-	struct row_chunk *rows = row_chunk_new(next_cap(n));
-	struct where_chunk *wheres = where_chunk_new(next_cap(n));
+	struct row_chunk *rows = row_chunk_new(next_cap(n), NULL);
+	struct where_chunk *wheres = where_chunk_new(next_cap(n), NULL);
 
 	memcpy(rows->rows, old.rows->rows, n * sizeof rows->rows[0]);
 	rows->used = n;
 	for (uint32_t i = 0; i < n; i++)
-		where_put_copy(wheres, &old.wheres->wheres[i]);
+		where_put_copy(wheres, &wheres_of(old.wheres)[i]);
 	table_copy(s, s->table->cap);
 	row_chunk_release(old.rows);
 	where_chunk_release(old.wheres);
@@ -242,14 +349,32 @@ static void tail_grow(struct row_set *s, uint32_t n)
 	s->table->slots[s->nslots - 1].wheres = wheres;
 }
 
-static void slot_add(struct row_set *s, uint32_t first_uid)
+/* cap 0: for rows that will be appended. */
+static struct slot *slot_add(struct row_set *s, uint32_t first_uid, uint32_t cap, struct image_source *source)
 {
-	uint32_t cap = s->nslots ? CHUNK_ROWS : next_cap(0);
+	struct row_slab *slab;
+	struct slot *slot;
 
 	if (s->table->used != s->nslots || s->table->used == s->table->cap)
 		table_copy(s, s->nslots < 4 ? s->nslots + 2 : s->nslots + s->nslots / 2);
-	s->table->slots[s->table->used++] = (struct slot){ .rows = row_chunk_new(cap), .wheres = where_chunk_new(cap), .base = s->n, .first_uid = first_uid };
+	slab = slab_for_slot(s->table);
+	if (!cap)
+		cap = s->nslots || slab ? CHUNK_ROWS : next_cap(0);
+	slot = &s->table->slots[s->table->used++];
+	*slot = (struct slot){ .rows = row_chunk_new(cap, slab), .wheres = where_chunk_new(cap, source), .base = s->n, .first_uid = first_uid };
 	s->nslots++;
+	return slot;
+}
+
+struct pb_row *row_set_append_source(struct row_set *s, struct image_source *source, uint32_t first, uint32_t n, uint32_t first_uid)
+{
+	struct slot *slot = slot_add(s, first_uid, n, source);
+
+	atomic_fetch_add_explicit(&source->refs, 1, memory_order_relaxed);
+	slot->wheres->source_first = first;
+	slot->rows->used = slot->wheres->used = n;
+	s->n += n;
+	return slot->rows->rows;
 }
 
 void row_set_append(struct row_set *s, const struct pb_row *row, const struct body_id *body, struct pb_str head)
@@ -258,7 +383,7 @@ void row_set_append(struct row_set *s, const struct pb_row *row, const struct bo
 	uint32_t n = s->nslots ? slot_rows(s, s->nslots - 1) : CHUNK_ROWS;
 
 	if (n == CHUNK_ROWS) {
-		slot_add(s, row->uid);
+		slot_add(s, row->uid, 0, NULL);
 		n = 0;
 	} else {
 		tail = &s->table->slots[s->nslots - 1];
@@ -292,7 +417,7 @@ struct pb_row *row_edit_chunk(struct row_edit *e, uint32_t index)
 	}
 	slot = &e->set.table->slots[i];
 	if (slot->rows == e->from->table->slots[i].rows) {
-		struct row_chunk *mine = row_chunk_new(slot->rows->cap);
+		struct row_chunk *mine = row_chunk_new(slot->rows->cap, NULL);
 
 		memcpy(mine->rows, slot->rows->rows, n * sizeof mine->rows[0]);
 		mine->used = n;
@@ -321,7 +446,7 @@ static void without_copy(struct row_set *to, bool *mine, const struct slot *from
 
 		if (!*mine || n == CHUNK_ROWS) {
 			tail = &to->table->slots[to->table->used++];
-			*tail = (struct slot){ .rows = row_chunk_new(CHUNK_ROWS), .wheres = where_chunk_new(CHUNK_ROWS), .base = to->n,
+			*tail = (struct slot){ .rows = row_chunk_new(CHUNK_ROWS, NULL), .wheres = where_chunk_new(CHUNK_ROWS, NULL), .base = to->n,
 					       .first_uid = from->rows->rows[a].uid };
 			to->nslots++;
 			*mine = true;
@@ -329,7 +454,7 @@ static void without_copy(struct row_set *to, bool *mine, const struct slot *from
 		}
 		for (; a < b && n < CHUNK_ROWS; a++, n++) {
 			tail->rows->rows[tail->rows->used++] = from->rows->rows[a];
-			where_put_copy(tail->wheres, &from->wheres->wheres[a]);
+			where_put_copy(tail->wheres, &wheres_of(from->wheres)[a]);
 			to->n++;
 		}
 	}

@@ -15,6 +15,8 @@
 
 enum { CHUNK_ROWS = 256, FLAG_BLOCK_BITS = 7 };
 
+struct image_source;
+
 /* Behind a row: what opens its body. first_modseq: as it was appended; a row whose modseq differs has its flags in a flag block. */
 struct where {
 	struct body_id body;
@@ -23,9 +25,12 @@ struct where {
 	uint64_t first_modseq;
 };
 
+struct row_slab;
+
 struct row_chunk {
 	_Atomic unsigned refs;
 	uint32_t used, cap;		/* folder lock */
+	struct row_slab *slab;		/* that it lies in; NULL: it has memory of its own */
 	struct pb_row rows[];
 };
 
@@ -35,8 +40,21 @@ struct where_chunk {
 	_Atomic unsigned refs;
 	uint32_t used, cap;		/* folder lock */
 	struct head_block *heads;	/* folder lock */
-	struct where wheres[];
+	struct image_source *source;	/* NULL: none; else wheres are unpacked from it when the first is asked for, and heads lie in it */
+	uint32_t source_first;		/* row of the source */
+	_Atomic(struct where *) wheres;	/* NULL: not unpacked yet */
 };
+
+/* An image that wheres are unpacked from (folder_image.c). */
+struct image_source {
+	_Atomic unsigned refs;
+	uint32_t block, len;
+	char bytes[];
+};
+
+void image_source_release(struct image_source *source);
+/* Those of n rows from first on; the image was decoded before, so it can be. */
+void image_source_unpack(const struct image_source *source, uint32_t first, uint32_t n, struct where *out);
 
 struct slot {
 	struct row_chunk *rows;
@@ -48,6 +66,8 @@ struct slot {
 struct slot_table {
 	_Atomic unsigned refs;
 	uint32_t used, cap;		/* folder lock */
+	uint32_t expected;		/* folder lock; slots whose chunks come out of slabs */
+	struct row_slab *slab;		/* folder lock; the one with room */
 	struct slot slots[];
 };
 
@@ -58,6 +78,7 @@ struct row_set {
 };
 
 void row_set_init(struct row_set *s);				/* loaded, and empty */
+void row_set_init_for(struct row_set *s, uint32_t rows);	/* the same, where about so many will be appended at once */
 void row_set_ref(struct row_set *ret, const struct row_set *s);
 void row_set_release(struct row_set *s);
 
@@ -78,6 +99,9 @@ const struct pb_row *row_set_run(const struct row_set *s, uint32_t index, uint32
 
 /* Append a row (UID above all others); head is copied. Pictures taken before are not disturbed. */
 void row_set_append(struct row_set *s, const struct pb_row *row, const struct body_id *body, struct pb_str head);
+
+/* Append the n rows that source holds from its first one on, as a slot of their own: at most CHUNK_ROWS. Gives the rows, to be filled in. */
+struct pb_row *row_set_append_source(struct row_set *s, struct image_source *source, uint32_t first, uint32_t n, uint32_t first_uid);
 
 /* ---- changing flags: begin, edit rows in ascending order, keep or drop ---- */
 

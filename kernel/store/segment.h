@@ -99,8 +99,8 @@ struct segment *segments_pin(struct segments *s, uint32_t number);
 void segment_unpin(struct segments *s, struct segment *g);
 /* Makes an empty segment ahead if the active one is half full. */
 int segments_prepare(struct segments *s, struct pb_error *err);
-/* Flush all that were written to; 0 or errno. */
-int segments_flush(struct segments *s);
+/* Flush all that were written to, as fdatasync does; gives how many that were. 0 or errno. */
+int segments_flush(struct segments *s, int (*flush)(int fd), size_t *ret_n);
 /* What was written to segment g at offset is there. */
 void segment_written(struct segments *s, struct segment *g, uint64_t offset, uint64_t bytes);
 /* What was written since the last call, in that order, with pinned segments; the list is the caller's to free. True: there was more, which segments_flush makes

@@ -10,7 +10,7 @@
 
 enum { FLUSH_AT_ONCE = 64 };
 
-static int flush_all(struct segments *s)
+static int flush_all(struct segments *s, int (*flush)(int fd), size_t *ret_n)
 {
 	struct segment *list[FLUSH_AT_ONCE];
 	int errnum = 0;
@@ -33,8 +33,9 @@ static int flush_all(struct segments *s)
 			}
 		pthread_mutex_unlock(&s->lock);
 		for (size_t i = 0; i < n; i++) {
-			if (!errnum && fdatasync(list[i]->fd))
+			if (!errnum && flush(list[i]->fd))
 				errnum = errno;
+			++*ret_n;
 			segment_unpin(s, list[i]);
 		}
 	} while (more && !errnum);
@@ -56,12 +57,13 @@ static int flush_all(struct segments *s)
 	return errnum;
 }
 
-int segments_flush(struct segments *s)
+int segments_flush(struct segments *s, int (*flush)(int fd), size_t *ret_n)
 {
+	*ret_n = 0;
 	pthread_mutex_lock(&s->flush_lock);
 	/* Whoever comes after a flush that failed would find nothing dirty. */
 	if (!s->flush_errno)
-		s->flush_errno = flush_all(s);
+		s->flush_errno = flush_all(s, flush, ret_n);
 	int errnum = s->flush_errno;
 	pthread_mutex_unlock(&s->flush_lock);
 	return errnum;

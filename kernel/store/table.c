@@ -8,7 +8,7 @@
 #include "kernel/host.h"
 #include "kernel/store/mailstore.h"
 
-enum { KEY_MAX = 512, VALUE_MAX = 1 << 20, CHANGES_MAX = 10000, SCAN_MAX = 1000, NAME_MAX_LEN = 62 };
+enum { KEY_MAX = 1000, VALUE_MAX = 1 << 20, CHANGES_MAX = 10000, SCAN_MAX = 1000, NAME_MAX_LEN = 62 };
 
 struct pb_table {
 	struct pb_handle handle;

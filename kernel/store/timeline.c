@@ -106,6 +106,11 @@ static void *writer(void *arg)
 	return NULL;
 }
 
+static inline bool is_plain(unsigned char c)
+{
+	return c >= ' ' && c != '\\' && c != 127;
+}
+
 /* One line is one event: what would end it, and the escape itself, are written as \n, \\, \xHH. */
 static void add_escaped(struct pb_buf *b, struct pb_str text)
 {
@@ -114,7 +119,7 @@ static void add_escaped(struct pb_buf *b, struct pb_str text)
 	for (size_t i = 0; i < text.len; i++) {
 		unsigned char c = (unsigned char)text.ptr[i];
 
-		if (c >= ' ' && c != '\\' && c != 127)
+		if (is_plain(c))
 			continue;
 		pb_buf_add(b, text.ptr + from, i - from);
 		from = i + 1;
@@ -128,8 +133,33 @@ static void add_escaped(struct pb_buf *b, struct pb_str text)
 	pb_buf_add(b, text.ptr + from, text.len - from);
 }
 
-void timeline_put(struct timeline *t, const char *id, const char *who, const char *what, struct pb_str text)
+static char *put_word(char *at, const char *word, size_t most)
 {
+	size_t len = strnlen(word, most);
+
+	memcpy(at, word, len);
+	at[len] = ' ';
+	return at + len + 1;
+}
+
+/* Each recipient of a message has lines: they are put together here, not word by word in the buffer. */
+static void add_front(struct pb_buf *b, int64_t now, const char *id, const char *who, const char *what)
+{
+	enum { DIGITS = 20, WORD_MAX = 128 };
+	char front[DIGITS + 1 + 3 * (WORD_MAX + 1)], *number = front + DIGITS, *at;
+	uint64_t left = (uint64_t)now;
+
+	do
+		*--number = (char)('0' + left % 10);
+	while (left /= 10);
+	front[DIGITS] = ' ';
+	at = put_word(put_word(put_word(front + DIGITS + 1, id, WORD_MAX), who, WORD_MAX), what, WORD_MAX);
+	pb_buf_add(b, number, (size_t)(at - number));
+}
+
+void timeline_join(struct timeline *t, const char *id, const char *who, const char *what, const struct pb_str *parts, size_t n)
+{
+	size_t room = TIMELINE_TEXT_MAX;
 	int64_t now;
 	bool wake, other_day;
 
@@ -150,15 +180,13 @@ again:
 	}
 	t->pending_day = now / PB_DAY;
 	wake = t->pending.len == 0 && t->asleep;
-	pb_buf_addu(&t->pending, (uint64_t)now);
-	pb_buf_addc(&t->pending, ' ');
-	pb_buf_addz(&t->pending, id);
-	pb_buf_addc(&t->pending, ' ');
-	pb_buf_addz(&t->pending, who);
-	pb_buf_addc(&t->pending, ' ');
-	pb_buf_addz(&t->pending, what);
-	pb_buf_addc(&t->pending, ' ');
-	add_escaped(&t->pending, pb_str_head(text, TIMELINE_TEXT_MAX));
+	add_front(&t->pending, now, id, who, what);
+	for (size_t i = 0; i < n; i++) {
+		struct pb_str part = pb_str_head(parts[i], room);
+
+		add_escaped(&t->pending, part);
+		room -= part.len;
+	}
 	pb_buf_addc(&t->pending, '\n');
 	wake = wake || (t->pending.len >= FLUSH_BYTES && t->pending.len < FLUSH_BYTES + 512);
 	pthread_mutex_unlock(&t->lock);
@@ -168,7 +196,9 @@ again:
 
 void timeline_text(struct timeline *t, const char *id, const char *who, const char *what, const char *text)
 {
-	timeline_put(t, id, who, what, pb_strz(text));
+	struct pb_str whole = pb_strz(text);
+
+	timeline_join(t, id, who, what, &whole, 1);
 }
 
 void timeline_add(struct timeline *t, const char *id, const char *who, const char *what, const char *fmt, ...)
@@ -184,7 +214,7 @@ void timeline_add(struct timeline *t, const char *id, const char *who, const cha
 	va_end(ap);
 	if (n < 0)
 		return;
-	timeline_put(t, id, who, what, pb_str(text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1));
+	timeline_join(t, id, who, what, &(const struct pb_str){ text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1 }, 1);
 }
 
 void timeline_flush(struct timeline *t)

@@ -15,8 +15,8 @@ struct timeline;
 int timeline_open(const char *dir, struct clock *clock, unsigned keep_days, struct timeline **ret, struct pb_error *err);
 /* id: queue id; who: plugin or "kernel"; what: stable word ("accepted", "verdict", "routed", "attempt", "delivered", "retry", "failed", "held"). Cheap, thread-safe. */
 void timeline_add(struct timeline *t, const char *id, const char *who, const char *what, const char *fmt, ...) PB_PRINTF(5, 6);
-/* The same with a text that needs no formatting; t may be NULL (nothing is written) in all three. */
-void timeline_put(struct timeline *t, const char *id, const char *who, const char *what, struct pb_str text);
+/* The same with a text that needs no formatting, whole or as parts that follow each other; t may be NULL (nothing is written) in all three. */
+void timeline_join(struct timeline *t, const char *id, const char *who, const char *what, const struct pb_str *parts, size_t n);
 void timeline_text(struct timeline *t, const char *id, const char *who, const char *what, const char *text);
 void timeline_flush(struct timeline *t);
 /* ids, or sender/recipient/since (each may be NULL/empty/0); messages that match, newest last; at most limit messages. A new reference: array of

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * auth.verify, and what is stored of a password. Who is unknown, disabled or without a password costs the same hash as who is wrong.
+ * auth.verify, and what is stored of a password. Who is unknown, disabled or without a password costs the same hash as who is wrong. SCRAM is scram.c's.
  */
 #include <postbus/secret.h>
-#include "directory.h"
+#include "policy.h"
 
 int password_prepare(struct directory *d, struct pb_str password, json_t **ret_credential, struct pb_error *err)
 {
@@ -44,13 +44,14 @@ int password_prepare(struct directory *d, struct pb_str password, json_t **ret_c
 	return 0;
 }
 
-/* The credential that is stored for a mailbox, where it may log in with it. Who may not, and who is not there, costs the same looks. */
-static int find_credential(struct directory *d, struct pb_str login, struct row **ret_mailbox, struct row **ret_stored, struct pb_error *err)
+int find_credential(struct directory *d, struct pb_str login, struct pb_str service, struct row **ret_mailbox, struct row **ret_stored, struct pb_error *err)
 {
 	int rc = find_mailbox(d, login, ret_mailbox, err);
 	/* An id is no login name. */
 	bool may = !rc && pb_str_find(login, '@', 0) >= 0 && flag_of((*ret_mailbox)->value, "enabled");
 
+	if (may)
+		rc = policy_has_service(d, (*ret_mailbox)->value, service, &may, err);
 	if (rc && rc != PB_ENOTFOUND && rc != PB_EINVALID)
 		return rc;
 	rc = row_read(d, 'c', may ? text_of((*ret_mailbox)->value, "id") : PB_STR("nobody"), PB_NOSTR, ret_stored, err);
@@ -62,12 +63,12 @@ static int find_credential(struct directory *d, struct pb_str login, struct row 
 }
 
 /* Whoever cannot log in is compared like the others, with a hash of the same cost that no password has. */
-static int check(struct directory *d, struct pb_str login, struct pb_str password, struct row **ret, struct pb_error *err)
+static int check(struct directory *d, struct pb_str login, struct pb_str service, struct pb_str password, struct row **ret, struct pb_error *err)
 {
 	struct pb_str credential = PB_NOSTR, id = PB_STR("nobody");
 	ROW(mailbox);
 	ROW(stored);
-	int rc = find_credential(d, login, &mailbox, &stored, err);
+	int rc = find_credential(d, login, service, &mailbox, &stored, err);
 	bool may;
 
 	if (rc)
@@ -87,44 +88,61 @@ static int check(struct directory *d, struct pb_str login, struct pb_str passwor
 			logins_remember(d->logins, id, credential, password);
 	}
 	if (rc || !may)
-		return rc ? rc : pb_fail(err, PB_EDENIED, "nobody logs in by that name");
+		return rc ? rc : pb_fail(err, PB_EDENIED, "nobody logs in by that name here");
 	*ret = mailbox;
 	mailbox = NULL;
 	return 0;
 }
 
+void login_name(struct directory *d, const json_t *params, struct pb_buf *out)
+{
+	struct pb_str login = text_of(params, "login");
+
+	pb_buf_addstr(out, pb_str_head(login, 1000));
+	if (login.len && pb_str_find(login, '@', 0) < 0 && pb_config_str(d->host, "login_domain").len) {
+		pb_buf_addc(out, '@');
+		pb_buf_addstr(out, pb_config_str(d->host, "login_domain"));
+	}
+}
+
+int login_refused(struct directory *d, const json_t *params, struct pb_error *err)
+{
+	pb_count(d->host, "logins_failed", 1);
+	pb_log(d->host, PB_INFO, "login.failed", "login=%s service=%s peer=%s", pb_logq(pb_str_head(text_of(params, "login"), 200)), pb_logq(text_of(params, "service")),
+	       pb_logq(text_of(params, "peer")));
+	return pb_fail(err, PB_EDENIED, "wrong login name or password");
+}
+
+json_t *login_answer(const json_t *mailbox)
+{
+	json_t *o = json_object();
+
+	set_text(o, "address", text_of(mailbox, "address"));
+	set_text(o, "mailbox", text_of(mailbox, "id"));
+	set_text(o, "postoffice", text_of(mailbox, "postoffice"));
+	set_text(o, "role", text_of(mailbox, "role"));
+	return o;
+}
+
 METHOD(auth_verify)
 {
 	struct directory *d = self;
-	struct pb_str login = text_of(params, "login"), service = text_of(params, "service"), peer = text_of(params, "peer"), normal = PB_NOSTR;
+	struct pb_str service = text_of(params, "service"), normal = PB_NOSTR;
 	char room[PASSWORD_MAX + 1] = "";
 	ROW(mailbox);
 	PB_AUTOBUF(full);
 	int rc;
 
 	(void)who;
-	pb_buf_addstr(&full, pb_str_head(login, 1000));
-	if (login.len && pb_str_find(login, '@', 0) < 0 && pb_config_str(d->host, "login_domain").len) {
-		pb_buf_addc(&full, '@');
-		pb_buf_addstr(&full, pb_config_str(d->host, "login_domain"));
-	}
+	login_name(d, params, &full);
 	if (password_normal(text_of(params, "password"), room, &normal, NULL))
-		rc = check(d, PB_STR("nobody"), PB_STR("x"), &mailbox, err);
+		rc = check(d, PB_STR("nobody"), service, PB_STR("x"), &mailbox, err);
 	else
-		rc = check(d, pb_buf_str(&full), normal, &mailbox, err);
+		rc = check(d, pb_buf_str(&full), service, normal, &mailbox, err);
 	pb_wipe(room, sizeof room);
-	if (rc == PB_EDENIED) {
-		pb_count(d->host, "logins_failed", 1);
-		pb_log(d->host, PB_INFO, "login.failed", "login=%s service=%s peer=%s", pb_logq(pb_str_head(login, 200)), pb_logq(service), pb_logq(peer));
-		return pb_fail(err, PB_EDENIED, "wrong login name or password");
-	}
 	if (rc)
-		return rc;
+		return rc == PB_EDENIED ? login_refused(d, params, err) : rc;
 	pb_count(d->host, "logins", 1);
-	*ret_result = json_object();
-	set_text(*ret_result, "address", text_of(mailbox->value, "address"));
-	set_text(*ret_result, "mailbox", text_of(mailbox->value, "id"));
-	set_text(*ret_result, "postoffice", text_of(mailbox->value, "postoffice"));
-	set_text(*ret_result, "role", text_of(mailbox->value, "role"));
+	*ret_result = login_answer(mailbox->value);
 	return 0;
 }

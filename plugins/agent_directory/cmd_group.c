@@ -3,6 +3,7 @@
  * Groups: create, list, show, set, delete, add and remove members. Expanding them is conn_postoffice's.
  */
 #include "mailbox_fields.h"
+#include "policy.h"
 
 static json_t *show_group(const json_t *row, bool members)
 {
@@ -14,6 +15,10 @@ static json_t *show_group(const json_t *row, bool members)
 		json_object_set(o, "members", json_object_get(row, "members"));
 	else
 		set_number(o, "members", (json_int_t)json_array_size(json_object_get(row, "members")));
+	if (json_object_get(row, "senders"))
+		json_object_set(o, "senders", json_object_get(row, "senders"));
+	else
+		json_object_set_new(o, "senders", json_pack("[s]", "anyone"));
 	json_object_set(o, "postoffice", json_object_get(row, "postoffice"));
 	json_object_set(o, "group", json_object_get(row, "id"));
 	return o;
@@ -33,10 +38,17 @@ static int refuse_itself(const json_t *row, const json_t *members, struct pb_err
 
 static int take_fields(struct command *c, json_t *row, struct pb_error *err)
 {
-	const json_t *given = json_object_get(c->params, "members");
+	const json_t *given = json_object_get(c->params, "members"), *senders = json_object_get(c->params, "senders");
 	PB_AUTOBUF(name);
 	json_t *list;
 	int rc;
+
+	if (senders) {
+		rc = senders_parse(senders, &list, err);
+		if (rc)
+			return rc;
+		json_object_set_new(row, "senders", list);
+	}
 
 	if (json_object_get(c->params, "name")) {
 		rc = name_text(&name, text_of(c->params, "name"), 200, "the name", err);

@@ -5,6 +5,7 @@
 #include <postbus/mailbox.h>
 #include <postbus/session.h>
 #include "mailbox_fields.h"
+#include "policy.h"
 
 #define ID_LETTERS 20
 
@@ -163,8 +164,10 @@ METHOD(mailbox_create)
 	rc = command_run(&c, step_check, err);
 	if (!rc)
 		rc = make_store(&c, pb_strz(id), err);
-	if (!rc)
+	if (!rc) {
+		welcome(self, pb_strz(id), c.result);
 		rc = command_run(&c, step_create, err);
+	}
 	if (rc)
 		mailbox_settle(self, pb_strz(id), &ignored);	/* no row: removes what was made; else the next start does */
 	else
@@ -204,14 +207,6 @@ static int change_address(struct command *c, struct tx *tx, json_t *row, struct 
 	return 0;
 }
 
-/* An administrator of a post office has no say over one who stands above him. */
-static int guard_role(struct command *c, const json_t *row, struct pb_error *err)
-{
-	if (c->who->role == PB_ROLE_ADMIN && pb_str_eq(text_of(row, "role"), PB_STR("system")))
-		return pb_fail(err, PB_EDENIED, "'%.*s' is a system administrator's mailbox", PB_FMT(text_of(row, "address")));
-	return 0;
-}
-
 static int step_set(struct command *c, struct tx *tx, struct pb_error *err)
 {
 	struct pb_buf *settle = c->extra;
@@ -221,7 +216,7 @@ static int step_set(struct command *c, struct tx *tx, struct pb_error *err)
 	int rc = command_mailbox(c, tx, text_of(c->params, "mailbox"), &row, err);
 
 	if (!rc)
-		rc = guard_role(c, row, err);
+		rc = command_outranks(c, row, err);
 	if (rc)
 		return rc;
 	place = stand_in_key(tx, row);
@@ -270,7 +265,7 @@ static int step_delete(struct command *c, struct tx *tx, struct pb_error *err)
 	int rc = command_mailbox(c, tx, text_of(c->params, "mailbox"), &row, err);
 
 	if (!rc)
-		rc = guard_role(c, row, err);
+		rc = command_outranks(c, row, err);
 	if (!rc)
 		rc = name_parse(&n, text_of(row, "address"), err);
 	if (!rc)
@@ -315,7 +310,7 @@ static int step_password(struct command *c, struct tx *tx, struct pb_error *err)
 	int rc = command_mailbox(c, tx, text_of(c->params, "mailbox"), &row, err);
 
 	if (!rc)
-		rc = guard_role(c, row, err);
+		rc = command_outranks(c, row, err);
 	if (rc)
 		return rc;
 	if (c->extra) {

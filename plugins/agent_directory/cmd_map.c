@@ -12,6 +12,9 @@ static json_t *show_map(struct pb_str pattern, const json_t *row)
 	set_text(o, "address", pattern);
 	json_object_set(o, "to", json_object_get(row, "to"));
 	json_object_set(o, "postoffice", json_object_get(row, "postoffice"));
+	set_flag(o, "extensions", flag_of(row, "extensions"));
+	if (json_object_get(row, "suffixes"))
+		json_object_set(o, "suffixes", json_object_get(row, "suffixes"));
 	return o;
 }
 
@@ -68,6 +71,11 @@ static int step_put(struct command *c, struct tx *tx, const struct name *n, stru
 	set_text(row, "kind", PB_STR("map"));
 	set_text(row, "to", to);
 	set_text(row, "postoffice", postoffice);
+	if (flag_of(c->params, "extensions")) {
+		set_flag(row, "extensions", true);
+		if (json_array_size(json_object_get(c->params, "suffixes")))
+			json_object_set(row, "suffixes", json_object_get(c->params, "suffixes"));
+	}
 	tx_put(tx, tx_key(tx, "l/x", postoffice, n->domain, n->local), json_copy(row));
 	c->result = show_map(n->key, row);
 	return c->extra ? (tx_put(tx, tx_key(tx, "a", n->domain, n->local, PB_NOSTR), row), 0) : command_claim(c, tx, n, row, err);

@@ -106,7 +106,8 @@ static bool take_one(void *arg, struct pb_str key, struct pb_str value)
 	return false;
 }
 
-static int step_delete(struct command *c, struct tx *tx, struct pb_error *err)
+/* Its row, if nothing belongs to it any more. */
+static int empty_office(struct command *c, struct tx *tx, json_t **ret_row, struct pb_str *ret_key, struct pb_error *err)
 {
 	PB_AUTOBUF(prefix);
 	PB_AUTOBUF(end);
@@ -127,6 +128,46 @@ static int step_delete(struct command *c, struct tx *tx, struct pb_error *err)
 	if (one.len)
 		return pb_fail(err, PB_EBUSY, "the post office '%.*s' still has the domain '%.*s'", PB_FMT(text_of(row, "name")),
 			       PB_FMT(pb_str_skip(pb_buf_str(&one), prefix.len)));
+	*ret_row = row;
+	*ret_key = key;
+	return 0;
+}
+
+static int step_look(struct command *c, struct tx *tx, struct pb_error *err)
+{
+	struct pb_str key;
+	json_t *row;
+	int rc = empty_office(c, tx, &row, &key, err);
+
+	if (!rc)
+		c->result = json_incref(json_object_get(row, "name"));
+	return rc;
+}
+
+/* What others keep for it is under its name, and the next that has this name shall not find it. */
+static int ask_others(struct directory *d, json_t *name, struct pb_error *err)
+{
+	json_t *facts = json_pack("{s:O}", "postoffice", name);
+	struct pb_question q = { .point = "postoffice.delete", .facts = facts };
+	struct pb_verdict v = PB_VERDICT;
+	int rc = 0;
+
+	pb_ask(d->host, &q, &v);
+	if (v.decision != PB_CONTINUE && v.decision != PB_ACCEPT)
+		rc = pb_fail(err, PB_EBUSY, "%s does not let the post office go: %s", v.plugin, v.text[0] ? v.text : "it could not forget what it keeps for it");
+	pb_verdict_clear(&v);
+	json_decref(facts);
+	return rc;
+}
+
+static int step_delete(struct command *c, struct tx *tx, struct pb_error *err)
+{
+	struct pb_str key;
+	json_t *row;
+	int rc = empty_office(c, tx, &row, &key, err);
+
+	if (rc)
+		return rc;
 	tx_delete(tx, office_age_key(tx, pb_str_skip(key, 2), row));
 	tx_delete(tx, key);
 	return 0;
@@ -144,7 +185,13 @@ METHOD(postoffice_set)
 
 METHOD(postoffice_delete)
 {
-	return command_do(self, who, params, step_delete, ret_result, err);
+	json_t *name = NULL;
+	int rc = command_do(self, who, params, step_look, &name, err);
+
+	if (!rc)
+		rc = ask_others(self, name, err);
+	json_decref(name);
+	return rc ? rc : command_do(self, who, params, step_delete, ret_result, err);
 }
 
 METHOD(postoffice_show)

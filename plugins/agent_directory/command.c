@@ -23,6 +23,13 @@ bool command_may(const struct command *c, struct pb_str postoffice)
 	return c->who->role == PB_ROLE_ADMIN && c->who->postoffice.len && pb_str_eq(c->who->postoffice, postoffice);
 }
 
+int command_outranks(const struct command *c, const json_t *mailbox, struct pb_error *err)
+{
+	if (c->who->role == PB_ROLE_ADMIN && pb_str_eq(text_of(mailbox, "role"), PB_STR("system")))
+		return pb_fail(err, PB_EDENIED, "'%.*s' is a system administrator's mailbox", PB_FMT(text_of(mailbox, "address")));
+	return 0;
+}
+
 int command_domain(struct command *c, struct tx *tx, struct pb_str domain, json_t **ret, struct pb_error *err)
 {
 	PB_AUTOBUF(ascii);
@@ -122,7 +129,7 @@ int command_claim(struct command *c, struct tx *tx, const struct name *n, json_t
 		rc = tx_get(tx, key, &taken, err);
 	if (!rc && taken)
 		rc = pb_fail(err, PB_EEXISTS, "the address '%.*s' belongs to a %s already", PB_FMT(n->key),
-			     pb_str_eq(text_of(taken, "kind"), PB_STR("map")) ? "address map" : json_string_value(json_object_get(taken, "kind")));
+			     pb_str_eq(text_of(taken, "kind"), PB_STR("map")) ? "map entry" : json_string_value(json_object_get(taken, "kind")));
 	if (!rc)
 		rc = touch_domain(tx, n->domain, err);
 	if (rc) {

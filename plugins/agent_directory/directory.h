@@ -11,6 +11,8 @@
  *	m/<mailbox id>			a mailbox
  *	c/<mailbox id>			its credentials, apart so that no listing ever reads them
  *	g/<group id>			a group with its members
+ *	k/scram				what the SCRAM salts of those who cannot log in are made from: 32 bytes, no JSON
+ *	s/server			settings of the server (policy.h); those of others are in their own rows
  *	i/<mailbox id>			a step in the mail store is due: done and removed by the command, or at the next start
  *	l/d/<post office>/<domain>	lists: domains of a post office,
  *	l/a/<domain>/<alias domain>	alias domains of a domain,
@@ -33,6 +35,7 @@
 #define REDIRECTS_MAX 32
 #define ALIASES_MAX 64
 #define MEMBERS_MAX 10000
+#define SENDERS_MAX 1000
 
 struct cache;
 struct hashers;
@@ -46,8 +49,10 @@ struct directory {
 	struct hashers *hashers;
 	struct logins *logins;
 	pthread_mutex_t quota_lock;	/* the last one through it wrote the newest quota into the store */
+	json_t *policy;			/* every setting with its default */
 	char separator;			/* of subaddresses; 0: none */
 	char nobody[256];		/* what passwords of those who cannot log in are compared with */
+	unsigned char scram_secret[32];	/* what the SCRAM salts of those are made from */
 };
 
 /* ---- names (name.c) ---- */
@@ -145,6 +150,8 @@ int command_domain(struct command *c, struct tx *tx, struct pb_str domain, json_
 int command_mailbox(struct command *c, struct tx *tx, struct pb_str which, json_t **ret, struct pb_error *err);
 int command_group(struct command *c, struct tx *tx, struct pb_str which, json_t **ret, struct pb_error *err);
 bool command_may(const struct command *c, struct pb_str postoffice);
+/* An administrator of a post office has no say over one who stands above him. PB_EDENIED. */
+int command_outranks(const struct command *c, const json_t *mailbox, struct pb_error *err);
 /* Claim an address for something: refuses one that is taken; notes the domain's change. */
 int command_claim(struct command *c, struct tx *tx, const struct name *n, json_t *entry, struct pb_error *err);
 /* And give it back. */
@@ -209,6 +216,7 @@ struct found {
 	struct row *domain, *address, *mailbox;	/* released by found_release */
 	bool caught;				/* a catch-all was on the way */
 	bool direct;				/* the address itself has a row: nothing but rows was asked */
+	json_t *way;				/* domains of ours that the map led on from; NULL: none */
 	struct name name;			/* of the address that was hit at last */
 	char subaddress[128];
 	enum { FOUND_REMOTE, FOUND_MAILBOX, FOUND_GROUP, FOUND_REDIRECT, FOUND_CONNECTOR } kind;
@@ -233,10 +241,16 @@ int postmaster_of_office(struct directory *d, struct pb_str office, struct pb_st
 /* Of this host, "postmaster" without a domain: the configured one, that of the domain which the host's name lies in, of the oldest post office that has one. */
 int postmaster_of_host(struct directory *d, struct pb_str asked, struct pb_buf *out, struct pb_error *err);
 
-/* ---- credentials (auth.c, hash.c, login.c) ---- */
+/* ---- credentials (auth.c, scram.c, hash.c, login.c) ---- */
 
 /* Rows "c/": crypt, and the SCRAM-SHA-256 keys of the same password. */
 int password_prepare(struct directory *d, struct pb_str password, json_t **ret_credential, struct pb_error *err);
+/* The credential that is stored for a mailbox, where it may log in with it. Who may not, and who is not there, costs the same looks: no mailbox. */
+int find_credential(struct directory *d, struct pb_str login, struct pb_str service, struct row **ret_mailbox, struct row **ret_stored, struct pb_error *err);
+/* Of the methods that log in: the parameter "login" as a whole address; what they give; and the end of one that was wrong: counted, logged, PB_EDENIED. */
+void login_name(struct directory *d, const json_t *params, struct pb_buf *out);
+json_t *login_answer(const json_t *mailbox);
+int login_refused(struct directory *d, const json_t *params, struct pb_error *err);
 
 /* At most so many hashes at once; waiting: so many callers, for at most so long; else PB_EBUSY. */
 struct hashers *hashers_new(unsigned at_once, unsigned waiting, int64_t patience);
@@ -252,6 +266,12 @@ int hash_check(struct hashers *h, struct pb_str password, const char *hash, stru
 int password_normal(struct pb_str password, char *room, struct pb_str *ret, struct pb_error *err);
 /* SCRAM-SHA-256 (RFC 5802, 7677): 32 bytes each. */
 void scram_keys(struct pb_str password, struct pb_str salt, unsigned iterations, unsigned char *ret_stored, unsigned char *ret_server);
+/* Makes or reads the secret of scram_nobody. */
+int scram_start(struct directory *d, struct pb_error *err);
+/* 32 bytes, the first of which are the salt of a name that nobody has: the same for each spelling of it, whenever it is asked for. */
+void scram_nobody(const unsigned char *secret, struct pb_str login, unsigned char *ret);
+/* Does the client's proof (32 bytes) of what both sides sign hold (RFC 5802 3)? ret_signature: the server's, 32 bytes. */
+bool scram_proves(const unsigned char *stored, const unsigned char *server, struct pb_str message, struct pb_str proof, unsigned char *ret_signature);
 
 struct logins *logins_new(size_t entries);
 void logins_free(struct logins *l);
@@ -295,6 +315,9 @@ METHOD(directory_members);
 METHOD(directory_mailbox);
 METHOD(directory_domain);
 METHOD(directory_may_send);
+METHOD(directory_may_receive);
 METHOD(auth_verify);
+METHOD(auth_scram);
+METHOD(auth_scram_verify);
 
 #endif

@@ -20,9 +20,19 @@ struct seen {
 struct logins {
 	pthread_mutex_t locks[16];
 	unsigned char key[32];
+	gnutls_hmac_hd_t keyed;		/* with the key and nothing else: copied, never written to */
 	size_t sets;
 	struct seen (*seen)[WAYS];
 };
+
+static gnutls_hmac_hd_t begin(struct logins *l)
+{
+	gnutls_hmac_hd_t mac;
+
+	if (gnutls_hmac_init(&mac, GNUTLS_MAC_SHA256, l->key, sizeof l->key) < 0)
+		abort();	/* SHA-256 cannot be missing */
+	return mac;
+}
 
 struct logins *logins_new(size_t entries)
 {
@@ -31,6 +41,7 @@ struct logins *logins_new(size_t entries)
 	for (int i = 0; i < 16; i++)
 		pthread_mutex_init(&l->locks[i], NULL);
 	pb_random(l->key, sizeof l->key);
+	l->keyed = begin(l);
 	l->sets = entries / WAYS + 1;
 	l->seen = pb_alloc(l->sets * sizeof *l->seen);
 	return l;
@@ -43,17 +54,18 @@ void logins_free(struct logins *l)
 	for (int i = 0; i < 16; i++)
 		pthread_mutex_destroy(&l->locks[i]);
 	pb_wipe(l->key, sizeof l->key);
+	gnutls_hmac_deinit(l->keyed, NULL);
 	free(l->seen);
 	free(l);
 }
 
 static void make_tag(struct logins *l, struct pb_str mailbox, struct pb_str credential, struct pb_str password, unsigned char *tag)
 {
-	gnutls_hmac_hd_t mac;
+	gnutls_hmac_hd_t mac = gnutls_hmac_copy(l->keyed);
 	uint32_t lengths[2] = { (uint32_t)mailbox.len, (uint32_t)credential.len };
 
-	if (gnutls_hmac_init(&mac, GNUTLS_MAC_SHA256, l->key, sizeof l->key) < 0)
-		abort();	/* SHA-256 cannot be missing */
+	if (!mac)	/* an implementation that cannot be copied */
+		mac = begin(l);
 	gnutls_hmac(mac, lengths, sizeof lengths);
 	gnutls_hmac(mac, mailbox.ptr, mailbox.len);
 	gnutls_hmac(mac, credential.ptr, credential.len);

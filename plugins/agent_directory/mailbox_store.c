@@ -18,6 +18,19 @@ static int set_quota(struct directory *d, struct pb_str id, const json_t *row, s
 	return rc;
 }
 
+/* With what its owner deleted (mailbox.h, PB_MAILBOX_DELETED). */
+static int destroy(struct directory *d, struct pb_str id, struct pb_error *err)
+{
+	PB_AUTOBUF(beside);
+	int rc;
+
+	pb_buf_addf(&beside, "%.*s" PB_MAILBOX_DELETED, PB_FMT(id));
+	rc = pb_mailbox_destroy(d->host, pb_buf_str(&beside), err);
+	if (!rc || rc == PB_ENOTFOUND)
+		rc = pb_mailbox_destroy(d->host, id, err);
+	return rc == PB_ENOTFOUND ? 0 : rc;
+}
+
 static int settle_locked(struct directory *d, struct pb_str id, struct pb_error *err)
 {
 	char key[80];
@@ -31,9 +44,7 @@ static int settle_locked(struct directory *d, struct pb_str id, struct pb_error 
 	snprintf(key, sizeof key, "m/%.*s", PB_FMT(id));
 	rc = pb_table_get(d->table, pb_strz(key), &bytes, err);
 	if (rc == PB_ENOTFOUND) {
-		rc = pb_mailbox_destroy(d->host, id, err);
-		if (rc == PB_ENOTFOUND)
-			rc = 0;
+		rc = destroy(d, id, err);
 	} else if (!rc) {
 		row = json_loadb(bytes.ptr, bytes.len, 0, NULL);
 		rc = set_quota(d, id, row, err);

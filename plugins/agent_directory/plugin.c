@@ -4,7 +4,8 @@
  */
 #include <stdlib.h>
 #include <unistd.h>
-#include "directory.h"
+#include <postbus/secret.h>
+#include "policy.h"
 
 static int load(struct pb_host *host, void **ret_self, struct pb_error *err)
 {
@@ -20,6 +21,7 @@ static int load(struct pb_host *host, void **ret_self, struct pb_error *err)
 	d->cache = cache_new((size_t)pb_config_int(host, "cache_entries"));
 	d->logins = logins_new((size_t)pb_config_int(host, "remembered_logins"));
 	d->hashers = hashers_new((unsigned)at_once, (unsigned)waiting, pb_config_int(host, "hash_patience") * PB_SECOND);
+	d->policy = policy_defaults();
 	pthread_mutex_init(&d->quota_lock, NULL);
 	*ret_self = d;
 	return 0;
@@ -32,6 +34,8 @@ static int start(void *self, struct pb_error *err)
 
 	if (!rc)
 		rc = hash_nobody((int)pb_config_int(d->host, "hash_cost"), d->nobody, sizeof d->nobody, err);
+	if (!rc)
+		rc = scram_start(d, err);
 	if (!rc)
 		rc = mailbox_settle_all(d, err);
 	return rc;
@@ -47,7 +51,9 @@ static void unload(void *self)
 	cache_free(d->cache);
 	logins_free(d->logins);
 	hashers_free(d->hashers);
+	json_decref(d->policy);
 	pthread_mutex_destroy(&d->quota_lock);
+	pb_wipe(d->scram_secret, sizeof d->scram_secret);
 	free(d);
 }
 
@@ -80,12 +86,19 @@ static const struct pb_method methods[] = {
 	{ "address-map.show", map_show },
 	{ "address-map.set", map_set },
 	{ "address-map.delete", map_delete },
+	{ "policy.set", policy_set },
+	{ "policy.unset", policy_unset },
+	{ "policy.show", policy_show },
+	{ "policy.list", policy_list },
 	{ "directory.resolve", directory_resolve },
 	{ "directory.members", directory_members },
 	{ "directory.mailbox", directory_mailbox },
 	{ "directory.domain", directory_domain },
 	{ "directory.may_send", directory_may_send },
+	{ "directory.may_receive", directory_may_receive },
 	{ "auth.verify", auth_verify },
+	{ "auth.scram", auth_scram },
+	{ "auth.scram_verify", auth_scram_verify },
 	{ 0 }
 };
 

@@ -4,15 +4,18 @@
  */
 #include <postbus/address.h>
 #include "mailbox_fields.h"
+#include "policy.h"
 
-enum { ANSWER_RESOLVE = 'R', ANSWER_MAILBOX = 'M' };
+enum { ANSWER_RESOLVE = 'R', ANSWER_MAILBOX = 'M', EXTENSIONS_MAX = 8 };
 
 void found_release(struct found *f)
 {
 	row_release(f->domain);
 	row_release(f->address);
 	row_release(f->mailbox);
+	json_decref(f->way);
 	f->domain = f->address = f->mailbox = NULL;
+	f->way = NULL;
 }
 
 static int read_address(struct directory *d, struct pb_str domain, struct pb_str local, struct row **ret, struct pb_error *err)
@@ -37,11 +40,48 @@ static int read_subaddress(struct directory *d, struct pb_str domain, struct pb_
 	rc = read_address(d, domain, pb_str_head(local, (size_t)at), &f->address, err);
 	if (rc)
 		return rc;
-	if (pb_str_eq(text_of(f->address->value, "kind"), PB_STR("group")))
+	if (pb_str_eq(text_of(f->address->value, "kind"), PB_STR("group")) || flag_of(f->address->value, "extensions"))	/* those are read below */
 		return PB_ENOTFOUND;
 	tag = pb_str_skip(local, (size_t)at + 1);
 	snprintf(f->subaddress, sizeof f->subaddress, "%.*s", PB_FMT(tag));
 	return 0;
+}
+
+/* Is what stands behind the name one of the words that the map has ("suffixes"), with or without more behind it? A map that has none takes all. */
+static bool takes(const json_t *map, struct pb_str rest)
+{
+	const json_t *words = json_object_get(map, "suffixes"), *one;
+	size_t i;
+
+	json_array_foreach (words, i, one) {
+		struct pb_str word = pb_str(json_string_value(one), json_string_length(one));
+
+		if (pb_str_istarts(rest, word) && (rest.len == word.len || rest.ptr[word.len] == '-' || rest.ptr[word.len] == '+'))
+			return true;
+	}
+	return !words;
+}
+
+/* name-anything and name+anything: an address map whose connector reads them itself ("extensions"). From behind, so that the longest name wins. */
+static int read_extension(struct directory *d, struct pb_str domain, struct pb_str local, struct found *f, struct pb_error *err)
+{
+	long plus = pb_str_find(local, '+', 1);
+	struct pb_str name = plus < 0 ? local : pb_str_head(local, (size_t)plus + 1);
+
+	for (int tries = 0; name.len > 1 && tries < EXTENSIONS_MAX; name.len--) {
+		char last = name.ptr[name.len - 1];
+		int rc;
+
+		if (last != '-' && last != '+')
+			continue;
+		tries++;
+		rc = read_address(d, domain, pb_str_head(name, name.len - 1), &f->address, err);
+		if (rc && rc != PB_ENOTFOUND)
+			return rc;
+		if (!rc && flag_of(f->address->value, "extensions") && takes(f->address->value, pb_str_skip(local, name.len)))
+			return 0;
+	}
+	return PB_ENOTFOUND;
 }
 
 static bool is_postmaster(struct pb_str local)
@@ -80,6 +120,8 @@ static int find_row(struct directory *d, struct found *f, char *next, size_t roo
 
 	if (rc == PB_ENOTFOUND)
 		rc = read_subaddress(d, domain, local, f, err);
+	if (rc == PB_ENOTFOUND)
+		rc = read_extension(d, domain, local, f, err);
 	if (rc == PB_ENOTFOUND)
 		rc = find_role(d, f, domain, next, room, err);
 	if (rc == PB_ENOTFOUND) {
@@ -144,6 +186,12 @@ static int ask_host(struct directory *d, struct pb_str asked, char *next, size_t
 	return 0;
 }
 
+static void pass(struct found *f)
+{
+	f->way = f->way ? f->way : json_array();
+	json_array_append_new(f->way, json_stringn(f->name.domain.ptr, f->name.domain.len));
+}
+
 int find_address(struct directory *d, struct pb_str address, struct found *f, struct pb_error *err)
 {
 	char here[400], next[700];
@@ -193,6 +241,7 @@ int find_address(struct directory *d, struct pb_str address, struct found *f, st
 			if (!next[0])
 				return 0;
 		}
+		pass(f);
 		if (strlen(next) >= sizeof here)
 			return pb_fail(err, PB_EINVALID, "the address map leads '%.*s' to an address that is too long", PB_FMT(pb_str_head(address, 80)));
 		memcpy(here, next, strlen(next) + 1);
@@ -246,6 +295,37 @@ static void set_route(json_t *o, const char *connector, struct pb_str target, st
 	set_flag(o, "local", local);
 }
 
+/* Who gets a copy of all mail of this domain's post office, where anybody does. The first one stands alone, for there is rarely another. */
+static void route_archive(struct directory *d, json_t *o, struct pb_str domain)
+{
+	json_t *policy, *others, *to;
+
+	if (policy_of_domain(d, domain, &policy, NULL))
+		return;
+	to = json_object_get(policy, "archive_to");
+	if (text_of(policy, "archive_to").len && !json_object_get(o, "archive_to")) {
+		json_object_set(o, "archive_to", to);
+	} else if (text_of(policy, "archive_to").len && !json_equal(to, json_object_get(o, "archive_to"))) {
+		others = json_object_get(o, "archive_also");
+		if (!others)
+			json_object_set_new(o, "archive_also", others = json_array());
+		json_array_append(others, to);
+	}
+	json_decref(policy);
+}
+
+/* Mail for an address that the map leads elsewhere is mail of each post office on the way; of the last one where it is of ours. */
+static void route_archives(struct directory *d, json_t *o, const struct found *f)
+{
+	const json_t *domain;
+	size_t i;
+
+	json_array_foreach (f->way, i, domain)
+		route_archive(d, o, pb_strz(json_string_value(domain)));
+	if (f->kind != FOUND_REDIRECT)
+		route_archive(d, o, f->name.domain);
+}
+
 static void route_mailbox(json_t *o, const struct found *f)
 {
 	char target[100];
@@ -285,7 +365,37 @@ static int route_remote(struct directory *d, json_t *o, struct pb_str address, c
 	snprintf(connector, sizeof connector, "%.*s", PB_FMT(pb_config_str(d->host, "remote_connector")));
 	set_route(o, connector, pb_buf_str(&normal), f->name.domain, "remote", false);
 	set_text(o, "address", pb_buf_str(&normal));
+	/* Of this host's own name some local parts lead elsewhere. */
+	if (!pb_str_ieq(f->name.domain, pb_hostname(d->host)))
+		set_flag(o, "of_domain", true);
 	return 0;
+}
+
+/* An address that was rewritten when mail was sent on: back to whom it stands for. Names of ours never look like this. */
+static int resolve_rewritten(struct directory *d, struct pb_str address, json_t **ret, struct pb_error *err)
+{
+	json_t *ask = json_pack("{s:s%}", "address", address.ptr, address.len), *found = NULL;
+	char target[420];
+	int rc = pb_call(d->host, "srs.decode", ask, &found, err);
+
+	json_decref(ask);
+	if (rc)
+		return rc == PB_EUNAVAILABLE || rc == PB_EBUSY ? rc : unknown(address, err);
+	snprintf(target, sizeof target, "redirect/%.*s", PB_FMT(pb_str_head(text_of(found, "address"), 400)));
+	*ret = json_object();
+	set_route(*ret, "conn_postoffice", pb_strz(target), PB_NOSTR, "redirect", true);
+	set_text(*ret, "address", address);
+	json_decref(found);
+	return 0;
+}
+
+static bool looks_rewritten(struct directory *d, struct pb_str address)
+{
+	struct name n;
+	ROW(domain);
+
+	return (pb_str_istarts(address, PB_STR("SRS0=")) || pb_str_istarts(address, PB_STR("SRS1="))) && name_parse(&n, address, NULL) == 0 &&
+	       row_read(d, 'd', n.domain, PB_NOSTR, &domain, NULL) == 0 && domain->value;
 }
 
 METHOD(directory_resolve)
@@ -303,6 +413,8 @@ METHOD(directory_resolve)
 		*ret_result = o;
 		return 0;
 	}
+	if (looks_rewritten(d, address))
+		return resolve_rewritten(d, address, ret_result, err);
 	rc = find_address(d, address, &f, err);
 	if (!rc && f.kind == FOUND_MAILBOX && !flag_of(f.mailbox->value, "enabled"))
 		rc = pb_fail(err, PB_EDENIED, "the mailbox '%.*s' is disabled", PB_FMT(text_of(f.mailbox->value, "address")));
@@ -314,7 +426,9 @@ METHOD(directory_resolve)
 	switch (f.kind) {
 	case FOUND_MAILBOX:
 		route_mailbox(o, &f);
-		if (f.direct)
+		route_archives(d, o, &f);
+		rc = senders_restrict(d, o, &f, err);
+		if (!rc && f.direct)
 			answer_offer(d, ANSWER_RESOLVE, address, made, o);
 		break;
 	case FOUND_GROUP:
@@ -322,14 +436,18 @@ METHOD(directory_resolve)
 		set_route(o, "conn_postoffice", pb_strz(target), PB_NOSTR, "group", true);
 		set_text(o, "address", f.name.key);
 		set_text(o, "postoffice", text_of(f.domain->value, "postoffice"));
+		route_archives(d, o, &f);
+		rc = senders_restrict(d, o, &f, err);
 		break;
 	case FOUND_REDIRECT:
 		snprintf(target, sizeof target, "redirect/%s", f.target);
 		set_route(o, "conn_postoffice", pb_strz(target), PB_NOSTR, "redirect", true);
 		set_text(o, "address", address);
+		route_archives(d, o, &f);
 		break;
 	case FOUND_CONNECTOR:
 		route_connector(o, &f);
+		route_archives(d, o, &f);
 		break;
 	case FOUND_REMOTE:
 		rc = route_remote(d, o, address, &f, err);
@@ -370,6 +488,7 @@ METHOD(directory_mailbox)
 	struct directory *d = self;
 	struct pb_str which = text_of(params, "mailbox");
 	unsigned long long made;
+	json_t *policy;
 	ROW(row);
 	int rc;
 
@@ -379,9 +498,13 @@ METHOD(directory_mailbox)
 	if (*ret_result)
 		return 0;
 	rc = find_mailbox(d, which, &row, err);
+	if (!rc)
+		rc = policy_of_mailbox(d, row->value, &policy, err);
 	if (rc)
 		return rc;
 	*ret_result = mailbox_fields(row->value);
+	json_object_set(*ret_result, "aliases", json_object_get(row->value, "aliases"));
+	json_object_set_new(*ret_result, "policy", policy);
 	answer_offer(d, ANSWER_MAILBOX, which, made, *ret_result);
 	return 0;
 }
@@ -389,7 +512,8 @@ METHOD(directory_mailbox)
 METHOD(directory_domain)
 {
 	struct directory *d = self;
-	struct pb_str domain = text_of(params, "domain");
+	struct pb_str domain = text_of(params, "domain"), alias;
+	json_t *policy;
 	PB_AUTOBUF(ascii);
 	ROW(row);
 	int rc = pb_domain_ascii(&ascii, pb_str_head(domain, 1000), err);
@@ -401,10 +525,15 @@ METHOD(directory_domain)
 		rc = pb_fail(err, PB_ENOTFOUND, "'%.*s' is no domain of ours", PB_FMT(pb_str_head(domain, 80)));
 	if (rc)
 		return rc;
+	alias = text_of(row->value, "alias_of");
+	rc = policy_of_domain(d, alias.len ? alias : pb_buf_str(&ascii), &policy, err);
+	if (rc)
+		return rc;
 	*ret_result = json_object();
 	set_text(*ret_result, "domain", pb_buf_str(&ascii));
 	set_text(*ret_result, "postoffice", text_of(row->value, "postoffice"));
-	set_text(*ret_result, "alias_of", text_of(row->value, "alias_of"));
+	set_text(*ret_result, "alias_of", alias);
+	json_object_set_new(*ret_result, "policy", policy);
 	return 0;
 }
 

@@ -47,8 +47,8 @@ static void settle_report(struct pb_item *item, const char *why)
 		pb_dropped(to, why);
 }
 
-/* The report's own address: a name at this host, or what the configuration says. */
-static void from_address(struct mta *mta, struct pb_buf *out)
+/* A name at this host, or what the configuration says. */
+void from_address(struct mta *mta, struct pb_buf *out)
 {
 	struct pb_str given = pb_config_str(mta->host, "from");
 
@@ -207,6 +207,50 @@ static enum dsn_kind kind_of(struct pb_item *item)
 	return pb_item_kind(item) == PB_ITEM_DELAY ? DSN_DELAYED : DSN_FAILED;
 }
 
+/* ---- who else wants to hear of it ---- */
+
+static json_t *facts_of(struct pb_item *item, enum dsn_kind kind)
+{
+	static const char *const kinds[] = { [DSN_FAILED] = "failed", [DSN_DELAYED] = "delayed", [DSN_DELIVERED] = "delivered", [DSN_RELAYED] = "relayed" };
+	struct pb_str sender = pb_item_envelope(item)->sender;
+	json_t *list = json_array();
+	struct pb_recipient *to;
+
+	while ((to = pb_item_next(item)) != NULL) {
+		struct pb_str address = pb_recipient_rcpt(to)->address, reason = pb_recipient_reason(to), remote = pb_recipient_remote(to);
+		json_t *one = json_object();
+
+		json_object_set_new(one, "address", json_stringn(address.len ? address.ptr : "", address.len));
+		json_object_set_new(one, "reason", json_stringn(reason.len ? reason.ptr : "", reason.len));
+		json_object_set_new(one, "remote", json_stringn(remote.len ? remote.ptr : "", remote.len));
+		json_array_append_new(list, one);
+	}
+	pb_item_rewind(item);
+	return json_pack("{s:s, s:s%, s:o}", "kind", kinds[kind], "sender", sender.len ? sender.ptr : "", sender.len, "recipients", list);
+}
+
+/* Did somebody take it up, so that no report needs to be written, or does somebody want to be asked again? */
+static bool is_taken(struct mta *mta, struct pb_item *item, enum dsn_kind kind)
+{
+	struct pb_question q = { .point = "report.due", .id = pb_strz(pb_item_id(item)), .envelope = pb_item_envelope(item), .body = pb_item_body(item) };
+	struct pb_verdict v = PB_VERDICT;
+	json_t *facts;
+	enum pb_decision decision;
+
+	if (!pb_is_hooked(mta->host, q.point) || !(facts = facts_of(item, kind)))
+		return false;
+	q.facts = facts;
+	pb_ask(mta->host, &q, &v);
+	json_decref(facts);
+	decision = v.decision;
+	pb_verdict_clear(&v);
+	if (decision == PB_DISCARD)
+		settle_report(item, "taken up by a hook");
+	else if (decision == PB_DEFER)
+		settle_all(item, retry_one, "451 4.3.0 the report has to wait for a hook");
+	return decision == PB_DISCARD || decision == PB_DEFER;
+}
+
 int send_report(struct mta *mta, struct pb_item *item, struct pb_error *err)
 {
 	enum dsn_kind kind = kind_of(item);
@@ -216,6 +260,8 @@ int send_report(struct mta *mta, struct pb_item *item, struct pb_error *err)
 	size_t n;
 	int rc = 0;
 
+	if (is_taken(mta, item, kind))
+		return 0;
 	if (kind == DSN_FAILED && json_is_true(json_object_get(pb_item_envelope(item)->notes, "report"))) {
 		rc = again(mta, item, err);
 		if (rc != PB_ENOTFOUND)

@@ -40,7 +40,7 @@ static void settle_expansion(struct postoffice *po, struct pb_item *item, struct
 		pb_failed(to, PB_NOSTR, "550 5.2.4 The group has no members that mail can be delivered to");
 		return;
 	}
-	if (send_on(item, to, target, e->addresses, &err)) {
+	if (send_on(po, item, to, target, NULL, e->addresses, &err)) {
 		settle_fault(po, to, "expanding the group", &err);
 		return;
 	}
@@ -57,6 +57,8 @@ void deliver_group(struct postoffice *po, struct pb_item *item, struct pb_recipi
 	char reply[400];
 	int rc;
 
+	if (!may_come_in(po, item, to))
+		return;
 	/* Expansion is complete, so a message meets a group again only by way of a member who redirects to it: those have their copies. */
 	if (was_sent_on(item, target)) {
 		pb_dropped(to, "the group got it already");

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <postbus/address.h>
 #include <postbus/message.h>
+#include "event.h"
 #include "postoffice.h"
 
 #define HEAD_MAX 2000
@@ -15,7 +16,7 @@ static void make_head(struct pb_buf *head, struct pb_item *item, const struct pb
 	const struct pb_envelope *env = pb_item_envelope(item);
 
 	pb_buf_addz(head, "Return-Path: <");
-	pb_buf_addstr(head, env->sender);
+	pb_envelope_sender_for(env, rcpt, head);
 	pb_buf_addz(head, ">\r\nDelivered-To: ");
 	pb_buf_addstr(head, rcpt->address);
 	pb_buf_addz(head, "\r\n");
@@ -55,197 +56,224 @@ static bool is_looping(struct pb_item *item, struct pb_str address)
 }
 
 /* Asks the hooks; false when their verdict settled the recipient. */
-static bool ask_hooks(struct postoffice *po, struct pb_item *item, struct pb_recipient *to, const json_t *mailbox, struct pb_verdict *v)
+static bool ask_hooks(struct delivery *d)
 {
-	const struct pb_rcpt *rcpt = pb_recipient_rcpt(to);
-	const struct pb_envelope *env = pb_item_envelope(item);
-	struct pb_question q = { .point = "mailbox.delivering", .id = pb_strz(pb_item_id(item)), .envelope = env, .body = pb_item_body(item) };
-	json_t *facts = json_object();
+	const struct pb_rcpt *rcpt = pb_recipient_rcpt(d->to);
+	const struct pb_envelope *env = pb_item_envelope(d->item);
+	struct pb_question q = { .point = "mailbox.delivering", .id = pb_strz(pb_item_id(d->item)), .envelope = env, .body = pb_item_body(d->item) };
+	struct pb_verdict *v = &d->verdict;
 	char reply[400];
+	json_t *facts;
 
+	if (!pb_is_hooked(d->po->host, q.point))
+		return true;
+	facts = json_object();
 	json_object_set_new(facts, "sender", json_stringn(env->sender.len ? env->sender.ptr : "", env->sender.len));
 	json_object_set_new(facts, "recipient", json_stringn(rcpt->address.ptr, rcpt->address.len));
-	json_object_set(facts, "mailbox", json_object_get(mailbox, "mailbox"));
-	json_object_set(facts, "postoffice", json_object_get(mailbox, "postoffice"));
+	json_object_set(facts, "mailbox", json_object_get(d->mailbox, "mailbox"));
+	json_object_set(facts, "postoffice", json_object_get(d->mailbox, "postoffice"));
 	q.facts = facts;
-	pb_ask(po->host, &q, v);
+	pb_ask(d->po->host, &q, v);
 	json_decref(facts);
 	switch (v->decision) {
 	case PB_REJECT:
 		snprintf(reply, sizeof reply, "%d %s %s", v->code ? v->code : 550, v->enhanced[0] ? v->enhanced : "5.7.1", v->text[0] ? v->text : "refused");
-		pb_failed(to, PB_NOSTR, reply);
+		pb_failed(d->to, PB_NOSTR, reply);
 		return false;
 	case PB_DEFER:
 		snprintf(reply, sizeof reply, "%d %s %s", v->code ? v->code : 451, v->enhanced[0] ? v->enhanced : "4.7.1", v->text[0] ? v->text : "not now");
-		pb_retry(to, 0, PB_NOSTR, reply);
+		pb_retry(d->to, 0, PB_NOSTR, reply);
 		return false;
 	case PB_DISCARD:
-		pb_dropped(to, v->text[0] ? v->text : "discarded by a hook");
+		pb_dropped(d->to, v->text[0] ? v->text : "discarded by a hook");
 		return false;
 	default:
 		return true;
 	}
 }
 
-/* Append to INBOX, or to the junk folder. */
-static int append(struct postoffice *po, struct pb_item *item, struct pb_str id, struct pb_str head, bool junk, uint32_t *ret_uid, struct pb_error *err)
+static void tell(const struct delivery *d, uint32_t uid)
 {
-	PB_AUTOBUF(token);
-	struct pb_append how = { 0 };
-	struct pb_mailbox *mb;
-	struct pb_folder *folder;
-	struct inbox *box;
-	int rc = PB_ENOTFOUND;
-
-	pb_buf_addz(&token, pb_item_id(item));
-	pb_buf_addc(&token, '/');
-	pb_buf_addstr(&token, id);
-	how.token = pb_buf_str(&token);
-	if (junk && pb_mailbox_open(po->host, id, &mb, err) == 0) {
-		rc = pb_folder_open(mb, po->junk, &folder, err);
-		pb_mailbox_close(mb);
-		if (rc == 0) {
-			rc = pb_folder_deliver(folder, pb_item_body(item), head, &how, ret_uid, err);
-			pb_folder_close(folder);
-			return rc;
-		}
-	}
-	/* A handle may have outlived its mailbox: once more with a new one. */
-	for (int i = 0; i < 2; i++) {
-		rc = inboxes_get(po->inboxes, id, &box, err);
-		if (rc)
-			return rc;
-		rc = pb_folder_deliver(inbox_folder(box), pb_item_body(item), head, &how, ret_uid, err);
-		if (rc != PB_ENOTFOUND) {
-			inboxes_put(po->inboxes, box);
-			return rc;
-		}
-		inboxes_drop(po->inboxes, box);
-	}
-	return rc;
-}
-
-static void tell(struct postoffice *po, struct pb_item *item, const struct pb_rcpt *rcpt, struct pb_str id, uint32_t uid)
-{
+	const struct pb_rcpt *rcpt = pb_recipient_rcpt(d->to);
 	json_t *fact = json_object();
 
-	json_object_set_new(fact, "id", json_string(pb_item_id(item)));
+	json_object_set_new(fact, "id", json_string(pb_item_id(d->item)));
 	json_object_set_new(fact, "recipient", json_stringn(rcpt->address.ptr, rcpt->address.len));
-	json_object_set_new(fact, "mailbox", json_stringn(id.ptr, id.len));
+	json_object_set_new(fact, "mailbox", json_stringn(d->id.ptr, d->id.len));
 	json_object_set_new(fact, "uid", json_integer(uid));
-	pb_publish(po->host, "message.delivered", fact);
+	pb_publish(d->po->host, "message.delivered", fact);
 }
 
-/* What became of the copy: settled by settle_copy, once everything else that belongs to this recipient is done. */
-struct copy {
+/* ---- the copies ---- */
+
+/* What became of the copies: the first that failed counts. Settled by settle_copies, once everything else that belongs to this recipient is done. */
+struct copies {
 	int rc;
 	uint32_t uid;
 	struct pb_error err;
 };
 
-static void make_copy(struct postoffice *po, struct pb_item *item, struct pb_recipient *to, const json_t *mailbox, const struct pb_verdict *v, struct copy *copy)
+/* A hook's or the MTA's word, or a spam score that the mailbox's setting does not bear. Known before filters run, so that they may decide otherwise. */
+static bool is_junk(const struct delivery *d)
 {
-	const json_t *notes = pb_item_envelope(item)->notes, *more[2] = { json_object_get(notes, "headers"), v->headers };
-	bool junk = v->decision == PB_QUARANTINE || json_is_true(json_object_get(notes, "quarantine"));
-	PB_AUTOBUF(head);
+	const json_t *notes = pb_item_envelope(d->item)->notes, *score = json_object_get(notes, "spam_score");
+	json_int_t most = json_integer_value(json_object_get(json_object_get(d->mailbox, "policy"), "junk_score"));
 
-	make_head(&head, item, pb_recipient_rcpt(to), more, 2);
-	copy->rc = append(po, item, text_of(mailbox, "mailbox"), pb_buf_str(&head), junk, &copy->uid, &copy->err);
+	return d->verdict.decision == PB_QUARANTINE || json_is_true(json_object_get(notes, "quarantine")) || json_is_true(json_object_get(notes, "spam")) ||
+	       (most && json_is_number(score) && json_number_value(score) * 10 >= (double)most);
+}
+
+static void make_copies(struct delivery *d, struct copies *c)
+{
+	const json_t *more[2] = { json_object_get(pb_item_envelope(d->item)->notes, "headers"), d->verdict.headers };
+
+	make_head(&d->head, d->item, pb_recipient_rcpt(d->to), more, 2);
+	for (size_t i = 0; i < d->nplaces && !c->rc; i++) {
+		take_version(d, d->places[i].version);
+		c->rc = place_copy(d, &d->places[i], &c->uid, &c->err);
+	}
+	take_version(d, d->version);
 }
 
 /* Is there nothing left to try? */
-static bool is_final(const struct copy *copy)
+static bool is_final(const struct copies *c)
 {
-	return copy->rc == 0 || copy->rc == PB_EQUOTA || copy->rc == PB_ETOOBIG;
+	return c->rc == 0 || c->rc == PB_EQUOTA || c->rc == PB_ETOOBIG;
 }
 
-static void settle_copy(struct postoffice *po, struct pb_item *item, struct pb_recipient *to, const json_t *mailbox, const struct copy *copy)
+static void settle_copies(struct delivery *d, const struct copies *c)
 {
-	struct pb_str address = text_of(mailbox, "address");
 	char reply[400];
 
-	switch (copy->rc) {
+	switch (c->rc) {
 	case 0:
-		pb_delivered(to, PB_NOSTR, "250 2.1.5 delivered to mailbox");
-		pb_count(po->host, "delivered", 1);
-		tell(po, item, pb_recipient_rcpt(to), text_of(mailbox, "mailbox"), copy->uid);
+		pb_delivered(d->to, PB_NOSTR, "250 2.1.5 delivered to mailbox");
+		pb_count(d->po->host, "delivered", 1);
+		tell(d, c->uid);
+		event_delivered(d, c->uid);
 		return;
 	case PB_EQUOTA:
-		pb_count(po->host, "over_quota", 1);
-		snprintf(reply, sizeof reply, "552 5.2.2 The mailbox %.*s is full: the message does not fit into its quota", PB_FMT(address));
-		pb_failed(to, PB_NOSTR, reply);
+		settle_full(d);
 		return;
 	case PB_EFULL:
-		pb_retry(to, 0, PB_NOSTR, "452 4.3.1 the mail store has no room now");
+		pb_retry(d->to, 0, PB_NOSTR, "452 4.3.1 the mail store has no room now");
 		return;
 	case PB_ETOOBIG:
-		snprintf(reply, sizeof reply, "552 5.3.4 The message is too big for the mailbox %.*s", PB_FMT(address));
-		pb_failed(to, PB_NOSTR, reply);
+		snprintf(reply, sizeof reply, "552 5.3.4 The message is too big for the mailbox %.*s", PB_FMT(d->address));
+		pb_failed(d->to, PB_NOSTR, reply);
 		return;
 	default:
-		settle_fault(po, to, "delivering", &copy->err);
+		settle_fault(d->po, d->to, "delivering", &c->err);
 	}
 }
 
-static void deliver_copy(struct postoffice *po, struct pb_item *item, struct pb_recipient *to, const json_t *mailbox, const struct pb_verdict *v)
-{
-	struct copy copy = { 0 };
+/* ---- what is decided ---- */
 
-	make_copy(po, item, to, mailbox, v, &copy);
-	settle_copy(po, item, to, mailbox, &copy);
+static bool is_own(const struct place *place)
+{
+	return place->kept || (!place->folder.len && !place->special_use);
 }
 
-/* A mailbox that redirects: on it goes, with or without a copy. Where it has been here before, the copy is what is left to do, so that nothing is lost.
- * The copy comes first, since it can be tried again without a double; sending on happens in the settling that ends this recipient. */
-static void deliver_onward(struct postoffice *po, struct pb_item *item, struct pb_recipient *to, const json_t *mailbox, const struct pb_verdict *v)
+/* The mailbox's own redirection takes the place of its INBOX, or stands beside it. Where the message has been sent on from here before, nothing is sent on
+ * again, and the copy is what is left to do, so that nothing is lost. */
+static void take_redirect(struct delivery *d, bool looping, json_t **ret_action)
 {
-	struct pb_str id = text_of(mailbox, "mailbox");
-	struct pb_error err = { 0 };
-	struct copy copy = { 0 };
-	bool keep = json_is_true(json_object_get(mailbox, "redirect_keep"));
+	const json_t *addresses = json_object_get(d->mailbox, "redirect");
+	size_t own = 0, n = 0;
 
-	if (was_sent_on(item, id) || is_looping(item, pb_recipient_rcpt(to)->address)) {
-		pb_item_note(item, "redirect.loop", "%.*s has sent it on before; it stays here", PB_FMT(text_of(mailbox, "address")));
-		deliver_copy(po, item, to, mailbox, v);
+	for (size_t i = 0; i < d->nplaces; i++)
+		own += is_own(&d->places[i]);
+	if (!json_array_size(addresses) || !own || looping)
+		return;
+	*ret_action = json_pack("{s:s, s:O}", "do", "redirect_all", "addresses", addresses);
+	if (d->nsends < PLACES_MAX)
+		d->sends[d->nsends++] = *ret_action;
+	if (json_is_true(json_object_get(d->mailbox, "redirect_keep")))
+		return;
+	for (size_t i = 0; i < d->nplaces; i++)
+		if (!is_own(&d->places[i]))
+			d->places[n++] = d->places[i];
+	d->nplaces = n;
+	d->dropped = "redirected by the mailbox's settings";
+}
+
+static void drop_redirects(struct delivery *d)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->nsends; i++)
+		if (strcmp(json_string_value(json_object_get(d->sends[i], "do")), "redirect"))
+			d->sends[n++] = d->sends[i];
+	if (n < d->nsends && !d->nplaces)
+		d->places[d->nplaces++] = (struct place){ .version = d->version };
+	d->nsends = n;
+}
+
+/* Copies come first, since they can be tried again without a double; sending happens in the settling that ends this recipient. */
+static void carry_out(struct delivery *d)
+{
+	struct copies c = { 0 };
+	struct pb_error err = { 0 };
+
+	make_copies(d, &c);
+	if (!is_final(&c))
+		settle_copies(d, &c);
+	else if (send_all(d, &err))
+		settle_fault(d->po, d->to, "sending on", &err);
+	else if (d->reply[0])
+		pb_failed(d->to, PB_NOSTR, d->reply);
+	else if (d->nplaces)
+		settle_copies(d, &c);
+	else
+		pb_dropped(d->to, d->dropped ? d->dropped : "nothing was left to do");
+}
+
+static void decide(struct delivery *d)
+{
+	struct pb_error err = { 0 };
+	json_t *redirect = NULL;
+	bool looping = false;
+
+	d->junk = is_junk(d) && !is_archive_copy(d->item);
+	if (filter_delivery(d, &err)) {
+		settle_fault(d->po, d->to, "filtering", &err);
 		return;
 	}
-	if (keep)
-		make_copy(po, item, to, mailbox, v, &copy);
-	if (keep && !is_final(&copy)) {
-		settle_copy(po, item, to, mailbox, &copy);
-	} else if (send_on(item, to, id, json_object_get(mailbox, "redirect"), &err)) {
-		settle_fault(po, to, "redirecting", &err);
-	} else {
-		pb_count(po->host, "redirected", 1);
-		if (keep)
-			settle_copy(po, item, to, mailbox, &copy);
-		else
-			pb_dropped(to, "redirected by the mailbox's settings");
+	if (d->nsends || json_array_size(json_object_get(d->mailbox, "redirect")))
+		looping = was_sent_on(d->item, d->id) || is_looping(d->item, pb_recipient_rcpt(d->to)->address);
+	if (looping) {
+		pb_item_note(d->item, "redirect.loop", "%.*s has sent it on before; it stays here", PB_FMT(d->address));
+		drop_redirects(d);
 	}
+	take_redirect(d, looping, &redirect);
+	carry_out(d);
+	json_decref(redirect);
 }
 
 void deliver_mailbox(struct postoffice *po, struct pb_item *item, struct pb_recipient *to, struct pb_str id)
 {
+	struct delivery d = { .po = po, .item = item, .to = to, .verdict = PB_VERDICT };
 	json_t *params = json_object(), *mailbox = NULL;
-	struct pb_verdict v = PB_VERDICT;
 	struct pb_error err = { 0 };
 	int rc;
 
 	json_object_set_new(params, "mailbox", json_stringn(id.ptr, id.len));
 	rc = pb_call(po->host, "directory.mailbox", params, &mailbox, &err);
 	json_decref(params);
+	d.mailbox = mailbox;
+	d.id = text_of(mailbox, "mailbox");
+	d.address = text_of(mailbox, "address");
 	if (rc == PB_ENOTFOUND)
 		pb_failed(to, PB_NOSTR, "550 5.1.1 The mailbox does not exist any more");
 	else if (rc)
 		settle_fault(po, to, "asking the directory", &err);
 	else if (!json_is_true(json_object_get(mailbox, "enabled")))
 		pb_failed(to, PB_NOSTR, "550 5.2.1 The mailbox is disabled");
-	else if (!pb_is_hooked(po->host, "mailbox.delivering") || ask_hooks(po, item, to, mailbox, &v)) {
-		if (json_array_size(json_object_get(mailbox, "redirect")))
-			deliver_onward(po, item, to, mailbox, &v);
-		else
-			deliver_copy(po, item, to, mailbox, &v);
-	}
-	pb_verdict_clear(&v);
+	else if (mailbox_is_open(po, item, to, mailbox) && ask_hooks(&d))
+		decide(&d);
+	pb_verdict_clear(&d.verdict);
+	pb_subject_clear(&d.about);
+	pb_buf_free(&d.head);
+	json_decref(d.filtered);
 	json_decref(mailbox);
 }

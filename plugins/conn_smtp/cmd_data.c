@@ -3,20 +3,14 @@
  * DATA and BDAT: the message itself, and the one place where mail is acknowledged. "250" is said after pb_queue_accept gave 0 and never else
  * (a verdict to discard is a decision, not a delivery).
  */
-#include "header.h"
+#include "mailproto/header.h"
+#include "mailproto/replies.h"
 #include "smtp.h"
 
 /* The data was read to its end; error is what that reading or the spool said. */
 static int refuse_data(struct pb_session *s, int code, const struct pb_error *err)
 {
-	switch (code) {
-	case PB_ETOOBIG:
-		return fault(s, "552 5.3.4 message too big");
-	case PB_EINVALID:
-		return fault(s, "550 5.6.11 bare CR, bare LF or NUL in the message");
-	default:
-		return say_failure(s, err);
-	}
+	return code == PB_ETOOBIG || code == PB_EINVALID ? fault(s, data_reply(code)) : say_failure(s, err);
 }
 
 static void log_accepted(struct pb_session *s, struct conversation *c, const char *id, uint64_t size)
@@ -58,7 +52,7 @@ static int finish(struct pb_session *s, struct pb_spool *spool, int code)
 		code = rc;
 	if (code) {
 		next = refuse_data(s, code, &err);
-	} else if (complete(s, &spool, &next)) {
+	} else if (complete(s, &spool, &next) && allowed_message(s, &next)) {
 		if (c->discard) {
 			pb_session_log(s, PB_INFO, "message.discarded", "id=%s sender=%s", pb_spool_id(spool), pb_logq(c->env->sender));
 			next = say(s, "250 2.0.0 ok");
@@ -161,7 +155,7 @@ int cmd_bdat(struct pb_session *s, struct pb_str args)
 	}
 	if (!c->spool && spool_begin(s, &c->spool, &err)) {
 		transaction_reset(s);
-		return drain(s, size, err.code == PB_EFULL ? "452 4.3.1 no room for the message now, try again later" : "451 4.3.0 local trouble, try again later");
+		return drain(s, size, trouble_reply(err.code));
 	}
 	pb_session_set_state(s, CHUNKS);
 	if (pb_read_spool(s, c->spool, size) || pb_session_is_dead(s))

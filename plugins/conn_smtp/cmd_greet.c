@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The frame of a conversation: greeting, EHLO and HELO, STARTTLS, and its end. */
 #include <stdlib.h>
+#include <postbus/login.h>
 #include "smtp.h"
 
 int greet(struct pb_session *s)
@@ -27,12 +28,11 @@ void closed(struct pb_session *s)
 
 	pb_spool_discard(c->spool);
 	pb_envelope_free(c->env);
-	if (c->login.ptr)
-		pb_wipe(c->login.ptr, c->login.len);
-	pb_buf_free(&c->login);
+	pb_exchange_free(c->exchange);
 	json_decref(c->headers);
 	json_decref(c->early_headers);
 	json_decref(c->notes);
+	json_decref(c->policy);
 	settings_put(c->set);
 }
 
@@ -47,24 +47,13 @@ void secured(struct pb_session *s)
 	pb_session_set_state(s, CONNECTED);
 }
 
-/* Blanks and control bytes would break the Received field; everything else a broken client may call itself. */
-static bool is_name(struct pb_str name)
-{
-	if (!name.len || name.len > HELO_MAX)
-		return false;
-	for (size_t i = 0; i < name.len; i++)
-		if ((unsigned char)name.ptr[i] <= ' ' || name.ptr[i] == 127)
-			return false;
-	return pb_utf8_valid(name);
-}
-
 static bool hello(struct pb_session *s, struct pb_str args, bool esmtp, int *ret_next)
 {
 	struct conversation *c = pb_session_data(s);
 	const struct pb_user *user = pb_session_user(s);
 	struct pb_str name = pb_str_trim(args);
 
-	if (!is_name(name)) {
+	if (!helo_is_name(name)) {
 		*ret_next = fault(s, "501 5.5.4 say who you are: a host name or an address literal");
 		return false;
 	}
@@ -102,6 +91,14 @@ int cmd_helo(struct pb_session *s, struct pb_str args)
 	return say(s, c->set->hostname);
 }
 
+static void put_mechanisms(struct pb_session *s)
+{
+	PB_AUTOBUF(names);
+
+	pb_exchange_list(s, "", &names);
+	pb_putf(s, "250-AUTH %s\r\n", pb_buf_z(&names));
+}
+
 int cmd_ehlo(struct pb_session *s, struct pb_str args)
 {
 	struct conversation *c = pb_session_data(s);
@@ -116,7 +113,7 @@ int cmd_ehlo(struct pb_session *s, struct pb_str args)
 	if (pb_session_can_tls(s))
 		SAY(s, "250-STARTTLS");
 	if (pb_session_is_tls(s) && !pb_session_user(s) && (c->submission || c->set->auth_on_smtp))
-		SAY(s, "250-AUTH PLAIN LOGIN");
+		put_mechanisms(s);
 	SAY(s, "250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-CHUNKING\r\n250-DSN\r\n250 SMTPUTF8");
 	return PB_NEXT;
 }

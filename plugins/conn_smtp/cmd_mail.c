@@ -11,6 +11,8 @@ void transaction_reset(struct pb_session *s)
 	c->chunk_error = 0;
 	json_decref(c->headers);
 	c->headers = NULL;
+	json_decref(c->policy);
+	c->policy = NULL;
 	c->discard = false;
 	pb_envelope_reset(c->env);
 	if (pb_session_state(s) & (MAIL | CHUNKS))
@@ -71,6 +73,8 @@ static int begin(struct pb_session *s, const struct mail_args *a)
 		return fault(s, "552 5.3.4 message too big");
 	if (a->path.address.len && pb_address_normal(&sender, a->path.address, &err))
 		return fault(s, "501 5.1.7 bad sender address");
+	if (!allowed_mail(s, a->size, &next))
+		return next;
 	if (pb_session_user(s) && sender.len && !may_send(s, pb_buf_str(&sender), &next))
 		return next;
 	pb_envelope_sender(c->env, pb_buf_str(&sender));

@@ -21,14 +21,18 @@ static bool resolve(struct pb_session *s, struct pb_str address, int *ret_next)
 	struct conversation *c = pb_session_data(s);
 	struct pb_error err = { 0 };
 	json_t *params = json_object(), *route = NULL;
-	bool local;
+	bool local, taken = true, asked = true;
 	int rc;
 
 	json_object_set_new(params, "address", json_stringn(address.ptr, address.len));
 	rc = pb_call(pb_session_host(s), "directory.resolve", params, &route, &err);
 	json_decref(params);
 	local = rc == 0 && json_is_true(json_object_get(route, "local"));
+	if (rc == 0)
+		asked = is_taken_from(s, route, &taken, ret_next);
 	json_decref(route);
+	if (!asked)
+		return false;
 	if (rc == PB_ENOTFOUND)
 		*ret_next = refuse_rcpt(s, address, "550 5.1.1 no such user here");
 	else if (rc == PB_EDENIED)
@@ -39,8 +43,10 @@ static bool resolve(struct pb_session *s, struct pb_str address, int *ret_next)
 		*ret_next = say_failure(s, &err);
 	else if (!local && !pb_session_user(s) && !c->relay)
 		*ret_next = refuse_rcpt(s, address, "554 5.7.1 relay access denied");
+	else if (!taken)
+		*ret_next = refuse_rcpt(s, address, "550 5.7.1 this recipient does not take mail from you");
 	else
-		return true;
+		return allowed_rcpt(s, address, local, ret_next);
 	return false;
 }
 

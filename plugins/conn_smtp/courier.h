@@ -32,6 +32,9 @@ struct delivery {
 	bool converted;			/* for the peer in hand: to what, and how long it is then */
 	unsigned conversion;
 	uint64_t wire_size;
+	bool verp;			/* each recipient has a reverse-path of its own, and so a transaction */
+	bool track;			/* successes are told to the sender by this host (a hook at report.due), so no other is asked for them */
+	struct pb_str front;		/* whole lines to send before the body: signatures over the message as it is, so not where it is converted */
 	struct job *jobs;
 	size_t njobs;
 };
@@ -49,7 +52,7 @@ enum sent {
 	SENT_CLOSE,	/* it cannot; what was said is in the jobs */
 	SENT_STALE	/* the link was dead before a word was said about this message */
 };
-/* One transaction for the first waiting recipients, at most batch_max of them. */
+/* A transaction for the first waiting recipients, at most batch_max of them, and for those behind them as long as each asks for its message. */
 enum sent send_batch(struct delivery *d, struct peer *p);
 
 /* limits.c */

@@ -35,7 +35,7 @@ void job_fail(struct delivery *d, struct job *job, const char *remote, const cha
 
 void job_deliver(struct delivery *d, struct job *job, const struct peer *p, const char *reply)
 {
-	if (p->dsn)
+	if (p->dsn && !d->track)
 		pb_forwarded(job->to, pb_strz(p->name), reply);
 	else
 		pb_relayed(job->to, pb_strz(p->name), reply);
@@ -139,9 +139,12 @@ static void try_hosts(struct delivery *d, const struct plan *plan, struct outcom
 
 static void look_at_body(struct delivery *d, struct pb_body *body)
 {
+	const json_t *front = json_object_get(d->env->notes, "front");
 	struct pb_str facts;
 	unsigned flags;
 
+	if (json_is_string(front))
+		d->front = pb_str(json_string_value(front), json_string_length(front));
 	if (pb_body_facts(body, &facts, NULL) == 0 && pb_facts_valid(facts)) {
 		flags = pb_facts_flags(facts);
 		d->body_8bit = flags & PB_FACTS_8BIT;
@@ -174,6 +177,20 @@ static void run(struct delivery *d)
 	settle_rest(d, &last);
 }
 
+/* RFC 2852 by-mode R: what is not delivered by then comes back. What filters sent on has such a time in its notes. */
+static bool is_too_late(const struct delivery *d)
+{
+	const json_t *by = json_object_get(d->env->notes, "deliver_by");
+
+	return by && pb_now(d->smtp->host) > json_integer_value(by);
+}
+
+static void return_all(struct delivery *d)
+{
+	for (size_t i = 0; i < d->njobs; i++)
+		job_fail(d, &d->jobs[i], "", "554 5.4.7 The time by which it was to be delivered is over");
+}
+
 int deliver(void *self, struct pb_item *item, struct pb_error *err)
 {
 	struct delivery d = { .smtp = self, .item = item, .env = pb_item_envelope(item) };
@@ -185,13 +202,18 @@ int deliver(void *self, struct pb_item *item, struct pb_error *err)
 		return pb_because(err, "reading the message");
 	set = settings_get(d.smtp);
 	d.set = set;
+	d.verp = json_is_true(json_object_get(d.env->notes, "verp"));
+	d.track = json_is_true(json_object_get(d.env->notes, "track"));
 	look_at_body(&d, body);
 	d.jobs = pb_alloc((d.env->nrcpts + 1) * sizeof *d.jobs);
 	while (d.njobs < d.env->nrcpts && (to = pb_item_next(item)) != NULL) {
 		d.jobs[d.njobs].to = to;
 		d.jobs[d.njobs++].rcpt = pb_recipient_rcpt(to);
 	}
-	run(&d);
+	if (is_too_late(&d))
+		return_all(&d);
+	else
+		run(&d);
 	for (size_t i = 0; i < d.njobs; i++)
 		free(d.jobs[i].why);
 	free(d.jobs);

@@ -72,7 +72,7 @@ static bool convert(struct delivery *d, const struct peer *p)
 		return true;
 	d->conversion = what;
 	d->converted = what || d->long_lines;
-	d->wire_size = d->converted ? 0 : d->body.len;
+	d->wire_size = d->converted ? 0 : d->front.len + d->body.len;
 	if (!d->converted)
 		return true;
 	if (!d->facts.len)
@@ -83,7 +83,7 @@ static bool convert(struct delivery *d, const struct peer *p)
 	d->wire_size = 0;
 	if (!what) {	/* long lines, and that is all: many a server takes them */
 		d->converted = false;
-		d->wire_size = d->body.len;
+		d->wire_size = d->front.len + d->body.len;
 		return true;
 	}
 	if (rc == DOWN_NO_HEADER)

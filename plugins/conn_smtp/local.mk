@@ -1,20 +1,18 @@
 # conn_smtp
 if PLUGIN_CONN_SMTP
 plugin_LTLIBRARIES += conn_smtp.la
-conn_smtp_la_CPPFLAGS = $(CPPFLAGS_PLUGIN)
+conn_smtp_la_CPPFLAGS = $(CPPFLAGS_PLUGIN) -I$(top_srcdir)
 conn_smtp_la_CFLAGS = $(CFLAGS_PLUGIN)
 conn_smtp_la_LDFLAGS = $(LDFLAGS_PLUGIN)
-conn_smtp_la_LIBADD = $(LIBS_PLUGIN)
+conn_smtp_la_LIBADD = libmailproto.la $(LIBS_PLUGIN)
 conn_smtp_la_SOURCES = \
 	%D%/plugin.c %D%/settings.c %D%/smtp.h \
 	%D%/reply.c %D%/ask.c \
 	%D%/cmd_greet.c %D%/cmd_auth.c %D%/cmd_mail.c %D%/cmd_rcpt.c %D%/cmd_data.c \
 	%D%/submit.c \
-	%D%/params.c %D%/params.h \
-	%D%/received.c %D%/received.h \
-	%D%/header.c %D%/header.h \
+	%D%/allowed.c \
+	%D%/rate.c %D%/rate.h \
 	%D%/authors.c %D%/authors.h \
-	%D%/network.c %D%/network.h \
 	%D%/deliver.c %D%/courier.h \
 	%D%/send.c %D%/limits.c \
 	%D%/downgrade.c %D%/downgrade.h %D%/downgrade_part.c \
@@ -34,6 +32,7 @@ EXTRA_DIST += %D%/README.md docs/decisions/050-seven-bits-and-long-lines.md \
 	%D%/tests/no_auth_here.talk \
 	%D%/tests/pipelining.talk \
 	%D%/tests/relay.talk \
+	%D%/tests/scram.talk \
 	%D%/tests/sequence.talk \
 	%D%/tests/smuggling.talk \
 	%D%/tests/starttls.talk \
@@ -45,13 +44,13 @@ check_PROGRAMS += test_smtp_inbound test_smtp_outbound
 TESTS += test_smtp_inbound test_smtp_outbound
 test_smtp_inbound_CPPFLAGS = $(CPPFLAGS_TEST)
 test_smtp_inbound_CFLAGS = $(CFLAGS_TEST)
-test_smtp_inbound_LDADD = libpostbus.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
-test_smtp_inbound_SOURCES = %D%/tests/test_inbound.c %D%/authors.c %D%/params.c %D%/received.c %D%/header.c %D%/network.c
+test_smtp_inbound_LDADD = libmailproto.la libpostbus.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
+test_smtp_inbound_SOURCES = %D%/tests/test_inbound.c %D%/authors.c %D%/rate.c
 test_smtp_outbound_CPPFLAGS = $(CPPFLAGS_TEST)
 test_smtp_outbound_CFLAGS = $(CFLAGS_TEST)
-test_smtp_outbound_LDADD = libpostbus.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
+test_smtp_outbound_LDADD = libmailproto.la libpostbus.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
 test_smtp_outbound_SOURCES = %D%/tests/test_outbound.c %D%/answer.c %D%/route.c %D%/peer.c %D%/limits.c %D%/deliver.c %D%/send.c %D%/links.c \
-	%D%/downgrade.c %D%/downgrade_part.c %D%/settings.c %D%/network.c
+	%D%/downgrade.c %D%/downgrade_part.c %D%/settings.c
 
 # Asked by test_downgrade.py.
 check_PROGRAMS += downgrade_filter

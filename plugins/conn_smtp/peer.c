@@ -9,13 +9,14 @@
 
 /* ---- replies ---- */
 
-static bool trouble(struct outcome *why, const char *remote, bool permanent, const char *fmt, ...) PB_PRINTF(4, 5);
-static bool trouble(struct outcome *why, const char *remote, bool permanent, const char *fmt, ...)
+/* In our own words: nobody else said them. */
+static bool trouble(struct outcome *why, bool permanent, const char *fmt, ...) PB_PRINTF(3, 4);
+static bool trouble(struct outcome *why, bool permanent, const char *fmt, ...)
 {
 	va_list ap;
 
 	why->permanent = permanent;
-	snprintf(why->remote, sizeof why->remote, "%s", remote);
+	why->remote[0] = '\0';
 	va_start(ap, fmt);
 	vsnprintf(why->reply, sizeof why->reply, fmt, ap);
 	va_end(ap);
@@ -31,10 +32,10 @@ bool peer_answer(struct peer *p, struct answer *a, const char *doing, struct out
 	memset(a, 0, sizeof *a);
 	do {
 		if (pb_link_line(p->link, ANSWER_LINE_MAX, &line, &err))
-			return trouble(why, p->name, false, "451 4.4.2 connection to %s [%s] failed while %s: %s", p->name, p->address, doing, err.text);
+			return trouble(why, false, "451 4.4.2 connection to %s [%s] failed while %s: %s", p->name, p->address, doing, err.text);
 		more = answer_take(a, line);
 		if (more < 0)
-			return trouble(why, p->name, false, "451 4.5.0 %s [%s] broke the protocol while %s: %.*s", p->name, p->address, doing,
+			return trouble(why, false, "451 4.5.0 %s [%s] broke the protocol while %s: %.*s", p->name, p->address, doing,
 				       (int)(line.len < 80 ? line.len : 80), line.ptr);
 	} while (more);
 	return true;
@@ -54,7 +55,7 @@ static bool command(struct peer *p, struct answer *a, const char *doing, struct 
 	struct pb_error err = { 0 };
 
 	if (pb_link_flush(p->link, &err))
-		return trouble(why, p->name, false, "451 4.4.2 connection to %s [%s] failed while %s: %s", p->name, p->address, doing, err.text);
+		return trouble(why, false, "451 4.4.2 connection to %s [%s] failed while %s: %s", p->name, p->address, doing, err.text);
 	return peer_answer(p, a, doing, why);
 }
 
@@ -106,10 +107,10 @@ static bool ehlo_answer(struct peer *p, struct answer *a, struct outcome *why)
 	forget_capabilities(p);
 	do {
 		if (pb_link_line(p->link, ANSWER_LINE_MAX, &line, &err))
-			return trouble(why, p->name, false, "451 4.4.2 connection to %s [%s] failed while waiting for the answer to EHLO: %s", p->name, p->address, err.text);
+			return trouble(why, false, "451 4.4.2 connection to %s [%s] failed while waiting for the answer to EHLO: %s", p->name, p->address, err.text);
 		more = answer_take(a, line);
 		if (more < 0)
-			return trouble(why, p->name, false, "451 4.5.0 %s [%s] broke the protocol in its answer to EHLO", p->name, p->address);
+			return trouble(why, false, "451 4.5.0 %s [%s] broke the protocol in its answer to EHLO", p->name, p->address);
 		if (a->lines > 1 && a->code / 100 == 2)
 			peer_capability(p, answer_line_text(line));
 	} while (more);
@@ -123,7 +124,7 @@ static bool hello(struct peer *p, const struct settings *set, struct outcome *wh
 
 	pb_link_putf(p->link, "EHLO %s\r\n", set->hostname);
 	if (pb_link_flush(p->link, &err))
-		return trouble(why, p->name, false, "451 4.4.2 connection to %s [%s] failed while saying EHLO: %s", p->name, p->address, err.text);
+		return trouble(why, false, "451 4.4.2 connection to %s [%s] failed while saying EHLO: %s", p->name, p->address, err.text);
 	if (!ehlo_answer(p, &a, why))
 		return false;
 	if (a.code / 100 == 2)
@@ -148,7 +149,7 @@ static bool greeting(struct peer *p, const struct settings *set, struct outcome 
 		return refused(why, p, &a, a.code / 100 == 5);
 	text = pb_str(a.text, a.len);
 	if (pb_str_word(&text, &name) && pb_domain_eq(name, pb_strz(set->hostname)))
-		return trouble(why, p->name, true, "554 5.4.6 %s [%s] is this host itself: mail for the domain loops back", p->name, p->address);
+		return trouble(why, true, "554 5.4.6 %s [%s] is this host itself: mail for the domain loops back", p->name, p->address);
 	return true;
 }
 
@@ -164,7 +165,7 @@ static enum tls_result start_tls(struct peer *p, const struct settings *set, con
 	if (!p->starttls || t->tls == TLS_NONE) {
 		if (t->tls <= TLS_MAY)
 			return TLS_CLEAR;
-		trouble(why, p->name, false, "451 4.7.4 %s [%s] offers no TLS, which is required", p->name, p->address);
+		trouble(why, false, "451 4.7.4 %s [%s] offers no TLS, which is required", p->name, p->address);
 		return TLS_FAILED;
 	}
 	pb_link_put(p->link, "STARTTLS\r\n", 10);
@@ -177,7 +178,7 @@ static enum tls_result start_tls(struct peer *p, const struct settings *set, con
 		return TLS_FAILED;
 	}
 	if (pb_link_starttls(p->link, pb_strz(t->name), t->tls == TLS_VERIFY ? PB_TLS_PKIX : PB_TLS_ANY, pb_strz(set->trust), &err)) {
-		trouble(why, p->name, false, "451 4.7.5 TLS with %s [%s] failed: %s", p->name, p->address, err.text);
+		trouble(why, false, "451 4.7.5 TLS with %s [%s] failed: %s", p->name, p->address, err.text);
 		return t->tls == TLS_MAY ? TLS_AGAIN : TLS_FAILED;
 	}
 	p->tls = true;
@@ -192,7 +193,7 @@ static bool login(struct peer *p, const struct target *t, struct outcome *why)
 	bool sent;
 
 	if (!p->tls)
-		return trouble(why, p->name, false, "451 4.7.11 %s [%s]: the login is only sent under TLS, which is not on", p->name, p->address);
+		return trouble(why, false, "451 4.7.11 %s [%s]: the login is only sent under TLS, which is not on", p->name, p->address);
 	if (p->auth_plain) {
 		pb_buf_addc(&secret, 0);
 		pb_buf_addz(&secret, t->user);
@@ -211,7 +212,7 @@ static bool login(struct peer *p, const struct target *t, struct outcome *why)
 			sent = command(p, &a, "logging in", why);
 		}
 	} else {
-		return trouble(why, p->name, false, "451 4.7.4 %s [%s] offers neither AUTH PLAIN nor LOGIN", p->name, p->address);
+		return trouble(why, false, "451 4.7.4 %s [%s] offers neither AUTH PLAIN nor LOGIN", p->name, p->address);
 	}
 	if (secret.ptr)
 		pb_wipe(secret.ptr, secret.len);
@@ -224,7 +225,7 @@ static bool login(struct peer *p, const struct target *t, struct outcome *why)
 		char words[600];
 
 		answer_words(&a, 0, words, sizeof words);
-		return trouble(why, p->name, false, "451 4.7.8 the login at %s failed: %s", p->name, words);
+		return trouble(why, false, "451 4.7.8 the login at %s failed: %s", p->name, words);
 	}
 	return true;
 }
@@ -239,7 +240,7 @@ static struct peer *connect_to(struct smtp *smtp, const struct settings *set, co
 	p->name = pb_str_dup(pb_strz(t->name));
 	p->address = pb_str_dup(pb_strz(t->address));
 	if (pb_link_connect(smtp->host, pb_strz(t->address), t->port, pb_strz(set->bind), set->connect_timeout, &p->link, &err)) {
-		trouble(why, t->name, false, "451 4.4.1 connection to %s [%s]:%u failed: %s", t->name, t->address, t->port, err.text);
+		trouble(why, false, "451 4.4.1 connection to %s [%s]:%u failed: %s", t->name, t->address, t->port, err.text);
 		peer_close(p, false);
 		return NULL;
 	}
@@ -253,7 +254,7 @@ static enum tls_result meet(struct peer *p, const struct settings *set, const st
 	/* Submissions (RFC 8314): TLS before the first word. */
 	if (t->port == 465) {
 		if (pb_link_starttls(p->link, pb_strz(t->name), t->tls == TLS_VERIFY ? PB_TLS_PKIX : PB_TLS_ANY, pb_strz(set->trust), &err)) {
-			trouble(why, p->name, false, "451 4.7.5 TLS with %s [%s] failed: %s", p->name, p->address, err.text);
+			trouble(why, false, "451 4.7.5 TLS with %s [%s] failed: %s", p->name, p->address, err.text);
 			return TLS_FAILED;
 		}
 		p->tls = true;

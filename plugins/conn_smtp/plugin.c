@@ -2,6 +2,7 @@
 /* The connector's descriptor: the command table of the sessions, the courier, and the life between load and unload. */
 #include <stdlib.h>
 #include "courier.h"
+#include "rate.h"
 
 static const struct pb_command commands[] = {
 	/* name        function      allowed when    flags */
@@ -47,6 +48,7 @@ static void unload(void *self)
 	if (!smtp)
 		return;
 	links_free(smtp->links);
+	pb_table_close(smtp->sent);
 	settings_put(smtp->settings);
 	pthread_mutex_destroy(&smtp->lock);
 	free(smtp);
@@ -65,6 +67,14 @@ static int load(struct pb_host *host, void **ret_self, struct pb_error *err)
 	}
 	*ret_self = smtp;
 	return 0;
+}
+
+static int start(void *self, struct pb_error *err)
+{
+	struct smtp *smtp = self;
+	int rc = pb_table_open(smtp->host, "sent", &smtp->sent, err);
+
+	return rc ? rc : rate_forget(smtp->sent, pb_now(smtp->host), err);
 }
 
 static int check(struct pb_host *host, struct pb_error *err)
@@ -115,6 +125,7 @@ static void drain(void *self)
 PB_PLUGIN(conn_smtp) = {
 	PB_PLUGIN_HEAD("conn_smtp"),
 	.load = load,
+	.start = start,
 	.drain = drain,
 	.unload = unload,
 	.reconfigure = reconfigure,

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One mail transaction with a peer, pipelined where it can: every recipient stands as the server said. A message is never sent behind an answer
+ * Mail transactions with a peer, pipelined where it can: every recipient stands as the server said. A message is never sent behind an answer
  * that does not ask for it, and a link that breaks behind the final dot leaves its recipients for a later attempt, since they may have got it.
+ *
+ * Where recipients are left for another transaction, its envelope follows the final dot in the same packet (RFC 2920 3.1: the content of a message may be the first
+ * in a group of commands), so that each but the first takes one round trip.
  */
 #include <stdio.h>
 #include "courier.h"
@@ -11,6 +14,8 @@ struct batch {
 	struct peer *p;
 	struct job *jobs[1000];		/* batch_max is at most that */
 	size_t n, accepted;
+	bool ahead;			/* its envelope went out behind the message before it */
+	struct batch *next;		/* the transaction behind this one, or room for it */
 	struct outcome why;
 };
 
@@ -38,9 +43,11 @@ static void put_mail(struct batch *b)
 {
 	struct delivery *d = b->d;
 	struct peer *p = b->p;
+	PB_AUTOBUF(path);
 	PB_AUTOBUF(sender);
 
-	wire_address(&sender, d->env->sender, p);
+	pb_envelope_sender_for(d->env, b->jobs[0]->rcpt, &path);
+	wire_address(&sender, pb_buf_str(&path), p);
 	pb_link_putf(p->link, "MAIL FROM:<%s>", pb_buf_z(&sender));
 	if (p->size)
 		pb_link_putf(p->link, " SIZE=%llu", (unsigned long long)d->wire_size);
@@ -73,12 +80,15 @@ static void put_rcpt(struct batch *b, const struct pb_rcpt *rcpt)
 {
 	struct peer *p = b->p;
 	struct pb_str type, address = rcpt->orcpt;
+	unsigned notify = b->d->track ? rcpt->notify & ~(unsigned)PB_NOTIFY_SUCCESS : rcpt->notify;
 	PB_AUTOBUF(to);
 
 	wire_address(&to, rcpt->address, p);
-	pb_link_putf(p->link, "RCPT TO:<%s>", pb_buf_z(&to));
-	if (p->dsn && rcpt->notify)
-		put_notify(p, rcpt->notify);
+	pb_link_put(p->link, "RCPT TO:<", 9);
+	pb_link_put(p->link, to.ptr, to.len);
+	pb_link_put(p->link, ">", 1);
+	if (p->dsn && notify)
+		put_notify(p, notify);
 	if (p->dsn && rcpt->orcpt.len && is_ascii(rcpt->orcpt) && pb_str_cut(&address, ';', &type)) {
 		PB_AUTOBUF(text);
 
@@ -168,7 +178,7 @@ static bool read_answer(struct batch *b, struct answer *a, const char *doing)
 
 	if (pb_link_flush(b->p->link, &err)) {
 		b->why.permanent = false;
-		snprintf(b->why.remote, sizeof b->why.remote, "%s", b->p->name);
+		b->why.remote[0] = '\0';		/* our own words */
 		snprintf(b->why.reply, sizeof b->why.reply, "451 4.4.2 connection to %s [%s] failed while %s: %s", b->p->name, b->p->address, doing, err.text);
 		return false;
 	}
@@ -283,17 +293,42 @@ static void send_converted(struct batch *b)
 	pb_link_put(s.link, ".\r\n", 3);
 }
 
+static void choose(struct batch *b)
+{
+	size_t most = b->d->verp ? 1 : b->d->set->batch_max;
+
+	b->n = b->accepted = 0;
+	b->ahead = false;
+	for (size_t i = 0; i < b->d->njobs && b->n < most; i++)
+		if (b->d->jobs[i].standing == WAITING)
+			b->jobs[b->n++] = &b->d->jobs[i];
+}
+
+static void put_envelope(struct batch *b)
+{
+	put_mail(b);
+	for (size_t i = 0; i < b->n; i++)
+		put_rcpt(b, b->jobs[i]->rcpt);
+	pb_link_put(b->p->link, "DATA\r\n", 6);
+}
+
 static enum stage send_body(struct batch *b)
 {
 	struct pb_error err = { 0 };
 
 	pb_link_timeout(b->p->link, b->d->set->block_timeout);
-	if (b->d->converted)
+	if (b->d->converted) {
 		send_converted(b);
-	else
+	} else {
+		pb_link_put(b->p->link, b->d->front.ptr, b->d->front.len);
 		pb_link_put_dot(b->p->link, b->d->body);
+	}
+	choose(b->next);
+	b->next->ahead = b->p->pipelining && b->next->n;
+	if (b->next->ahead)
+		put_envelope(b->next);
 	if (pb_link_flush(b->p->link, &err)) {
-		snprintf(b->why.remote, sizeof b->why.remote, "%s", b->p->name);
+		b->why.remote[0] = '\0';		/* our own words */
 		snprintf(b->why.reply, sizeof b->why.reply, "451 4.4.2 connection to %s [%s] failed while sending the message: %s", b->p->name, b->p->address, err.text);
 		b->why.permanent = false;
 		/* The final dot may have gone out with the last block. */
@@ -336,10 +371,8 @@ static enum stage converse_pipelined(struct batch *b)
 	bool refused = false;
 	enum stage stage;
 
-	put_mail(b);
-	for (size_t i = 0; i < b->n; i++)
-		put_rcpt(b, b->jobs[i]->rcpt);
-	pb_link_put(b->p->link, "DATA\r\n", 6);
+	if (!b->ahead)
+		put_envelope(b);
 	stage = answer_to_mail(b, &refused);
 	for (size_t i = 0; stage == GO_ON && i < b->n; i++)
 		stage = answer_to_rcpt(b, b->jobs[i], refused);
@@ -369,24 +402,33 @@ static enum stage converse(struct batch *b)
 	return answer_to_data(b);
 }
 
+static enum stage transact(struct batch *b)
+{
+	enum stage stage = b->ahead ? GO_ON : reset(b);
+
+	b->next->ahead = false;
+	if (stage == GO_ON)
+		stage = b->p->pipelining ? converse_pipelined(b) : converse(b);
+	if (stage != STOP_STALE)
+		b->p->used++;
+	return stage;
+}
+
 enum sent send_batch(struct delivery *d, struct peer *p)
 {
-	struct batch b = { .d = d, .p = p };
+	struct batch one = { .d = d, .p = p }, other = { .d = d, .p = p, .next = &one }, *b = &one;
 	enum stage stage;
 
-	for (size_t i = 0; i < d->njobs && b.n < d->set->batch_max; i++)
-		if (d->jobs[i].standing == WAITING)
-			b.jobs[b.n++] = &d->jobs[i];
-	stage = reset(&b);
-	if (stage == GO_ON)
-		stage = p->pipelining ? converse_pipelined(&b) : converse(&b);
+	one.next = &other;
+	choose(b);
+	while ((stage = transact(b)) == STOP_OK && b->next->ahead)
+		b = b->next;
 	if (stage == STOP_STALE)
 		return SENT_STALE;
-	p->used++;
 	if (stage == STOP_OK)
 		return SENT_OK;
 	for (size_t i = 0; i < d->njobs; i++)
 		if (d->jobs[i].standing == WAITING)
-			job_defer(&d->jobs[i], &b.why, ELSEWHERE);
+			job_defer(&d->jobs[i], &b->why, ELSEWHERE);
 	return SENT_CLOSE;
 }

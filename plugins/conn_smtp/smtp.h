@@ -12,10 +12,9 @@
 #include <postbus/queue.h>
 #include <postbus/sasl.h>
 #include <postbus/session.h>
-#include "network.h"
-#include "params.h"
+#include "mailproto/network.h"
+#include "mailproto/params.h"
 
-#define HELO_MAX 255
 #define CHUNK_DRAIN_MAX 4	/* refused chunks of up to this many times the size limit are read and thrown away; larger ones end the session */
 
 enum { CONNECTED = 1, GREETED = 2, MAIL = 4, CHUNKS = 8, ANY = CONNECTED | GREETED | MAIL | CHUNKS };
@@ -47,6 +46,7 @@ struct smtp {
 	struct settings *settings;	/* the current ones; under lock */
 	pthread_mutex_t lock;
 	struct links *links;		/* idle links to other servers */
+	struct pb_table *sent;		/* by logins whose hourly number is limited (rate.h) */
 };
 
 /* PB_EINVALID when a value is wrong in a way that the manifest cannot say. */
@@ -60,10 +60,11 @@ struct conversation {
 	struct pb_envelope *env;
 	struct pb_spool *spool;		/* BDAT: the chunks so far */
 	int chunk_error;		/* BDAT: why they are thrown away, or 0 */
-	struct pb_buf login;		/* AUTH LOGIN: the first answer */
+	struct pb_exchange *exchange;	/* AUTH is at work */
 	json_t *headers;		/* of verdicts in this transaction: array of "Name: value", or NULL */
 	json_t *early_headers;		/* of verdicts at connect and helo, for every message of the session */
 	size_t connect_headers;		/* how many of them are of connect: a new EHLO forgets the others */
+	json_t *policy;			/* the settings of the login, in this transaction; NULL: nobody logged in */
 	json_t *notes;			/* of verdicts at connect and helo: object, or NULL */
 	char helo[HELO_MAX + 1];
 	bool submission, relay, esmtp, discard;
@@ -84,6 +85,14 @@ bool ask(struct pb_session *s, const char *point, struct pb_str id, struct pb_st
 
 /* transaction.c */
 void transaction_reset(struct pb_session *s);
+
+/* allowed.c: what the settings of the login and of the recipient allow. False: answered, *ret_next */
+bool allowed_mail(struct pb_session *s, uint64_t size, int *ret_next);
+bool allowed_size(struct pb_session *s, uint64_t size, int *ret_next);
+bool allowed_rcpt(struct pb_session *s, struct pb_str address, bool local, int *ret_next);
+/* *ret: whether who lives at this route takes mail from this sender. */
+bool is_taken_from(struct pb_session *s, const json_t *route, bool *ret, int *ret_next);
+bool allowed_message(struct pb_session *s, int *ret_next);
 
 /* the commands */
 int greet(struct pb_session *s);

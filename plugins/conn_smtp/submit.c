@@ -4,8 +4,8 @@
  * add, and its From must belong to the login. What is written on top needs a second spool, so it is done for few messages only.
  */
 #include "authors.h"
-#include "header.h"
-#include "received.h"
+#include "mailproto/header.h"
+#include "mailproto/received.h"
 #include "smtp.h"
 #include <postbus/date.h>
 
@@ -205,7 +205,7 @@ bool complete(struct pb_session *s, struct pb_spool **spool, int *ret_next)
 	}
 	message = pb_str_skip(view, own_field_end(view));
 	header_scan(message, c->set->header_max, &h);
-	if (!check_header(s, &h, ret_next))
+	if (!check_header(s, &h, ret_next) || !allowed_size(s, message.len, ret_next))
 		return false;
 	if (pb_session_user(s) && c->set->check_from && !check_authors(s, pb_str_head(message, h.len), ret_next))
 		return false;

@@ -3,7 +3,9 @@
  * Commands that are the same in every state, and those that only tell what the server is: CAPABILITY, NOOP, LOGOUT, ID, ENABLE, NAMESPACE, and the
  * fork in UID commands.
  */
+#include "event.h"
 #include "imap.h"
+#include "public.h"
 #include "view.h"
 
 int imap_no_args(struct pb_session *s, struct pb_str args, int *ret_result)
@@ -17,17 +19,30 @@ int imap_no_args(struct pb_session *s, struct pb_str args, int *ret_result)
 	return PB_EINVALID;
 }
 
+static void put_mechanisms(struct pb_session *s)
+{
+	PB_AUTOBUF(names);
+
+	if (!pb_login_is_allowed(imap_login_of(s), s)) {
+		pb_putz(s, " LOGINDISABLED");
+		return;
+	}
+	pb_exchange_list(s, "AUTH=", &names);
+	pb_putf(s, " %s", pb_buf_z(&names));
+}
+
 void imap_put_capability(struct pb_session *s)
 {
 	if (pb_session_state(s) == IMAP_NOT_AUTH) {
 		pb_putz(s, "CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE");
 		if (pb_session_can_tls(s))
 			pb_putz(s, " STARTTLS");
-		pb_putz(s, pb_login_is_allowed(imap_login_of(s), s) ? " AUTH=PLAIN AUTH=LOGIN" : " LOGINDISABLED");
+		put_mechanisms(s);
 		return;
 	}
 	pb_putf(s, "CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE CHILDREN UNSELECT UIDPLUS MOVE SPECIAL-USE CREATE-SPECIAL-USE "
-		   "LIST-EXTENDED LIST-STATUS STATUS=SIZE ESEARCH APPENDLIMIT=%llu", (unsigned long long)imap_plugin_of(s)->append_max);
+		   "LIST-EXTENDED LIST-STATUS STATUS=SIZE ESEARCH METADATA OBJECTID APPENDLIMIT=%llu", (unsigned long long)imap_plugin_of(s)->append_max);
+	event_put_capability(s);
 }
 
 int imap_capability(struct pb_session *s, struct pb_str args)
@@ -111,13 +126,20 @@ int imap_enable(struct pb_session *s, struct pb_str args)
 	return imap_done(s, true, "ENABLE completed");
 }
 
+static bool nothing(void *arg, const struct pb_folder_info *info)
+{
+	(void)arg;
+	(void)info;
+	return false;
+}
+
 int imap_namespace(struct pb_session *s, struct pb_str args)
 {
 	int result;
 
 	if (imap_no_args(s, args, &result) != 0)
 		return result;
-	pb_putz(s, "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
+	pb_putf(s, "* NAMESPACE ((\"\" \"/\")) NIL %s\r\n", public_list(s, nothing, NULL) ? "((\"" PUBLIC_PREFIX "\" \"/\"))" : "NIL");
 	return imap_done(s, true, "NAMESPACE completed");
 }
 

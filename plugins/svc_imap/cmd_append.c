@@ -3,7 +3,10 @@
  * APPEND: a message from the client into a folder, streamed into a spool (RFC 3501 6.3.11, RFC 4315 APPENDUID, RFC 7889 limit).
  * Lines end with CRLF once it is stored, whatever the client ended them with: sizes are then the same by IMAP and POP3.
  */
+#include "event.h"
 #include "imap.h"
+#include "public.h"
+#include "quota.h"
 #include "view.h"
 
 struct appending {
@@ -119,24 +122,33 @@ static int check(struct pb_session *s, struct pb_spool **spool, struct pb_error 
 
 static int store(struct pb_session *s, struct pb_folder *folder, struct pb_spool *spool, const struct appending *a)
 {
-	struct pb_append how = { .date = a->date };
+	struct pb_usage usage;
+	struct pb_append how = { .date = a->date, .usage = &usage };
 	uint32_t uid, uidvalidity;
 	struct pb_error err;
+	struct quota quota;
+	uint64_t size = 0;
 	int rc = check(s, &spool, &err);
 	bool full;
 
 	if (rc == 0)
-		rc = flags_resolve(folder, a->flags, a->nflags, &how.flags, &err);
+		rc = quota_begin(s, folder, a->name, &quota, &err);
+	if (rc == 0)
+		rc = flags_resolve(folder, a->flags, a->nflags, true, &how.flags, &err);
 	full = rc == PB_EQUOTA;
 	if (rc != 0)
 		pb_spool_discard(spool);
 	else
+		size = pb_spool_size(spool);
+	if (rc == 0)
 		rc = pb_folder_append(folder, spool, &how, &uid, &uidvalidity, &err);
 	pb_folder_close(folder);
 	if (full)
 		return imap_no(s, "[LIMIT] Too many keywords in this mailbox");
 	if (rc != 0)
 		return imap_failed(s, "APPEND", &err);
+	quota_appended(s, &quota, &usage, size);
+	event_arrived(s, EVENT_APPEND, a->name, &uid, 1);
 	return imap_done(s, true, pb_arena_printf(pb_session_arena(s), "[APPENDUID %u %u] APPEND completed", uidvalidity, uid));
 }
 
@@ -161,7 +173,7 @@ int imap_append(struct pb_session *s, struct pb_str args)
 		return refuse(s, &lit, "[TOOBIG] Message too big");
 	if (lit.size == 0)
 		return refuse_bad(s, &lit, "An empty message cannot be appended");
-	if (pb_folder_open(imap_of(s)->mailbox, a.name, &folder, &err) != 0)
+	if (folder_open_to_write(s, a.name, &folder, &err) != 0)
 		return refuse_error(s, &lit, &err);
 	spool = pb_spool_begin(pb_session_host(s), max, &err);
 	if (!spool) {

@@ -2,7 +2,10 @@
 /*
  * COPY and MOVE (RFC 3501 6.4.7, RFC 6851) with COPYUID (RFC 4315), each as one call to the store.
  */
+#include "event.h"
 #include "imap.h"
+#include "public.h"
+#include "quota.h"
 #include "view.h"
 
 /* "[COPYUID validity from to]": only pairs that were copied. Empty when none was. */
@@ -33,6 +36,7 @@ static int copy(struct pb_session *s, struct set *set, struct pb_str name, bool 
 	const char *what = move ? "MOVE" : "COPY", *code;
 	struct pb_folder *to;
 	struct pb_error err;
+	struct quota quota;
 	struct runs runs;
 	uint32_t *uids, *made, uidvalidity = 0;
 	int rc;
@@ -41,7 +45,7 @@ static int copy(struct pb_session *s, struct set *set, struct pb_str name, bool 
 		return imap_bad(s, "No such message number");
 	if (move && im->readonly)
 		return imap_no(s, "[READ-ONLY] The mailbox was opened with EXAMINE");
-	rc = pb_folder_open(im->mailbox, name, &to, &err);
+	rc = folder_open_to_write(s, name, &to, &err);
 	if (rc == PB_ENOTFOUND)
 		return imap_no(s, "[TRYCREATE] No such mailbox");
 	if (rc != 0)
@@ -54,12 +58,19 @@ static int copy(struct pb_session *s, struct set *set, struct pb_str name, bool 
 	}
 	made = pb_arena_alloc(pb_session_arena(s), ((size_t)runs.count + 1) * sizeof *made);
 	if (runs.count)
+		rc = quota_begin(s, to, name, &quota, &err);
+	if (rc == 0 && runs.count)
 		rc = pb_folder_copy(im->folder, uids, runs.count, to, move, made, &uidvalidity, &err);
+	if (rc == 0)
+		filed_tell(s, im->folder, to, made, runs.count);
 	pb_folder_close(to);
 	if (rc != 0) {
 		view_sync(s, true, NULL);
 		return imap_failed(s, what, &err);
 	}
+	if (runs.count)
+		quota_copied(s, &quota);
+	event_arrived(s, EVENT_COPY, name, made, runs.count);
 	code = copyuid(s, uidvalidity, uids, made, runs.count);
 	if (move) {	/* RFC 6851 4.3: before the EXPUNGEs */
 		if (code[0])

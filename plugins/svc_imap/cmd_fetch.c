@@ -4,6 +4,7 @@
  */
 #include <postbus/date.h>
 #include <postbus/message.h>
+#include "event.h"
 #include "fetch_plan.h"
 #include "imap.h"
 #include "view.h"
@@ -278,6 +279,25 @@ static bool made_seen(struct fetch *f, uint32_t uid)
 	return f->seen_at < f->seen.n && f->seen.uids[f->seen_at] == uid;
 }
 
+/* RFC 8474 5.1 and 5.2: threads are not known here. */
+static void put_ids(struct fetch *f)
+{
+	struct out *o = &f->out;
+	PB_AUTOBUF(id);
+
+	if (f->plan->items & FETCH_EMAILID) {
+		pb_view_email_id(f->im->view, f->seq, &id);
+		separate(f);
+		out_lit(o, "EMAILID (");
+		out_str(o, pb_buf_str(&id));
+		out_lit(o, ")");
+	}
+	if (f->plan->items & FETCH_THREADID) {
+		separate(f);
+		out_lit(o, "THREADID NIL");
+	}
+}
+
 static void put_row(struct fetch *f, const struct pb_row *row)
 {
 	bool now_seen = made_seen(f, row->uid);
@@ -305,6 +325,8 @@ static void put_row(struct fetch *f, const struct pb_row *row)
 		out_lit(o, "RFC822.SIZE ");
 		out_u32(o, row->size);
 	}
+	if (items & (FETCH_EMAILID | FETCH_THREADID))
+		put_ids(f);
 }
 
 static void fetch_message(struct fetch *f, const struct pb_row *row)
@@ -383,6 +405,7 @@ static void set_seen(struct fetch *f, const struct runs *runs)
 		imap_warn(f->s, "FETCH", &err);
 		return;
 	}
+	event_flags(f->s, uids, n, PB_FLAGS_ADD, PB_SEEN);
 	f->seen = (struct told){ .uids = uids, .n = n, .mode = PB_FLAGS_ADD, .flags = PB_SEEN };
 }
 

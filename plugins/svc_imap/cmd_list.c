@@ -4,6 +4,7 @@
  */
 #include "imap.h"
 #include "list.h"
+#include "public.h"
 #include "status.h"
 #include "utf7.h"
 
@@ -43,6 +44,26 @@ static bool collect(void *arg, const struct pb_folder_info *info)
 	l->folders[l->n] = *info;
 	l->folders[l->n++].name = pb_arena_str(arena, info->name);
 	return true;
+}
+
+/* Subscriptions to public folders stand in the user's own mailbox, as names without a folder: they are those folders' mark. */
+static void merge_subscribed(struct listing *l)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->n; i++) {
+		struct pb_folder_info *one = &l->folders[i];
+		bool known = false;
+
+		for (size_t k = i + 1; (one->attributes & PB_FOLDER_NONEXISTENT) && public_is(one->name) && k < l->n && !known; k++) {
+			known = pb_str_eq(l->folders[k].name, one->name);
+			if (known)
+				l->folders[k].attributes |= PB_FOLDER_SUBSCRIBED;
+		}
+		if (!known)
+			l->folders[n++] = *one;
+	}
+	l->n = n;
 }
 
 static bool matches(const struct listing *l, struct pb_str name)
@@ -272,6 +293,8 @@ static int list(struct pb_session *s, struct pb_str args, bool lsub)
 	}
 	if (pb_folder_list(imap_of(s)->mailbox, collect, &l, &err) != 0)
 		return imap_failed(s, lsub ? "LSUB" : "LIST", &err);
+	public_list(s, collect, &l);
+	merge_subscribed(&l);
 	if (lsub)
 		put_subscribed(&l);
 	else

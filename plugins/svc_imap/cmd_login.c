@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * LOGIN, AUTHENTICATE, STARTTLS: from a stranger to the owner of a mailbox. Whether a password is right is auth.verify's answer.
+ * LOGIN, AUTHENTICATE, STARTTLS: from a stranger to the owner of a mailbox. Whether a password is right is auth.verify's answer; mechanisms are pb_exchange's.
  */
 #include <stdlib.h>
 #include "imap.h"
@@ -68,6 +68,12 @@ static int deny(struct pb_session *s, struct pb_str login, const struct pb_error
 	return pb_login_deny(imap_login_of(s), s, login, err, denied);
 }
 
+static int unavailable(struct pb_session *s, const struct pb_error *err)
+{
+	pb_session_log(s, PB_ERROR, "login.unavailable", "reason=%s", pb_logq(pb_strz(err->text)));
+	return imap_no(s, "[UNAVAILABLE] Cannot verify now, try again later");
+}
+
 static int welcome(struct pb_session *s, const struct pb_user *user)
 {
 	struct imap *im = imap_of(s);
@@ -80,6 +86,17 @@ static int welcome(struct pb_session *s, const struct pb_user *user)
 	return PB_NEXT;
 }
 
+/* Of a login that holds. */
+static int enter(struct pb_session *s, const struct pb_user *user, struct pb_str name)
+{
+	struct pb_error err = { 0 };
+	int rc = pb_mailbox_open(pb_session_host(s), user->mailbox, &imap_of(s)->mailbox, &err);
+
+	if (rc == 0)
+		return welcome(s, user);
+	return rc == PB_EDENIED || rc == PB_EINVALID || rc == PB_ENOTFOUND ? deny(s, name, &err) : unavailable(s, &err);
+}
+
 static int authenticate(struct pb_session *s, const struct pb_sasl *sasl)
 {
 	struct pb_error err = { 0 };
@@ -87,15 +104,9 @@ static int authenticate(struct pb_session *s, const struct pb_sasl *sasl)
 	int rc = pb_login_verify(s, "imap", sasl, &login, &err), result;
 
 	if (rc == 0)
-		rc = pb_mailbox_open(pb_session_host(s), login.user.mailbox, &imap_of(s)->mailbox, &err);
-	if (rc == 0) {
-		result = welcome(s, &login.user);
-	} else if (rc == PB_EDENIED || rc == PB_EINVALID || rc == PB_ENOTFOUND) {
-		result = deny(s, pb_strz(sasl->authcid), &err);
-	} else {
-		pb_session_log(s, PB_ERROR, "login.unavailable", "reason=%s", pb_logq(pb_strz(err.text)));
-		result = imap_no(s, "[UNAVAILABLE] Cannot verify now, try again later");
-	}
+		result = enter(s, &login.user, pb_strz(sasl->authcid));
+	else
+		result = rc == PB_EDENIED ? deny(s, pb_strz(sasl->authcid), &err) : unavailable(s, &err);
 	pb_login_free(&login);
 	return result;
 }
@@ -129,77 +140,54 @@ int imap_login(struct pb_session *s, struct pb_str args)
 
 /* ---- AUTHENTICATE: the responses come as lines of their own, waited for without a thread ---- */
 
-static int cancelled(struct pb_session *s, const struct pb_error *err)
+static int response(struct pb_session *s, struct pb_str line);
+
+static int response_line(struct pb_session *s, enum pb_wake why, struct pb_str line)
 {
-	imap_wait_end(s);
-	return imap_bad(s, err->code == PB_ECLOSED ? "Authentication cancelled" : "Invalid response");
+	imap_wake(s);
+	if (why == PB_WAKE_LINE)
+		return response(s, line);
+	pb_putz(s, "* BYE Idle for too long\r\n");
+	return PB_CLOSE;
 }
 
-static int plain(struct pb_session *s, struct pb_str line)
+static int challenge(struct pb_session *s, struct pb_str text)
 {
-	struct pb_sasl sasl = PB_SASL;
-	struct pb_error err;
-	int result;
+	imap_wait(s, PB_NOSTR);
+	pb_putf(s, "+ %.*s\r\n", PB_FMT(text));
+	return pb_park(s, response_line, PB_WAKE_LINE, (int64_t)pb_login_setting(imap_login_of(s), PB_LOGIN_TIMEOUT) * PB_SECOND);
+}
 
-	if (pb_sasl_plain(line, &sasl, &err) != 0)
-		return cancelled(s, &err);
+static int response(struct pb_session *s, struct pb_str line)
+{
+	struct imap *im = imap_of(s);
+	struct pb_exchange *x = im->exchange;
+	struct pb_error err = { 0 };
+	struct pb_str words;
+	int result = PB_NEXT;
+	enum pb_exchange_step step = pb_exchange_step(x, s, line, &words, &err);
+
+	if (step == PB_EXCHANGE_MORE)
+		return challenge(s, words);
 	imap_wait_end(s);
-	result = authenticate(s, &sasl);
-	pb_sasl_free(&sasl);
+	im->exchange = NULL;
+	if (step == PB_EXCHANGE_DONE)
+		result = enter(s, pb_exchange_user(x), pb_exchange_name(x));
+	else if (step == PB_EXCHANGE_DENIED)
+		result = deny(s, pb_exchange_name(x), &err);
+	else if (step == PB_EXCHANGE_MALFORMED)
+		result = imap_bad(s, err.code == PB_ECLOSED ? "Authentication cancelled" : "Invalid response");
+	else
+		result = unavailable(s, &err);
+	pb_exchange_free(x);
 	return result;
-}
-
-static int plain_line(struct pb_session *s, enum pb_wake why, struct pb_str line)
-{
-	imap_wake(s);
-	if (why != PB_WAKE_LINE) {
-		pb_putz(s, "* BYE Idle for too long\r\n");
-		return PB_CLOSE;
-	}
-	return plain(s, line);
-}
-
-static int64_t login_timeout(struct pb_session *s)
-{
-	return (int64_t)pb_login_setting(imap_login_of(s), PB_LOGIN_TIMEOUT) * PB_SECOND;
-}
-
-static int login_password(struct pb_session *s, enum pb_wake why, struct pb_str line)
-{
-	struct pb_sasl sasl = PB_SASL;
-	struct pb_error err;
-	int result;
-
-	imap_wake(s);
-	if (why != PB_WAKE_LINE)
-		return plain_line(s, why, line);
-	if (pb_sasl_login(imap_wait_extra(s), line, &sasl, &err) != 0)
-		return cancelled(s, &err);
-	imap_wait_end(s);
-	result = authenticate(s, &sasl);
-	pb_sasl_free(&sasl);
-	return result;
-}
-
-static int login_user(struct pb_session *s, enum pb_wake why, struct pb_str line)
-{
-	imap_wake(s);
-	if (why != PB_WAKE_LINE)
-		return plain_line(s, why, line);
-	if (pb_str_eq(line, PB_STR("*")) || line.len > 1024) {
-		struct pb_error err = { .code = PB_ECLOSED };
-
-		return cancelled(s, &err);
-	}
-	imap_wait(s, line);
-	pb_putz(s, "+ " PB_SASL_LOGIN_PASS "\r\n");
-	return pb_park(s, login_password, PB_WAKE_LINE, login_timeout(s));
 }
 
 int imap_authenticate(struct pb_session *s, struct pb_str args)
 {
 	struct pb_str mechanism, initial;
 	struct parse p = parse_start(args, pb_session_arena(s));
+	struct imap *im = imap_of(s);
 
 	if (!parse_atom(&p, &mechanism)) {
 		if (!imap_discard_literals(s, args))
@@ -209,21 +197,10 @@ int imap_authenticate(struct pb_session *s, struct pb_str args)
 	initial = parse_take(&p, ' ') ? pb_str(p.p, (size_t)(p.end - p.p)) : PB_NOSTR;	/* RFC 4959 */
 	if (!pb_login_is_allowed(imap_login_of(s), s))
 		return imap_no(s, "[PRIVACYREQUIRED] Logging in needs TLS");
-	if (pb_str_ieq(mechanism, PB_STR("PLAIN"))) {
-		if (initial.len)
-			return plain(s, initial);
-		imap_wait(s, PB_NOSTR);
-		pb_putz(s, "+ \r\n");
-		return pb_park(s, plain_line, PB_WAKE_LINE, login_timeout(s));
-	}
-	if (pb_str_ieq(mechanism, PB_STR("LOGIN"))) {
-		imap_wait(s, PB_NOSTR);
-		if (initial.len)
-			return login_user(s, PB_WAKE_LINE, initial);
-		pb_putz(s, "+ " PB_SASL_LOGIN_USER "\r\n");
-		return pb_park(s, login_user, PB_WAKE_LINE, login_timeout(s));
-	}
-	return imap_no(s, "[CANNOT] No such mechanism");
+	im->exchange = pb_exchange_new(s, "imap", mechanism, false);
+	if (!im->exchange)
+		return imap_no(s, "[CANNOT] No such mechanism");
+	return initial.len ? response(s, initial) : challenge(s, pb_strz(pb_exchange_prompt(im->exchange)));
 }
 
 int imap_starttls(struct pb_session *s, struct pb_str args)

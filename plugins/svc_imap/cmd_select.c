@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 #include "imap.h"
+#include "public.h"
 #include "view.h"
 
 void imap_deselect(struct pb_session *s)
@@ -46,6 +47,8 @@ static int enter(struct pb_session *s, struct pb_str args, bool readonly)
 	struct pb_str text, name;
 	struct parse p;
 	uint32_t unseen;
+	bool writable;
+	PB_AUTOBUF(id);
 	int result;
 
 	if (imap_gather(s, args, &text, &result) != 0)
@@ -54,9 +57,9 @@ static int enter(struct pb_session *s, struct pb_str args, bool readonly)
 	if (!parse_mailbox(&p, &name) || !parse_end(&p))
 		return imap_bad(s, p.error);
 	imap_deselect(s);	/* a failed SELECT leaves nothing selected (RFC 3501 6.3.1) */
-	if (pb_folder_open(im->mailbox, name, &im->folder, &err) != 0)
+	if (folder_open(s, name, &im->folder, &writable, &err) != 0)
 		return imap_failed(s, what, &err);
-	im->readonly = readonly;
+	im->readonly = readonly || !writable;
 	if (view_enter(s, &err) != 0) {
 		imap_deselect(s);
 		return imap_failed(s, what, &err);
@@ -67,8 +70,10 @@ static int enter(struct pb_session *s, struct pb_str args, bool readonly)
 	unseen = first_unseen(im->view);
 	if (unseen)
 		pb_putf(s, "* OK [UNSEEN %u] First unseen\r\n", unseen);
+	if (pb_folder_id(im->folder, &id, NULL) == 0)
+		pb_putf(s, "* OK [MAILBOXID (%s)] Id of the mailbox\r\n", pb_buf_z(&id));
 	pb_putf(s, "* OK [UIDVALIDITY %u] UIDs are valid\r\n* OK [UIDNEXT %u] Next UID\r\n", pb_view_uidvalidity(im->view), pb_view_uidnext(im->view));
-	return imap_ok(s, readonly ? "[READ-ONLY] EXAMINE completed" : "[READ-WRITE] SELECT completed");
+	return imap_ok(s, pb_arena_printf(pb_session_arena(s), "[%s] %s completed", im->readonly ? "READ-ONLY" : "READ-WRITE", what));
 }
 
 int imap_select(struct pb_session *s, struct pb_str args)
@@ -127,7 +132,7 @@ static int expunge(struct pb_session *s, const struct set *set, struct pb_error 
 		return rc;
 	uids = deleted_uids(s, now, set, &n);
 	pb_view_release(now);
-	return n ? pb_folder_expunge(im->folder, uids, n, true, err) : 0;
+	return n ? pb_folder_discard(pb_session_host(s), im->folder, uids, n, true, pb_login_retention(s), err) : 0;
 }
 
 int imap_close(struct pb_session *s, struct pb_str args)

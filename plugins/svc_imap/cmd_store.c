@@ -2,6 +2,7 @@
 /*
  * STORE and UID STORE: one change of flags on many messages, as one call to the store.
  */
+#include "event.h"
 #include "imap.h"
 #include "view.h"
 
@@ -89,13 +90,14 @@ static int store(struct pb_session *s, struct storing *st, bool uid)
 	lost = !uid && view_lost(s, told.uids, told.n);
 	if (lost && runs.count == 1)	/* nothing to do, and no keyword is made for it */
 		return imap_no(s, "[EXPUNGEISSUED] The message is gone");
-	if (flags_resolve(im->folder, st->names, st->nnames, &flags, &err) != 0)
+	if (flags_resolve(im->folder, st->names, st->nnames, st->mode != PB_FLAGS_REMOVE, &flags, &err) != 0)
 		return err.code == PB_EQUOTA ? imap_no(s, "[LIMIT] Too many keywords in this mailbox") : imap_failed(s, "STORE", &err);
 	if (runs.count == 0)
 		return imap_done(s, uid, done);
 	told.flags = flags;
 	if (pb_folder_store(im->folder, told.uids, told.n, st->mode, flags, 0, NULL, NULL, &err) != 0)
 		return imap_failed(s, "STORE", &err);
+	event_flags(s, told.uids, told.n, st->mode, flags);
 	if (!st->silent) {
 		if (pb_folder_view(im->folder, &now, &err) != 0)
 			return imap_failed(s, "STORE", &err);

@@ -181,7 +181,7 @@ static bool parse_item(struct parse *p, struct fetch_plan *plan)
 		unsigned bit;
 	} items[] = {
 		{ "UID", FETCH_UID }, { "FLAGS", FETCH_FLAGS }, { "INTERNALDATE", FETCH_DATE }, { "ENVELOPE", FETCH_ENVELOPE },
-		{ "BODYSTRUCTURE", FETCH_STRUCTURE },
+		{ "BODYSTRUCTURE", FETCH_STRUCTURE }, { "EMAILID", FETCH_EMAILID }, { "THREADID", FETCH_THREADID },
 	};
 
 	for (size_t i = 0; i < sizeof items / sizeof *items; i++)

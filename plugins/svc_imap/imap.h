@@ -21,6 +21,9 @@ struct imap_plugin {
 	struct pb_login_settings login;
 	_Atomic uint32_t keepalive_seconds, nesting_max;
 	_Atomic uint64_t append_max, command_max;
+	_Atomic bool filter_events, expunge_discarded;
+	_Atomic uint32_t events_max, event_workers;
+	struct events *events;		/* event.h */
 };
 
 /* pb_session_data of every session. A session in IDLE is this and nothing else, so it stays below 100 bytes; what is rare hangs behind a pointer. */
@@ -35,7 +38,10 @@ struct imap {
 	bool readonly;
 	uint64_t keywords_known;	/* bits of keywords the client was told of (FLAGS response) */
 	char *waiting;			/* a command that sleeps: its tag, NUL, what else it must remember, NUL; malloced */
-	int64_t deadline;		/* of that IDLE, ticks */
+	union {
+		int64_t deadline;		/* of that IDLE, ticks */
+		struct pb_exchange *exchange;	/* AUTHENTICATE is at work: nobody is logged in, and nothing idles */
+	};
 };
 
 static inline struct imap *imap_of(struct pb_session *s)
@@ -52,6 +58,11 @@ static inline const struct pb_login_settings *imap_login_of(struct pb_session *s
 {
 	return &imap_plugin_of(s)->login;
 }
+
+/* ---- filed.c ---- */
+
+/* These messages (UIDs in to, 0 for none) came there from from: told to whom it may concern, where one of the two is the junk folder. */
+void filed_tell(struct pb_session *s, struct pb_folder *from, struct pb_folder *to, const uint32_t *uids, size_t n);
 
 /* ---- reply.c: tagged ends. All give what a command gives ---- */
 
@@ -109,6 +120,8 @@ int imap_list(struct pb_session *s, struct pb_str args);
 int imap_lsub(struct pb_session *s, struct pb_str args);
 int imap_status(struct pb_session *s, struct pb_str args);
 int imap_append(struct pb_session *s, struct pb_str args);
+int imap_getmetadata(struct pb_session *s, struct pb_str args);
+int imap_setmetadata(struct pb_session *s, struct pb_str args);
 int imap_idle(struct pb_session *s, struct pb_str args);
 int imap_check(struct pb_session *s, struct pb_str args);
 int imap_close(struct pb_session *s, struct pb_str args);
@@ -135,6 +148,11 @@ void imap_wait(struct pb_session *s, struct pb_str extra);
 struct pb_str imap_wait_extra(struct pb_session *s);
 /* The command takes nothing: 0, or it was answered with BAD (*ret_result). */
 int imap_no_args(struct pb_session *s, struct pb_str args, int *ret_result);
+
+/* ---- annotations.c: methods ---- */
+
+int annotation_set(void *self, const struct pb_caller *who, const json_t *params, json_t **ret_result, struct pb_error *err);
+int annotation_list(void *self, const struct pb_caller *who, const json_t *params, json_t **ret_result, struct pb_error *err);
 
 /* Leave the selected folder without a word; the state becomes IMAP_AUTH. */
 void imap_deselect(struct pb_session *s);

@@ -142,7 +142,8 @@ static bool take_quoted(struct parse *p, struct pb_str *ret)
 	return true;
 }
 
-static bool take_literal(struct parse *p, struct pb_str *ret)
+/* nul: it may have one (literal8). */
+static bool take_literal(struct parse *p, bool nul, struct pb_str *ret)
 {
 	uint64_t n = 0;
 	const char *q = p->p + 1, *digits = q;
@@ -159,7 +160,7 @@ static bool take_literal(struct parse *p, struct pb_str *ret)
 	if (p->end - q < 3 || q[0] != '}' || q[1] != '\r' || q[2] != '\n' || (uint64_t)(p->end - q - 3) < n)
 		return parse_fail(p, "Invalid literal");
 	q += 3;
-	if (memchr(q, '\0', n))
+	if (!nul && memchr(q, '\0', n))
 		return parse_fail(p, "NUL in a literal");	/* CHAR8 has none (RFC 3501 9) */
 	*ret = pb_str(q, n);
 	p->p = q + n;
@@ -171,7 +172,7 @@ bool parse_string(struct parse *p, struct pb_str *ret)
 	if (parse_peek(p, '"'))
 		return take_quoted(p, ret);
 	if (parse_peek(p, '{'))
-		return take_literal(p, ret);
+		return take_literal(p, false, ret);
 	return parse_fail(p, p->p == p->end ? "Missing argument" : "Expected a string");
 }
 
@@ -190,6 +191,15 @@ bool parse_nstring(struct parse *p, struct pb_str *ret, bool *ret_nil)
 		return true;
 	}
 	return parse_string(p, ret);
+}
+
+bool parse_nstring8(struct parse *p, struct pb_str *ret, bool *ret_nil)
+{
+	*ret_nil = false;
+	if (!parse_peek(p, '~'))
+		return parse_nstring(p, ret, ret_nil);
+	p->p++;
+	return parse_peek(p, '{') ? take_literal(p, true, ret) : parse_fail(p, "Expected a literal");
 }
 
 bool parse_pattern(struct parse *p, struct pb_str *ret)

@@ -29,6 +29,7 @@ bool parse_atom(struct parse *p, struct pb_str *ret);
 bool parse_astring(struct parse *p, struct pb_str *ret);	/* atom with "]" allowed, quoted, literal */
 bool parse_string(struct parse *p, struct pb_str *ret);		/* quoted or literal */
 bool parse_nstring(struct parse *p, struct pb_str *ret, bool *ret_nil);
+bool parse_nstring8(struct parse *p, struct pb_str *ret, bool *ret_nil);	/* or a literal8 (RFC 3516), which may have NULs */
 bool parse_pattern(struct parse *p, struct pb_str *ret);	/* LIST: atom with % and * and "]", or a string */
 bool parse_u32(struct parse *p, uint32_t *ret);
 bool parse_u64(struct parse *p, uint64_t *ret);			/* up to 63 bits */

@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 #include <postbus/plugin.h>
+#include "event.h"
 #include "imap.h"
 #include "view.h"
 
@@ -136,6 +137,8 @@ static void closed(struct pb_session *s)
 	pb_mailbox_close(im->mailbox);
 	im->mailbox = NULL;
 	imap_wait_end(s);
+	if (pb_session_state(s) == IMAP_NOT_AUTH)
+		pb_exchange_free(im->exchange);
 }
 
 static const struct pb_command commands[] = {
@@ -159,6 +162,8 @@ static const struct pb_command commands[] = {
 	{ "LSUB", imap_lsub, IMAP_AUTH | IMAP_SELECTED, 0 },
 	{ "STATUS", imap_status, IMAP_AUTH | IMAP_SELECTED, 0 },
 	{ "APPEND", imap_append, IMAP_AUTH | IMAP_SELECTED, 0 },
+	{ "GETMETADATA", imap_getmetadata, IMAP_AUTH | IMAP_SELECTED, 0 },
+	{ "SETMETADATA", imap_setmetadata, IMAP_AUTH | IMAP_SELECTED, 0 },
 	{ "IDLE", imap_idle, IMAP_AUTH | IMAP_SELECTED, 0 },
 	{ "CHECK", imap_check, IMAP_SELECTED, 0 },
 	{ "CLOSE", imap_close, IMAP_SELECTED, 0 },
@@ -201,6 +206,11 @@ static void read_config(struct imap_plugin *plugin)
 	plugin->nesting_max = (uint32_t)pb_config_int(host, "nesting_max");
 	plugin->append_max = (uint64_t)pb_config_int(host, "append_max");
 	plugin->command_max = (uint64_t)pb_config_int(host, "command_max");
+	plugin->filter_events = pb_config_bool(host, "filter_events");
+	plugin->expunge_discarded = pb_config_bool(host, "expunge_discarded");
+	plugin->events_max = (uint32_t)pb_config_int(host, "events_max");
+	plugin->event_workers = (uint32_t)pb_config_int(host, "event_workers");
+	events_configure(plugin->events);
 }
 
 static int load(struct pb_host *host, void **ret_self, struct pb_error *err)
@@ -209,12 +219,13 @@ static int load(struct pb_host *host, void **ret_self, struct pb_error *err)
 
 	(void)err;
 	plugin->host = host;
+	plugin->events = events_new(plugin);
 	read_config(plugin);
 	*ret_self = plugin;
 	return 0;
 }
 
-/* Numbers only: sessions at work read the old or the new one. */
+/* Numbers, and a text under a lock: sessions at work read the old or the new one. */
 static int reconfigure(void *self, struct pb_error *err)
 {
 	(void)err;
@@ -222,15 +233,52 @@ static int reconfigure(void *self, struct pb_error *err)
 	return 0;
 }
 
+static int start(void *self, struct pb_error *err)
+{
+	struct imap_plugin *plugin = self;
+
+	return events_start(plugin->events, err);
+}
+
+static void tick(void *self)
+{
+	struct imap_plugin *plugin = self;
+
+	events_tick(plugin->events);
+}
+
+static const struct pb_agent agent = { .tick = tick };
+
+static void drain(void *self)
+{
+	struct imap_plugin *plugin = self;
+
+	events_stop(plugin->events);
+}
+
 static void unload(void *self)
 {
-	free(self);
+	struct imap_plugin *plugin = self;
+
+	if (plugin)
+		events_free(plugin->events);
+	free(plugin);
 }
+
+static const struct pb_method methods[] = {
+	{ "annotation.set", annotation_set },
+	{ "annotation.list", annotation_list },
+	{ 0 }
+};
 
 PB_PLUGIN(svc_imap) = {
 	PB_PLUGIN_HEAD("svc_imap"),
 	.load = load,
+	.start = start,
+	.agent = &agent,
+	.drain = drain,
 	.unload = unload,
 	.protocols = protocols,
+	.methods = methods,
 	.reconfigure = reconfigure,
 };

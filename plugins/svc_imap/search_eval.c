@@ -116,6 +116,14 @@ static bool ask_text(struct asking *a, const struct search_key *key)
 	return need_facts(a) && pb_needle_in_message(&key->needle, pb_buf_str(&a->facts), a->rest, header);
 }
 
+static bool ask_id(struct asking *a, const struct search_key *key)
+{
+	PB_AUTOBUF(id);
+
+	pb_view_email_id(a->im->view, a->seq, &id);
+	return pb_str_eq(pb_buf_str(&id), key->text);
+}
+
 static uint64_t row_flags(const struct asking *a)
 {
 	return a->row->flags | (a->im->recent && view_is_recent(a->im, a->row->uid) ? IMAP_RECENT : 0);
@@ -145,6 +153,8 @@ static bool ask(struct asking *a, const struct search_key *key)
 		return pb_day_of(a->row->date, 0) == (int64_t)key->number;
 	case SEARCH_SINCE:
 		return pb_day_of(a->row->date, 0) >= (int64_t)key->number;
+	case SEARCH_EMAILID:
+		return ask_id(a, key);
 	case SEARCH_SENTBEFORE:
 	case SEARCH_SENTON:
 	case SEARCH_SENTSINCE:
@@ -224,6 +234,32 @@ static void narrow(const struct search_key *key, const struct pb_view *v, uint32
 	}
 }
 
+/* What the top keys say about a row's flags: no message without set and with clear matches. all: they say no more, so that the others do. */
+struct flags_asked {
+	uint64_t set, clear;
+	bool all;
+};
+
+static void flags_asked(const struct search_key *key, struct flags_asked *ret)
+{
+	for (const struct search_key *kid = key->kids; kid; kid = kid->next) {
+		/* \Recent is the session's, not the row's. NOT of several bits asks for none in particular. */
+		uint64_t bits = kid->kind == SEARCH_NOT ? kid->kids->number : kid->number;
+
+		if (kid->kind == SEARCH_AND) {
+			flags_asked(kid, ret);
+		} else if (kid->kind == SEARCH_FLAGS && !(bits & IMAP_RECENT)) {
+			ret->set |= bits;
+		} else if (kid->kind == SEARCH_NOT && kid->kids->kind == SEARCH_FLAGS && !(bits & IMAP_RECENT) && bits && !(bits & (bits - 1))) {
+			ret->clear |= bits;
+		} else if (kid->kind != SEARCH_ALL) {
+			ret->all = false;
+		}
+	}
+	if (ret->set & ret->clear)
+		ret->all = false;
+}
+
 static void next_message(struct asking *a)
 {
 	if (a->body)
@@ -236,15 +272,19 @@ void search_run(struct pb_session *s, struct search *q, bool uid, struct search_
 {
 	struct asking a = { .s = s, .im = imap_of(s), .result = ret };
 	uint32_t from = 1, to = pb_view_count(a.im->view), many = 0;
+	struct flags_asked flags = { .all = true };
 
 	make_ready(a.im->view, q->key);
 	search_order(q->key);
 	narrow(q->key, a.im->view, &from, &to);
+	flags_asked(q->key, &flags);
 	ret->numbers = pb_arena_alloc(pb_session_arena(s), (to >= from ? to - from + 1 : 1) * sizeof *ret->numbers);
 	for (a.seq = from; a.seq <= to; a.seq++, a.row++, many--) {
 		if (!many)
 			a.row = pb_view_run(a.im->view, a.seq, &many);
-		if (ask(&a, q->key) && !a.failed)
+		if ((a.row->flags & (flags.set | flags.clear)) != flags.set)
+			continue;
+		if (flags.all || (ask(&a, q->key) && !a.failed))
 			ret->numbers[ret->n++] = uid ? a.row->uid : a.seq;
 		if (a.body || a.have_facts || a.failed) {
 			next_message(&a);

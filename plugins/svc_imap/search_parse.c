@@ -59,7 +59,7 @@ static bool read_list(struct reader *r, struct search_key *and, bool closed)
 	return !closed || parse_need(r->p, ')');
 }
 
-enum argument { ARG_NONE, ARG_FLAGS, ARG_NOT_FLAGS, ARG_TEXT, ARG_FIELD, ARG_DATE, ARG_SIZE, ARG_KEYWORD, ARG_NOT_KEYWORD, ARG_HEADER };
+enum argument { ARG_NONE, ARG_FLAGS, ARG_NOT_FLAGS, ARG_TEXT, ARG_FIELD, ARG_DATE, ARG_SIZE, ARG_KEYWORD, ARG_NOT_KEYWORD, ARG_HEADER, ARG_ID };
 
 static const struct word {
 	const char *word;
@@ -76,6 +76,7 @@ static const struct word {
 	{ "CC", ARG_FIELD, SEARCH_HEADER, 0, "Cc" },
 	{ "DELETED", ARG_FLAGS, SEARCH_FLAGS, PB_DELETED, NULL },
 	{ "DRAFT", ARG_FLAGS, SEARCH_FLAGS, PB_DRAFT, NULL },
+	{ "EMAILID", ARG_ID, SEARCH_EMAILID, 0, NULL },
 	{ "FLAGGED", ARG_FLAGS, SEARCH_FLAGS, PB_FLAGGED, NULL },
 	{ "FROM", ARG_FIELD, SEARCH_HEADER, 0, "From" },
 	{ "HEADER", ARG_HEADER, SEARCH_HEADER, 0, NULL },
@@ -92,6 +93,7 @@ static const struct word {
 	{ "SMALLER", ARG_SIZE, SEARCH_SMALLER, 0, NULL },
 	{ "SUBJECT", ARG_FIELD, SEARCH_HEADER, 0, "Subject" },
 	{ "TEXT", ARG_TEXT, SEARCH_TEXT, 0, NULL },
+	{ "THREADID", ARG_ID, SEARCH_NONE, 0, NULL },
 	{ "TO", ARG_FIELD, SEARCH_HEADER, 0, "To" },
 	{ "UNANSWERED", ARG_NOT_FLAGS, SEARCH_FLAGS, PB_ANSWERED, NULL },
 	{ "UNDELETED", ARG_NOT_FLAGS, SEARCH_FLAGS, PB_DELETED, NULL },
@@ -140,6 +142,7 @@ static bool read_word(struct reader *r, const struct word *w, struct search_key 
 		*ret = negated(r, key);
 		return parse_atom(p, &key->text);
 	case ARG_KEYWORD:
+	case ARG_ID:
 		return parse_atom(p, &key->text);
 	default:
 		return parse_fail(p, "Unknown search key");

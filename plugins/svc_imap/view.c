@@ -250,7 +250,7 @@ static int keywords_room(struct pb_folder *folder, unsigned *ret, struct pb_erro
 }
 
 /* Keywords stay for ever, so a command that is going to be refused must not make any. */
-static int flags_check(struct pb_folder *folder, const struct pb_str *names, size_t n, struct pb_error *err)
+static int flags_check(struct pb_folder *folder, const struct pb_str *names, size_t n, bool make, struct pb_error *err)
 {
 	unsigned wanted = 0, room, at;
 	int rc;
@@ -261,12 +261,12 @@ static int flags_check(struct pb_folder *folder, const struct pb_str *names, siz
 		if (names[i].ptr[0] == '\\')
 			return pb_fail(err, PB_EINVALID, "no such system flag");
 		rc = pb_folder_keyword(folder, names[i], false, &at, err);
-		if (rc == PB_ENOTFOUND && !named_before(names, i) && ++wanted > PB_KEYWORDS_MAX)
+		if (rc == PB_ENOTFOUND && make && !named_before(names, i) && ++wanted > PB_KEYWORDS_MAX)
 			return pb_fail(err, PB_EQUOTA, "more keywords than a folder can have");
 		if (rc != 0 && rc != PB_ENOTFOUND)
 			return rc;
 	}
-	if (!wanted)
+	if (!wanted || !make)
 		return 0;
 	rc = keywords_room(folder, &room, err);
 	if (rc == 0 && wanted > room)
@@ -274,16 +274,20 @@ static int flags_check(struct pb_folder *folder, const struct pb_str *names, siz
 	return rc;
 }
 
-int flags_resolve(struct pb_folder *folder, const struct pb_str *names, size_t n, uint64_t *ret, struct pb_error *err)
+int flags_resolve(struct pb_folder *folder, const struct pb_str *names, size_t n, bool make, uint64_t *ret, struct pb_error *err)
 {
 	uint64_t flags = 0, bit;
 	unsigned at;
-	int rc = flags_check(folder, names, n, err);
+	int rc = flags_check(folder, names, n, make, err);
 
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		bit = flag_bit(names[i]);
 		if (!bit) {
-			rc = pb_folder_keyword(folder, names[i], true, &at, err);
+			rc = pb_folder_keyword(folder, names[i], make, &at, err);
+			if (rc == PB_ENOTFOUND) {
+				rc = 0;
+				continue;
+			}
 			if (rc != 0)
 				return rc;
 			bit = UINT64_C(1) << at;

@@ -66,8 +66,8 @@ static inline struct pb_str flag_text(struct flag_texts *t, uint64_t flags)
 /* "* 5 FETCH (FLAGS (\Seen))", with the UID in UID commands. */
 void put_fetch_flags(struct out *o, struct flag_texts *t, uint32_t seq, uint32_t uid, uint64_t flags, bool with_uid);
 
-/* The bits that a list of flags means; keywords are made where there is room. */
-int flags_resolve(struct pb_folder *folder, const struct pb_str *names, size_t n, uint64_t *ret, struct pb_error *err);
+/* The bits that a list of flags means; with make, keywords are made where there is room, without it those that the folder does not know are none. */
+int flags_resolve(struct pb_folder *folder, const struct pb_str *names, size_t n, bool make, uint64_t *ret, struct pb_error *err);
 /* "(" [flag *(SP flag)] ")" */
 bool parse_flag_list(struct parse *p, struct pb_str **ret, size_t *ret_n);
 /* Is one of these messages gone that the client does not know of yet? (RFC 5530 EXPUNGEISSUED) */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * CAPA, USER, PASS, AUTH, STLS: from a stranger to the holder of a locked maildrop. Whether a password is right is auth.verify's answer.
+ * CAPA, USER, PASS, AUTH, STLS: from a stranger to the holder of a locked maildrop. Whether a password is right is auth.verify's answer; mechanisms are pb_exchange's.
  */
 #include <stdlib.h>
 #include "pop3.h"
@@ -12,10 +12,14 @@ static bool may_login(struct pb_session *s)
 
 int pop3_capa(struct pb_session *s, struct pb_str args)
 {
+	PB_AUTOBUF(names);
+
 	(void)args;
 	pb_putz(s, "+OK Capability list follows\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n");
-	if (pb_session_state(s) == POP3_TRANSACTION || may_login(s))
-		pb_putz(s, "USER\r\nSASL PLAIN LOGIN\r\n");
+	if (pb_session_state(s) == POP3_TRANSACTION || may_login(s)) {
+		pb_exchange_list(s, "", &names);
+		pb_putf(s, "USER\r\nSASL %s\r\n", pb_buf_z(&names));
+	}
 	if (pb_session_can_tls(s) && pb_session_state(s) == POP3_AUTHORIZATION)
 		pb_putz(s, "STLS\r\n");
 	pb_putz(s, "IMPLEMENTATION Postbus\r\n.\r\n");
@@ -82,6 +86,12 @@ static int welcome(struct pb_session *s, const struct pb_user *user)
 	return pop3_ok(s, "Logged in");
 }
 
+static int unavailable(struct pb_session *s, const struct pb_error *err)
+{
+	pb_session_log(s, PB_ERROR, "login.unavailable", "reason=%s", pb_logq(pb_strz(err->text)));
+	return pop3_err(s, "[SYS/TEMP] Cannot verify now, try again later");
+}
+
 /* Takes the contents of sasl over. */
 static int authenticate(struct pb_session *s, struct pb_sasl *sasl)
 {
@@ -94,8 +104,7 @@ static int authenticate(struct pb_session *s, struct pb_sasl *sasl)
 	} else if (rc == PB_EDENIED) {
 		result = deny(s, pb_strz(sasl->authcid), &err);
 	} else {
-		pb_session_log(s, PB_ERROR, "login.unavailable", "reason=%s", pb_logq(pb_strz(err.text)));
-		result = pop3_err(s, "[SYS/TEMP] Cannot verify now, try again later");
+		result = unavailable(s, &err);
 	}
 	pb_login_free(&login);
 	pb_sasl_free(sasl);
@@ -139,83 +148,75 @@ int pop3_pass(struct pb_session *s, struct pb_str args)
 
 /* ---- AUTH (RFC 5034): responses are waited for without a thread ---- */
 
-static int cancelled(struct pb_session *s, const struct pb_error *err)
+static int response(struct pb_session *s, enum pb_wake why, struct pb_str line);
+
+static int challenge(struct pb_session *s, struct pb_str text)
 {
-	return pop3_bad(s, err->code == PB_ECLOSED ? "Authentication cancelled" : "Invalid response");
+	pb_putf(s, "+ %.*s\r\n", PB_FMT(text));
+	return pb_park(s, response, PB_WAKE_LINE, (int64_t)pb_login_setting(pop3_login_of(s), PB_LOGIN_TIMEOUT) * PB_SECOND);
 }
 
-static int timed_out(struct pb_session *s)
+static int response(struct pb_session *s, enum pb_wake why, struct pb_str line)
 {
-	pop3_err(s, "Idle for too long");
-	return PB_CLOSE;
+	struct pb_exchange *x = pop3_of(s)->exchange;
+	struct pb_error err = { 0 };
+	struct pb_str words;
+	int result = PB_NEXT;
+
+	if (why != PB_WAKE_LINE) {
+		pop3_err(s, "Idle for too long");
+		return PB_CLOSE;
+	}
+	switch (pb_exchange_step(x, s, line, &words, &err)) {
+	case PB_EXCHANGE_MORE:
+		return challenge(s, words);
+	case PB_EXCHANGE_DONE:
+		result = welcome(s, pb_exchange_user(x));
+		break;
+	case PB_EXCHANGE_DENIED:
+		result = deny(s, pb_exchange_name(x), &err);
+		break;
+	case PB_EXCHANGE_MALFORMED:
+		result = pop3_bad(s, err.code == PB_ECLOSED ? "Authentication cancelled" : "Invalid response");
+		break;
+	case PB_EXCHANGE_UNAVAILABLE:
+		result = unavailable(s, &err);
+		break;
+	}
+	pop3_of(s)->exchange = NULL;
+	pb_exchange_free(x);
+	return result;
 }
 
-static int plain(struct pb_session *s, enum pb_wake why, struct pb_str line)
+/* AUTH alone is asked by old clients: a list. */
+static int list_mechanisms(struct pb_session *s)
 {
-	struct pb_sasl sasl = PB_SASL;
-	struct pb_error err;
+	struct pb_str rest, name;
+	PB_AUTOBUF(names);
 
-	if (why != PB_WAKE_LINE)
-		return timed_out(s);
-	return pb_sasl_plain(line, &sasl, &err) != 0 ? cancelled(s, &err) : authenticate(s, &sasl);
-}
-
-static int64_t timeout(struct pb_session *s)
-{
-	return (int64_t)pb_login_setting(pop3_login_of(s), PB_LOGIN_TIMEOUT) * PB_SECOND;
-}
-
-static int login_password(struct pb_session *s, enum pb_wake why, struct pb_str line)
-{
-	struct pop3 *pop = pop3_of(s);
-	struct pb_sasl sasl = PB_SASL;
-	struct pb_error err;
-	int rc;
-
-	if (why != PB_WAKE_LINE)
-		return timed_out(s);
-	rc = pb_sasl_login(pb_strz(pop->user), line, &sasl, &err);
-	free(pop->user);
-	pop->user = NULL;
-	return rc != 0 ? cancelled(s, &err) : authenticate(s, &sasl);
-}
-
-static int login_user(struct pb_session *s, enum pb_wake why, struct pb_str line)
-{
-	struct pop3 *pop = pop3_of(s);
-
-	if (why != PB_WAKE_LINE)
-		return timed_out(s);
-	if (pb_str_eq(line, PB_STR("*")))
-		return pop3_bad(s, "Authentication cancelled");
-	free(pop->user);
-	pop->user = pb_str_dup(line);
-	pb_putz(s, "+ " PB_SASL_LOGIN_PASS "\r\n");
-	return pb_park(s, login_password, PB_WAKE_LINE, timeout(s));
+	pb_putz(s, "+OK Mechanisms follow\r\n");
+	if (may_login(s))
+		pb_exchange_list(s, "", &names);
+	rest = pb_buf_str(&names);
+	while (pb_str_word(&rest, &name))
+		pb_putf(s, "%.*s\r\n", PB_FMT(name));
+	pb_putz(s, ".\r\n");
+	return PB_NEXT;
 }
 
 int pop3_auth(struct pb_session *s, struct pb_str args)
 {
 	struct pb_str mechanism, rest = args;
+	struct pb_exchange *x;
 
-	if (!pb_str_word(&rest, &mechanism)) {	/* asked for by old clients */
-		pb_putz(s, may_login(s) ? "+OK Mechanisms follow\r\nPLAIN\r\nLOGIN\r\n.\r\n" : "+OK Mechanisms follow\r\n.\r\n");
-		return PB_NEXT;
-	}
+	if (!pb_str_word(&rest, &mechanism))
+		return list_mechanisms(s);
 	rest = pb_str_trim(rest);
 	if (!may_login(s))
 		return pop3_err(s, "[SYS/PERM] Logging in needs TLS: use STLS first");
-	if (pb_str_ieq(mechanism, PB_STR("PLAIN"))) {
-		if (rest.len)
-			return plain(s, PB_WAKE_LINE, rest);
-		pb_putz(s, "+ \r\n");
-		return pb_park(s, plain, PB_WAKE_LINE, timeout(s));
-	}
-	if (pb_str_ieq(mechanism, PB_STR("LOGIN"))) {
-		if (rest.len)
-			return login_user(s, PB_WAKE_LINE, rest);
-		pb_putz(s, "+ " PB_SASL_LOGIN_USER "\r\n");
-		return pb_park(s, login_user, PB_WAKE_LINE, timeout(s));
-	}
-	return pop3_err(s, "No such mechanism");
+	x = pb_exchange_new(s, "pop3", mechanism, false);
+	if (!x)
+		return pop3_err(s, "No such mechanism");
+	pop3_of(s)->exchange = x;
+	return rest.len ? response(s, PB_WAKE_LINE, rest) : challenge(s, pb_strz(pb_exchange_prompt(x)));
 }

@@ -302,7 +302,7 @@ int pop3_quit(struct pb_session *s, struct pb_str args)
 		pb_session_log(s, PB_WARNING, "seen.failed", "reason=%s", pb_logq(pb_strz(err.text)));
 	n = marked(s, MARK_DELETED, MARK_DELETED, &uids);
 	if (n)
-		rc = pb_folder_expunge(pop->folder, uids, n, false, &err);
+		rc = pb_folder_discard(pb_session_host(s), pop->folder, uids, n, false, pb_login_retention(s), &err);
 	pop3_close_maildrop(s);	/* before the answer: who reads it may log in again */
 	if (rc != 0)
 		pop3_failed(s, "QUIT", &err);

@@ -8,4 +8,4 @@ svc_pop3_la_LIBADD = $(LIBS_PLUGIN)
 svc_pop3_la_SOURCES = %D%/cmd_login.c %D%/cmd_mail.c %D%/plugin.c %D%/pop3.h
 dist_plugin_DATA += %D%/svc_pop3.json
 endif
-EXTRA_DIST += %D%/README.md %D%/tests/clear.talk %D%/tests/session.talk
+EXTRA_DIST += %D%/README.md %D%/tests/clear.talk %D%/tests/session.talk %D%/tests/scram.talk

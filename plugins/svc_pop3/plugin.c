@@ -144,6 +144,7 @@ static void closed(struct pb_session *s)
 	pop3_close_maildrop(s);
 	free(pop3_of(s)->user);
 	pop3_of(s)->user = NULL;
+	pb_exchange_free(pop3_of(s)->exchange);
 }
 
 static const struct pb_command commands[] = {

@@ -25,7 +25,8 @@ struct pop3 {
 	struct pb_folder *folder;	/* INBOX */
 	struct pb_view *view;
 	unsigned char *marks;		/* MARK_ bits by message; NULL: none is marked */
-	char *user;			/* of USER, or of AUTH LOGIN */
+	char *user;			/* of USER */
+	struct pb_exchange *exchange;	/* AUTH is at work */
 	uint32_t logins_failed;
 };
 

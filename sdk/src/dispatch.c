@@ -59,6 +59,11 @@ void pb_item_note(struct pb_item *item, const char *what, const char *fmt, ...)
 	WITH_TEXT(fmt, pb_item_note_text(item, what, pb_buf_z(&text)));
 }
 
+void pb_queue_note(struct pb_host *host, const char *id, const char *what, const char *fmt, ...)
+{
+	WITH_TEXT(fmt, pb_queue_note_text(host, id, what, pb_buf_z(&text)));
+}
+
 void pb_putf(struct pb_session *s, const char *fmt, ...)
 {
 	WITH_TEXT(fmt, pb_put(s, text.ptr, text.len));

@@ -259,5 +259,6 @@ void pb_secret_free(struct pb_secret *s)
 
 void pb_wipe(void *ptr, size_t len)
 {
-	explicit_bzero(ptr, len);
+	if (len)
+		explicit_bzero(ptr, len);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Envelopes: one owner of all their strings. Leaves syntax to address.c and durability to the queue. */
 #include <stdlib.h>
+#include <postbus/address.h>
 #include <postbus/queue.h>
 
 /* What is read is the first member; strings live in the arena, the pointers to recipients in a growing array. */
@@ -101,4 +102,10 @@ struct pb_envelope *pb_envelope_dup(const struct pb_envelope *env, bool with_rcp
 		to->target = pb_envelope_copy(copy, env->rcpts[i]->target);
 	}
 	return copy;
+}
+
+void pb_envelope_sender_for(const struct pb_envelope *env, const struct pb_rcpt *rcpt, struct pb_buf *out)
+{
+	if (!env->sender.len || !json_is_true(json_object_get(env->notes, "verp")) || pb_verp_make(out, env->sender, rcpt->address, NULL))
+		pb_buf_addstr(out, env->sender);
 }

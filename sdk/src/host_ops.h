@@ -12,6 +12,7 @@
 #include <postbus/mailbox.h>
 #include <postbus/plugin.h>
 #include <postbus/queue.h>
+#include <postbus/run.h>
 #include <postbus/session.h>
 #include <postbus/table.h>
 
@@ -29,6 +30,7 @@ struct pb_host_ops {
 void pb_log_text(struct pb_host *host, enum pb_level level, const char *event, const char *text);
 void pb_session_log_text(struct pb_session *s, enum pb_level level, const char *event, const char *text);
 void pb_item_note_text(struct pb_item *item, const char *what, const char *text);
+void pb_queue_note_text(struct pb_host *host, const char *id, const char *what, const char *text);
 
 /* First member of every struct behind an opaque handle. */
 struct pb_handle {

@@ -28,7 +28,7 @@ static enum pb_role role_of(struct pb_str name)
 	return pb_str_eq(name, PB_STR("admin")) ? PB_ROLE_ADMIN : PB_ROLE_USER;
 }
 
-static struct pb_user user_of(const json_t *answer)
+struct pb_user pb_login_user(const json_t *answer)
 {
 	return (struct pb_user){
 		.address = member(answer, "address"),
@@ -58,7 +58,7 @@ int pb_login_verify(struct pb_session *s, const char *service, const struct pb_s
 	if (rc == PB_EINVALID || rc == PB_ENOTFOUND)
 		rc = PB_EDENIED;
 	if (rc == 0)
-		ret->user = user_of(ret->answer);
+		ret->user = pb_login_user(ret->answer);
 	return rc;
 }
 
@@ -111,4 +111,20 @@ int pb_login_deny(const struct pb_login_settings *l, struct pb_session *s, struc
 	pb_session_log(s, PB_WARNING, "login.failed", "login=%s reason=%s", pb_logq(name), pb_logq(pb_strz(err->text)));
 	pb_count(pb_session_host(s), "logins_failed", 1);
 	return delay ? pb_park(s, denied, 0, (int64_t)delay * PB_SECOND) : denied(s, PB_WAKE_TIMEOUT, PB_NOSTR);
+}
+
+/* ---- settings ---- */
+
+int64_t pb_login_retention(struct pb_session *s)
+{
+	struct pb_str id = pb_session_user(s)->mailbox;
+	json_t *params = json_object(), *mailbox = NULL;
+	int64_t days = 0;
+
+	json_object_set_new(params, "mailbox", json_stringn(id.ptr, id.len));
+	if (pb_call(pb_session_host(s), "directory.mailbox", params, &mailbox, NULL) == 0)
+		days = json_integer_value(json_object_get(json_object_get(mailbox, "policy"), "retention_days"));
+	json_decref(params);
+	json_decref(mailbox);
+	return days;
 }

@@ -55,9 +55,16 @@ void pb_buf_reserve(struct pb_buf *b, size_t more)
 	b->ptr[b->len] = '\0';
 }
 
+/* What most appends find. */
+static bool has_room(const struct pb_buf *b, size_t more)
+{
+	return b->len < b->cap && more < b->cap - b->len;
+}
+
 void pb_buf_add(struct pb_buf *b, const void *ptr, size_t len)
 {
-	pb_buf_reserve(b, len);
+	if (!has_room(b, len))
+		pb_buf_reserve(b, len);
 	if (len)
 		memcpy(b->ptr + b->len, ptr, len);
 	b->len += len;
@@ -76,7 +83,10 @@ void pb_buf_addz(struct pb_buf *b, const char *z)
 
 void pb_buf_addc(struct pb_buf *b, char c)
 {
-	pb_buf_add(b, &c, 1);
+	if (!has_room(b, 1))
+		pb_buf_reserve(b, 1);
+	b->ptr[b->len++] = c;
+	b->ptr[b->len] = '\0';
 }
 
 void pb_buf_addu(struct pb_buf *b, uint64_t n)

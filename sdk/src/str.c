@@ -31,7 +31,12 @@ int pb_str_icmp(struct pb_str a, struct pb_str b)
 
 bool pb_str_ieq(struct pb_str a, struct pb_str b)
 {
-	return a.len == b.len && pb_str_icmp(a, b) == 0;
+	if (a.len != b.len)
+		return false;
+	for (size_t i = 0; i < a.len; i++)
+		if (a.ptr[i] != b.ptr[i] && pb_lower((unsigned char)a.ptr[i]) != pb_lower((unsigned char)b.ptr[i]))
+			return false;
+	return true;
 }
 
 bool pb_str_starts(struct pb_str s, struct pb_str prefix)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <postbus/bus.h>
 #include <postbus/plugin.h>
+#include <postbus/queue.h>
 
 /* Cut at a character's border, one line. */
 static void tidy(char *text)
@@ -54,6 +55,13 @@ void pb_verdict_note(struct pb_verdict *v, const char *key, json_t *value)
 	if (!v->notes)
 		v->notes = json_object();
 	json_object_set_new(v->notes, key, value);
+}
+
+void pb_subject_clear(struct pb_subject *subject)
+{
+	for (unsigned i = 0; i < subject->nversions; i++)
+		pb_spool_discard(subject->versions[i]);
+	subject->nversions = 0;
 }
 
 void pb_verdict_clear(struct pb_verdict *v)

@@ -1,5 +1,5 @@
 # Tests of libpostbus.
-sdk_tests = sdk_test_address sdk_test_base sdk_test_date sdk_test_message sdk_test_text
+sdk_tests = sdk_test_address sdk_test_base sdk_test_date sdk_test_letter sdk_test_message sdk_test_scram sdk_test_text
 CPPFLAGS_SDKTEST = -D_GNU_SOURCE -I$(top_srcdir)/sdk/include -I$(top_srcdir)/sdk/tests
 CFLAGS_SDKTEST = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CMOCKA_CFLAGS)
 LIBS_SDKTEST = libpostbus.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
@@ -12,10 +12,18 @@ sdk_test_date_SOURCES = %D%/test_date.c %D%/tables.h
 sdk_test_date_CPPFLAGS = $(CPPFLAGS_SDKTEST)
 sdk_test_date_CFLAGS = $(CFLAGS_SDKTEST)
 sdk_test_date_LDADD = $(LIBS_SDKTEST)
+sdk_test_letter_SOURCES = %D%/test_letter.c
+sdk_test_letter_CPPFLAGS = $(CPPFLAGS_SDKTEST)
+sdk_test_letter_CFLAGS = $(CFLAGS_SDKTEST)
+sdk_test_letter_LDADD = $(LIBS_SDKTEST)
 sdk_test_message_SOURCES = %D%/test_message.c %D%/tables.h
 sdk_test_message_CPPFLAGS = $(CPPFLAGS_SDKTEST)
 sdk_test_message_CFLAGS = $(CFLAGS_SDKTEST)
 sdk_test_message_LDADD = $(LIBS_SDKTEST)
+sdk_test_scram_SOURCES = %D%/test_scram.c
+sdk_test_scram_CPPFLAGS = $(CPPFLAGS_SDKTEST)
+sdk_test_scram_CFLAGS = $(CFLAGS_SDKTEST)
+sdk_test_scram_LDADD = $(LIBS_SDKTEST)
 sdk_test_base_SOURCES = %D%/test_base.c %D%/tables.h
 sdk_test_base_CPPFLAGS = $(CPPFLAGS_SDKTEST)
 sdk_test_base_CFLAGS = $(CFLAGS_SDKTEST)

@@ -230,6 +230,100 @@ static void long_lists_of_anything_end_in_time(void **state)
 	}
 }
 
+static void return_paths_name_their_recipient(void **state)
+{
+	static const struct { const char *name, *bounces, *recipient, *want; int rc; } table[] = {
+		{ "plain", "list-bounces@lists.example", "bob@example.org", "list-bounces+bob=example.org@lists.example", 0 },
+		{ "a subaddress", "l@x.example", "bob+news@example.org", "l+bob=2Bnews=example.org@x.example", 0 },
+		{ "signs that part", "l+a=b@x.example", "a=b+c@example.org", "l+a=b+a=3Db=2Bc=example.org@x.example", 0 },
+		{ "underscores", "l@x.example", "bob_smith@a_b.example", "l+bob_smith=a_5Fb.example@x.example", 0 },
+		{ "what looks escaped", "l@x.example", "a=3D_5F@3d.example", "l+a=3D3D_5F=3d.example@x.example", 0 },
+		{ "a quoted local part", "l@x.example", "\"a b@c\"@example.org", "l+=22a=20b=40c=22=example.org@x.example", 0 },
+		{ "dots that need quotes", "l@x.example", "\"..a.\"@example.org", "l+=22.=2Ea.=22=example.org@x.example", 0 },
+		{ "a quoted pair", "l@x.example", "\"a\\\"\\\\b\"@example.org", "l+=22a=5C=22=5C=5Cb=22=example.org@x.example", 0 },
+		{ "all of atext", "l@x.example", "a!#$%&'*/?^`{|}~@y.example", "l+a=21=23=24=25=26=27=2A=2F=3F=5E=60=7B=7C=7D=7E=y.example@x.example", 0 },
+		{ "UTF-8", "l@x.example", "b\xC3\xB6" "b@b\xC3\xBC" "cher.example", "l+b=C3=B6b=b_C3_BCcher.example@x.example", 0 },
+		{ "an address literal", "l@x.example", "bob@[IPv6:2001:db8::1]", "l+bob=_5BIPv6_3A2001_3Adb8_3A_3A1_5D@x.example", 0 },
+		{ "case stays", "L-Bounces@X.Example", "Bob@Example.ORG", "L-Bounces+Bob=Example.ORG@X.Example", 0 },
+		{ "64 octets of local part", "l@x.example", "01234567890123456789012345678901234567890123456789@example.org",
+		  "l+01234567890123456789012345678901234567890123456789=example.org@x.example", 0 },
+		{ "65 octets of local part", "l@x.example", "012345678901234567890123456789012345678901234567890@example.org", "", PB_ETOOBIG },
+		{ "no recipient", "l@x.example", "", "", PB_EINVALID },
+		{ "no domain", "l@x.example", "bob", "", PB_EINVALID },
+		{ "quotes around the list", "\"l m\"@x.example", "bob@example.org", "", PB_EINVALID },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(table); i++) {
+		PB_AUTOBUF(made);
+		PB_AUTOBUF(bounces);
+		PB_AUTOBUF(recipient);
+
+		expect_int(table[i].name, pb_verp_make(&made, pb_strz(table[i].bounces), pb_strz(table[i].recipient), NULL), table[i].rc);
+		expect_str(table[i].name, pb_buf_str(&made), pb_strz(table[i].want));
+		if (table[i].rc)
+			continue;
+		assert_int_equal(pb_address_parse(pb_buf_str(&made), 0, NULL, NULL), 0);
+		expect_int(table[i].name, pb_verp_find(pb_buf_str(&made), &bounces, &recipient), true);
+		expect_str(table[i].name, pb_buf_str(&bounces), pb_strz(table[i].bounces));
+		expect_str(table[i].name, pb_buf_str(&recipient), pb_strz(table[i].recipient));
+	}
+}
+
+/* Each byte that may stand in a local part, beside each other one. */
+static void every_local_part_comes_back_from_its_return_path(void **state)
+{
+	(void)state;
+	for (unsigned a = ' '; a < 127; a++) {
+		for (unsigned b = ' '; b < 127; b++) {
+			char quoted[] = { '"', '\\', (char)a, '\\', (char)b, '"', '@', 'e', '.', 'x' }, bare[] = { 'f', (char)a, (char)b, '0', '@', 'e', '.', 'x' };
+			struct pb_str forms[] = { pb_str(quoted, sizeof quoted), pb_str(bare, sizeof bare) };
+
+			for (size_t i = 0; i < COUNT(forms); i++) {
+				PB_AUTOBUF(made);
+				PB_AUTOBUF(bounces);
+				PB_AUTOBUF(recipient);
+
+				if (pb_address_parse(forms[i], 0, NULL, NULL))
+					continue;
+				assert_int_equal(pb_verp_make(&made, PB_STR("l-b@x.example"), forms[i], NULL), 0);
+				assert_true(pb_verp_find(pb_buf_str(&made), &bounces, &recipient));
+				expect_str("the recipient", pb_buf_str(&recipient), forms[i]);
+				expect_str("the list", pb_buf_str(&bounces), PB_STR("l-b@x.example"));
+			}
+		}
+	}
+}
+
+static void addresses_that_name_no_recipient(void **state)
+{
+	static const struct { const char *name, *address; } table[] = {
+		{ "a plain address", "list-bounces@lists.example" },
+		{ "a subaddress", "list-bounces+token@lists.example" },
+		{ "no list", "+bob=example.org@lists.example" },
+		{ "no local part", "l+=example.org@lists.example" },
+		{ "no domain", "l+bob=@lists.example" },
+		{ "half an escape", "l+bob=2=example.org@lists.example" },
+		{ "an escape that is none", "l+bob=2Gx=example.org@lists.example" },
+		{ "an escape at the end", "l+bob=example_5@lists.example" },
+		{ "half of a UTF-8 letter", "l+b=C3=example.org@lists.example" },
+		{ "a line end", "l+b=0D=0Ac=example.org@lists.example" },
+		{ "blanks without quotes", "l+b=20c=example.org@lists.example" },
+		{ "a domain that is none", "l+bob=-x@lists.example" },
+		{ "no address", "l+bob=example.org" },
+	};
+	PB_AUTOBUF(bounces);
+	PB_AUTOBUF(recipient);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(table); i++) {
+		expect_int(table[i].name, pb_verp_find(pb_strz(table[i].address), &bounces, &recipient), false);
+		expect_int(table[i].name, (long long)(bounces.len + recipient.len), 0);
+	}
+	assert_true(pb_verp_find(PB_STR("l+b=c3=b6=2bb=example.org@lists.example"), &bounces, &recipient));
+	expect_str("digits that came back in lower case", pb_buf_str(&recipient), PB_STR("b\xC3\xB6+b@example.org"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -238,6 +332,9 @@ int main(void)
 		cmocka_unit_test(xtext),
 		cmocka_unit_test(forms),
 		cmocka_unit_test(header_lists),
+		cmocka_unit_test(return_paths_name_their_recipient),
+		cmocka_unit_test(every_local_part_comes_back_from_its_return_path),
+		cmocka_unit_test(addresses_that_name_no_recipient),
 		cmocka_unit_test(long_lists_of_anything_end_in_time),
 	};
 

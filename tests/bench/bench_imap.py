@@ -8,8 +8,10 @@ sys.path.insert(0, os.path.join(HERE, "..", "platform"))
 import peers, postbus
 
 LOAD = os.path.join(postbus.BUILD, "tests", "bench", "imap_load")
+LOGIN = os.path.join(postbus.BUILD, "tests", "bench", "login_load")
 MESSAGES = int(os.environ.get("MESSAGES", 10000))
 USERS = 10
+LOGINS = 400    # in a turn
 FORMATS = os.environ.get("FORMATS", "maildir mdbox").split()
 CLEARTEXT = {"plugins": {"svc_imap": {"config": {"cleartext_login": True}}, "svc_pop3": {"config": {"cleartext_login": True}}}, "log": {"level": "warning"}}
 
@@ -211,20 +213,52 @@ def logins(servers):
         stock.close()
 
 
+class Nobody:
+    """A server that only has its words ready: what a login costs where the server does nothing."""
+
+    def __init__(self, kind):
+        self.process = subprocess.Popen([LOGIN, "nobody", kind], stdout=subprocess.PIPE, text=True)
+        self.port = int(self.process.stdout.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.process.kill()
+        self.process.wait()
+
+
+def log_in(kind, port, password, count, clients):
+    """Seconds by the clock, and of the client's CPU, for each login."""
+    done = subprocess.run([LOGIN, kind, str(port), password, str(count), str(USERS), str(clients)], check=True, stdout=subprocess.PIPE, text=True)
+    return [float(word) / count for word in done.stdout.split()]
+
+
 def logins_of(servers):
     for kind, label in (("imap", "IMAP login"), ("pop3", "POP3 login, STAT, RETR")):
-        for threads in (1, 8):
-            best, spent = [float("inf")] * len(servers), [float("inf")] * len(servers)
-            for turn in range(4):
-                for k, s in enumerate(servers):
-                    count = 400 if k == len(servers) - 1 else 100
-                    cpu = s.cpu.used()
-                    done = subprocess.run([LOAD, kind, str(getattr(s, kind)), s.password, str(count), str(USERS), str(threads)], check=True, stdout=subprocess.PIPE, text=True)
-                    if turn:
-                        best[k] = min(best[k], float(done.stdout) / count)
-                        spent[k] = min(spent[k], (s.cpu.used() - cpu) / count)
-            show(f"{label}, {threads} client{'s' * (threads > 1)}", best, 10.0)
-            show("    CPU of the server for each", spent, 10.0)
+        with Nobody(kind) as nobody:
+            for clients in (1, 8):
+                logins_by(clients, kind, label, servers, nobody)
+
+
+def logins_by(clients, kind, label, servers, nobody):
+    rows = [[float("inf")] * 3 for s in servers]    # clock, the server's CPU, the client's
+    alone = [float("inf")] * 2
+    for turn in range(10):
+        alone = [min(pair) for pair in zip(alone, log_in(kind, nobody.port, "x", LOGINS, clients))]
+        for k, s in enumerate(servers):
+            if s.name == "stock" and turn > 3:
+                continue    # slow enough to be told from the others
+            count = LOGINS // 4 if s.name == "stock" else LOGINS
+            cpu = s.cpu.used()
+            clock, own = log_in(kind, getattr(s, kind), s.password, count, clients)
+            if turn:
+                rows[k] = [min(pair) for pair in zip(rows[k], (clock, (s.cpu.used() - cpu) / count, own))]
+    clock, cpu, own = ([r[i] for r in rows] for i in range(3))
+    show(f"{label}, {clients} client{'s' * (clients > 1)}", clock, 10.0)
+    show("    CPU of the server for each", cpu, 10.0)
+    print(f"{'    CPU of the client for each':34}" + "".join(f"{t * 1e3:12.3f}" for t in own))
+    print(f"    from a server that does nothing: {alone[0] * 1e3:.3f} by the clock, {alone[1] * 1e3:.3f} of the client's CPU", flush=True)
 
 
 def main():

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * An IMAP or POP3 client that does next to nothing, so that what is measured is the server: it reads until the tagged line and parses no more.
- * What to do comes line by line on standard input; what to compare, and with whom, is bench_imap.py's.
+ * An IMAP client that does next to nothing, so that what is measured is the server: it reads until the tagged line and parses no more.
+ * What to do comes line by line on standard input; what to compare, and with whom, is bench_imap.py's; logging in again and again is login_load.c's.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <pthread.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,13 +77,6 @@ static void send_all(struct client *c, struct iovec *parts, int n)
 		len += parts[i].iov_len;
 	if (writev(c->fd, parts, n) != (ssize_t)len)
 		die("writing", "the server takes no more");
-}
-
-static void say(struct client *c, const char *text)
-{
-	struct iovec part = { (char *)text, strlen(text) };
-
-	send_all(c, &part, 1);
 }
 
 static void command(struct client *c, const char *text, const char *literal)
@@ -226,87 +216,17 @@ static void serve(struct client *c)
 	}
 }
 
-/* ---- logging in, again and again ---- */
-
-static struct {
-	const char *kind, *password;
-	int port, total, users, clients;
-	atomic_int next;
-} logins;
-
-static void one_imap(struct client *c, int n)
-{
-	char text[300];
-
-	open_client(c, logins.port, "* OK");
-	snprintf(text, sizeof text, "LOGIN u%d@demo.example \"%s\"", n, logins.password);
-	command(c, text, NULL);
-	command(c, "LOGOUT", NULL);
-}
-
-static void one_pop3(struct client *c, int n)
-{
-	char text[300];
-
-	open_client(c, logins.port, "+OK");
-	snprintf(text, sizeof text, "USER u%d@demo.example\r\n", n);
-	say(c, text);
-	answer(c, "+OK", "-ERR");
-	snprintf(text, sizeof text, "PASS %s\r\n", logins.password);
-	say(c, text);
-	answer(c, "+OK", "-ERR");
-	say(c, "STAT\r\n");
-	answer(c, "+OK", "-ERR");
-	say(c, "RETR 1\r\n");
-	answer(c, ".\r\n", "-ERR");
-	say(c, "QUIT\r\n");
-	answer(c, "+OK", "-ERR");
-}
-
-static void *login_loop(void *arg)
-{
-	struct client c = { .room = malloc(KEEP + ROOM + 1) };
-	int user = (int)(intptr_t)arg, first = user;
-
-	/* A client has users of its own: a maildrop is locked by whoever reads it. */
-	for (; atomic_fetch_add(&logins.next, 1) < logins.total; user = user + logins.clients < logins.users ? user + logins.clients : first) {
-		(strcmp(logins.kind, "pop3") ? one_imap : one_pop3)(&c, user);
-		close(c.fd);
-	}
-	free(c.room);
-	return NULL;
-}
-
 int main(int argc, char **argv)
 {
 	struct client c = { .room = malloc(KEEP + ROOM + 1) };
 	char text[300];
 
-	if (argc == 5 && !strcmp(argv[1], "session")) {
-		open_client(&c, (int)strtol(argv[2], NULL, 10), "* OK");
-		snprintf(text, sizeof text, "LOGIN %s \"%s\"", argv[3], argv[4]);
-		command(&c, text, NULL);
-		serve(&c);
-	} else if (argc == 7) {
-		pthread_t threads[64];
-		int n = (int)strtol(argv[6], NULL, 10);
-		double begin = now();
-
-		logins.kind = argv[1];
-		logins.port = (int)strtol(argv[2], NULL, 10);
-		logins.password = argv[3];
-		logins.total = (int)strtol(argv[4], NULL, 10);
-		logins.users = (int)strtol(argv[5], NULL, 10);
-		n = n < 1 ? 1 : n > 64 ? 64 : n;
-		logins.clients = n;
-		for (int i = 0; i < n; i++)
-			pthread_create(&threads[i], NULL, login_loop, (void *)(intptr_t)i);
-		for (int i = 0; i < n; i++)
-			pthread_join(threads[i], NULL);
-		printf("%.6f\n", now() - begin);
-	} else {
-		return fprintf(stderr, "usage: imap_load session PORT USER PASSWORD | imap|pop3 PORT PASSWORD LOGINS USERS CLIENTS\n"), 2;
-	}
+	if (argc != 5 || strcmp(argv[1], "session"))
+		return fprintf(stderr, "usage: imap_load session PORT USER PASSWORD\n"), 2;
+	open_client(&c, (int)strtol(argv[2], NULL, 10), "* OK");
+	snprintf(text, sizeof text, "LOGIN %s \"%s\"", argv[3], argv[4]);
+	command(&c, text, NULL);
+	serve(&c);
 	free(c.room);
 	return 0;
 }

@@ -47,7 +47,7 @@ class Cpu:
 
 class Dovecot:
     """IMAP, POP3 and LMTP over Maildir or mdbox; every user of any name has the password.
-    stock: processes and the cache of passwords as Debian installs them (a process for each login), else as a busy site would set them."""
+    stock: processes, flushes and the cache of passwords as Debian installs them (a process for each login), else as a busy site would set them."""
 
     def __init__(self, password="secret", format="maildir", cert=None, stock=False):
         self.dir = tempfile.mkdtemp(prefix="pb-dovecot-")
@@ -60,6 +60,7 @@ class Dovecot:
             pwd.getpwnam(user)
         except KeyError:
             subprocess.run(["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", user], check=True)
+        self.uid = pwd.getpwnam(user).pw_uid
         self.mail = os.path.join(self.dir, "mail")
         os.mkdir(self.mail)
         shutil.chown(self.mail, user, user)
@@ -83,7 +84,7 @@ mail_location = {format}:{self.mail}/%n
 mail_uid = {user}
 mail_gid = {user}
 first_valid_uid = 1
-mail_fsync = always
+mail_fsync = {'optimized' if stock else 'always'}
 mail_max_userip_connections = 20000
 passdb {{
   driver = static
@@ -125,12 +126,29 @@ protocol imap {{
   mail_max_userip_connections = 20000
 }}
 """)
+        self.start()
+
+    def start(self):
         self.process = subprocess.Popen(["dovecot", "-F", "-c", f"{self.dir}/dovecot.conf"], stderr=subprocess.DEVNULL)
         try:
             for port in self.ports.values():
                 wait_port(port)
         except AssertionError as e:
             raise AssertionError(f"{e}: {open(self.dir + '/log').read()[-2000:]}")
+
+    def kill(self):
+        """SIGKILL to all of it, the master first, so that it starts none anew."""
+        children = open(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read().split()
+        self.process.kill()
+        self.process.wait()
+        for pid in children:
+            try:
+                os.kill(int(pid), signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        for pid in children:
+            while os.path.exists(f"/proc/{pid}") and open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] != "Z":
+                time.sleep(0.01)
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)

@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 static int port, senders, total, size, mailboxes, per_connection;
+static bool pipelined;
 static atomic_int next_message, failed;
 static char *body;
 
@@ -68,13 +70,15 @@ static int one(int fd, int n, char *buf, size_t *len)
 	struct iovec parts[2];
 	int h;
 
-	if (say(fd, "MAIL FROM:<sender@remote.example>\r\n", buf, len) != 250)
-		return -1;
-	snprintf(to, sizeof to, "RCPT TO:<u%d@demo.example>\r\n", n % mailboxes);
-	if (say(fd, to, buf, len) != 250)
-		return -1;
-	if (say(fd, "DATA\r\n", buf, len) != 354)
-		return -1;
+	if (pipelined) {	/* as servers send to each other (RFC 2920) */
+		h = snprintf(head, sizeof head, "MAIL FROM:<sender@remote.example>\r\nRCPT TO:<u%d@demo.example>\r\nDATA\r\n", n % mailboxes);
+		if (send(fd, head, (size_t)h, MSG_NOSIGNAL) != h || reply(fd, buf, len) != 250 || reply(fd, buf, len) != 250 || reply(fd, buf, len) != 354)
+			return -1;
+	} else {
+		snprintf(to, sizeof to, "RCPT TO:<u%d@demo.example>\r\n", n % mailboxes);
+		if (say(fd, "MAIL FROM:<sender@remote.example>\r\n", buf, len) != 250 || say(fd, to, buf, len) != 250 || say(fd, "DATA\r\n", buf, len) != 354)
+			return -1;
+	}
 	h = snprintf(head, sizeof head, "From: <sender@remote.example>\r\nTo: <u%d@demo.example>\r\nSubject: load %d\r\n"
 		     "Message-ID: <%d.%d@remote.example>\r\nDate: Mon, 1 Jan 2024 00:00:00 +0000\r\n\r\n",
 		     n % mailboxes, n, n, (int)getpid());
@@ -83,6 +87,16 @@ static int one(int fd, int n, char *buf, size_t *len)
 	if (writev(fd, parts, 2) != h + size)
 		return -1;	/* sizes here fit the socket's buffer, or the call blocks until all is taken */
 	return reply(fd, buf, len) == 250 ? 0 : -1;
+}
+
+/* The alphabet over and over; with BODY=base64 what attachments look like, of which nothing repeats. */
+static char letter(int i)
+{
+	static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static unsigned x = 1;
+
+	x = x * 1664525 + 1013904223;
+	return getenv("BODY") ? base64[x >> 26] : (char)('a' + i % 23);
 }
 
 static void *sender(void *arg)
@@ -124,8 +138,8 @@ int main(int argc, char **argv)
 	struct timespec a, b;
 	pthread_t threads[256];
 
-	if (argc != 7) {
-		fprintf(stderr, "usage: smtp_load PORT SENDERS MESSAGES SIZE MAILBOXES PER_CONNECTION\n");
+	if (argc < 7 || argc > 8 || (argc == 8 && strcmp(argv[7], "pipelined"))) {
+		fprintf(stderr, "usage: smtp_load PORT SENDERS MESSAGES SIZE MAILBOXES PER_CONNECTION [pipelined]\n");
 		return 2;
 	}
 	port = atoi(argv[1]);
@@ -134,9 +148,10 @@ int main(int argc, char **argv)
 	size = atoi(argv[4]);
 	mailboxes = atoi(argv[5]);
 	per_connection = atoi(argv[6]);
+	pipelined = argc == 8;
 	body = malloc((size_t)size + 8);
 	for (int i = 0; i < size; i++)
-		body[i] = i % 72 == 70 ? '\r' : i % 72 == 71 ? '\n' : (char)('a' + i % 23);
+		body[i] = i % 72 == 70 ? '\r' : i % 72 == 71 ? '\n' : letter(i);
 	memcpy(body + size - 7, "z\r\n.\r\n", 7);	/* the NUL is not sent: size counts to the last line end */
 	body[size - 7] = 'z';
 	memcpy(body + size - 5 - 2, "\r\n.\r\n", 5);

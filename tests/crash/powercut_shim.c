@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A disk that loses power: preloaded into a process, it remembers what of each file under $POWERCUT_DIR was flushed, kills the process at the
- * $POWERCUT_AT-th call, and leaves of what was not flushed some, none, or rubbish. What the process then finds at its next start is the test's to judge.
+ * $POWERCUT_AT-th call (or removal of a name, with $POWERCUT_REMOVALS set), and leaves of what was not flushed some, none, or rubbish. What the process then finds at its next start is the test's to judge.
  *
  * The model: a block of 4 KiB that was written since the file's last flush keeps its new bytes, gets its old ones back, or is torn at a sector; where
  * nothing was before it may hold rubbish. Blocks of *.db are written whole or not at all. A size that was not flushed may be cut. Names that were made,
- * changed or removed since the directory's last flush are undone from the newest back to a random one. A flush is only noted, never done.
- * A range that was written back (sync_file_range) lies in the device, and any later flush keeps it; but only blocks that were part of a flush before have a
- * place there: of others the file system would forget where they are.
+ * changed or removed since the directory's last flush are undone from the newest back to a random one, and of the removed ones any may come back. A flush is only
+ * noted, never done. Now and then it takes as long as others take for many calls, and what they write after its beginning is not in it.
+ * What was written past the page cache (O_DIRECT), or written back (sync_file_range), lies in the device, and any later flush of a file keeps it, of whichever;
+ * but only blocks that were part of a flush before have a place there: of others the file system would forget where they are. The flush of a directory need not
+ * reach the device: ext4 leaves it out where there is no transaction to commit.
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -24,6 +26,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { BLOCK = 4096, SECTOR = 512, FILES = 4096, NAMES = 4096 };
@@ -31,6 +34,7 @@ enum { BLOCK = 4096, SECTOR = 512, FILES = 4096, NAMES = 4096 };
 struct block {
 	uint64_t number;
 	struct block *next;
+	uint64_t flush;			/* the last one that had begun when old was so */
 	bool handed;			/* to the device, as it is or as in device */
 	unsigned char *device;		/* what was handed, if it was changed since */
 	unsigned char old[BLOCK];	/* as it was flushed; zeros behind the end */
@@ -59,7 +63,8 @@ static struct name *names;
 static size_t nnames, nremoved;
 static const char *dir;
 static long calls, cut_at;
-static uint64_t state;
+static bool count_removals;
+static uint64_t state, flushes;
 
 #define REAL(name) ({ static typeof(&name) real_; if (!real_) real_ = (typeof(&name))dlsym(RTLD_NEXT, #name); real_; })
 
@@ -77,6 +82,7 @@ static void __attribute__((constructor)) begin(void)
 
 	dir = getenv("POWERCUT_DIR");
 	cut_at = at ? strtol(at, NULL, 10) : 0;
+	count_removals = getenv("POWERCUT_REMOVALS");
 	state = 0x9e3779b97f4a7c15u ^ (seed ? strtoull(seed, NULL, 10) : 1) * 0xbf58476d1ce4e5b9u;
 	names = calloc(NAMES, sizeof(*names));
 }
@@ -121,7 +127,7 @@ static struct file *known(int fd)
 	return NULL;
 }
 
-static void watch(int fd, const char *path)
+static void watch(int fd)
 {
 	struct stat st;
 
@@ -131,7 +137,9 @@ static void watch(int fd, const char *path)
 		abort();
 	struct file *f = &files[nfiles++];
 	*f = (struct file) { .device = st.st_dev, .inode = st.st_ino, .flushed_size = st.st_size };
-	f->fd = REAL(openat)(AT_FDCWD, path, O_RDWR | O_CLOEXEC);
+	char own[64];
+	snprintf(own, sizeof(own), "/proc/self/fd/%d", fd);
+	f->fd = REAL(openat)(AT_FDCWD, own, O_RDWR | O_CLOEXEC);
 }
 
 /* Keeps what a write is about to change. */
@@ -153,6 +161,7 @@ static void remember(struct file *f, off_t at, uint64_t len)
 			continue;
 		b = calloc(1, sizeof(*b));
 		b->number = n;
+		b->flush = flushes;
 		if (pread(f->fd, b->old, BLOCK, n * BLOCK) < 0)
 			abort();
 		b->next = *slot;
@@ -189,40 +198,88 @@ static void hand_over(struct file *f, uint64_t first, uint64_t last)
 		}
 }
 
-/* The device's flush: what was handed to it stays. */
-static void keep_handed(void)
+/* ---- a flush ---- */
+
+/* What one flush is to make durable: a block as it was when the flush began. */
+struct kept {
+	struct file *file;
+	uint64_t number;
+	struct kept *next;
+	unsigned char bytes[BLOCK];
+};
+
+static void keep(struct kept **list, struct file *f, const struct block *b)
 {
-	for (size_t k = 0; k < nfiles; k++)
-		for (int i = 0; i < 256; i++)
-			for (struct block **at = &files[k].blocks[i], *b; (b = *at);) {
-				if (b->handed && !b->device) {
-					*at = b->next;
-					free(b);
-					continue;
-				}
-				if (b->handed)
-					memcpy(b->old, b->device, BLOCK);
-				free(b->device);
-				b->device = NULL;
-				b->handed = false;
-				at = &b->next;
-			}
+	struct kept *k = calloc(1, sizeof(*k));
+
+	k->file = f;
+	k->number = b->number;
+	if (b->handed && b->device)
+		memcpy(k->bytes, b->device, BLOCK);
+	else if (pread(f->fd, k->bytes, BLOCK, b->number * BLOCK) < 0)
+		abort();
+	k->next = *list;
+	*list = k;
 }
 
-static void forget(struct file *f)
+/* All of its own file's, and of every file what was handed to the device. */
+static struct kept *begin_flush(struct file *own)
 {
-	struct stat st;
+	struct kept *list = NULL;
 
-	for (int i = 0; i < 256; i++)
-		for (struct block *b = f->blocks[i], *next; b; b = next) {
-			next = b->next;
-			place(f, b->number);
-			free(b->device);
-			free(b);
-			f->blocks[i] = NULL;
-		}
-	if (fstat(f->fd, &st) == 0)
-		f->flushed_size = st.st_size;
+	for (size_t k = 0; k < nfiles; k++)
+		for (int i = 0; i < 256; i++)
+			for (struct block *b = files[k].blocks[i]; b; b = b->next)
+				if (&files[k] == own || b->handed)
+					keep(&list, &files[k], b);
+	return list;
+}
+
+/* Unless a flush that began later was done with the block before. */
+static void end_block(const struct kept *k, uint64_t flush)
+{
+	unsigned char now[BLOCK] = { 0 };
+	struct block **at = &k->file->blocks[k->number % 256], *b;
+
+	while ((b = *at) && b->number != k->number)
+		at = &b->next;
+	if (!b || b->flush >= flush)
+		return;
+	if (pread(k->file->fd, now, BLOCK, k->number * BLOCK) < 0)
+		abort();
+	memcpy(b->old, k->bytes, BLOCK);
+	b->flush = flush;
+	if (memcmp(now, k->bytes, BLOCK) != 0)
+		return;
+	*at = b->next;
+	free(b->device);
+	free(b);
+}
+
+static void end_flush(struct kept *list, struct file *own, off_t size, uint64_t flush)
+{
+	for (struct kept *k = list, *next; k; k = next) {
+		next = k->next;
+		if (k->file == own)
+			place(own, k->number);
+		end_block(k, flush);
+		free(k);
+	}
+	if (own->flushed_size < size)
+		own->flushed_size = size;
+}
+
+/* A disk takes its time, and others go on meanwhile: until so many calls were made, or for as long as nobody makes any. Callers hold the lock. */
+static void hold(void)
+{
+	const struct timespec moment = { 0, 100000 };
+	long until = roll(6) ? 0 : calls + 1 + roll(60);
+
+	for (int i = 0; i < 20 && calls < until; i++) {
+		pthread_mutex_unlock(&lock);
+		nanosleep(&moment, NULL);
+		pthread_mutex_lock(&lock);
+	}
 }
 
 static void forget_names(const char *path)
@@ -311,6 +368,9 @@ static void cut(void)
 	}
 	for (size_t left = roll(nnames + 1); nnames > left;)
 		undo_name(&names[--nnames]);
+	while (nnames)
+		if (names[--nnames].what == REMOVED && roll(2) && access(names[nnames].path, F_OK))
+			undo_name(&names[nnames]);
 	raise(SIGKILL);
 	for (;;)
 		pause();
@@ -319,7 +379,8 @@ static void cut(void)
 /* Each call that changes or flushes something passes here, with the lock. */
 static void tick(void)
 {
-	if (cut_at && ++calls >= cut_at)
+	calls++;
+	if (cut_at && (count_removals ? (long)nremoved : calls) >= cut_at)
 		cut();
 }
 
@@ -345,7 +406,7 @@ static int do_open(int at, const char *name, int flags, mode_t mode)
 	int fd = REAL(openat)(at, name, flags, mode);
 	int errnum = errno;
 	if (ours && fd >= 0) {
-		watch(fd, path);
+		watch(fd);
 		if (!there) {
 			note(MADE, path, NULL);
 			tick();
@@ -396,6 +457,11 @@ ssize_t write(int fd, const void *bytes, size_t n)
 	return r;
 }
 
+static bool is_direct(int fd)
+{
+	return fcntl(fd, F_GETFL) & O_DIRECT;
+}
+
 static ssize_t do_pwrite(int fd, const void *bytes, size_t n, off_t at)
 {
 	pthread_mutex_lock(&lock);
@@ -404,6 +470,8 @@ static ssize_t do_pwrite(int fd, const void *bytes, size_t n, off_t at)
 		remember(f, at, n);
 	ssize_t r = REAL(pwrite)(fd, bytes, n, at);
 	int errnum = errno;
+	if (f && r > 0 && is_direct(fd))
+		hand_over(f, at / BLOCK, (at + r - 1) / BLOCK);
 	if (f)
 		tick();
 	pthread_mutex_unlock(&lock);
@@ -460,8 +528,11 @@ static int do_flush(int fd)
 	if (f) {
 		/* Before it is noted: power may go in the middle of a flush. */
 		tick();
-		forget(f);
-		keep_handed();
+		uint64_t flush = ++flushes;
+		off_t size = fstat(fd, &st) ? 0 : st.st_size;
+		struct kept *list = begin_flush(f);
+		hold();
+		end_flush(list, f, size, flush);
 	} else if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) && path_of(fd, path)) {
 		tick();
 		forget_names(path);

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs libFuzzer targets for some seconds each, from seeds made of the conversations, the manifests and tests/fuzz/corpus.
 
-    fuzz.py SECONDS PROGRAM...     what was found new is kept in fuzz-corpus/ of the build tree; an input that fails in fuzz-failures/
+    fuzz.py SECONDS PROGRAM...     as many at once as there are processors; what was found new is kept in fuzz-corpus/ of the build tree; an input that fails in fuzz-failures/
 Ends with "N passed, N failed". What seeds stand for is libFuzzer's business; which ones a target gets is decided here.
 """
-import glob, hashlib, os, re, subprocess, sys
+import concurrent.futures, glob, hashlib, os, re, subprocess, sys
 
 TOP = os.environ.get("srcdir") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("builddir") or "."
 SHARED = os.environ.get("POSTBUS_SHARED") or os.path.join(os.path.dirname(TOP), "shared")
 # The plugins whose conversations a target reads: with a command's verb or tag, and without.
-TALKS = {"fuzz_smtp": ["conn_smtp"], "fuzz_address": ["conn_smtp"], "fuzz_imap": ["svc_imap"], "fuzz_pop3": ["svc_pop3"], "fuzz_framing": ["*"], "fuzz_message": []}
-FILES = {"fuzz_manifest": ["plugins/*/*.json", "sdk/example/*.json"], "fuzz_message": ["tests/data/*.eml", "tests/data/*/*.eml"]}
+TALKS = {"fuzz_smtp": ["conn_smtp"], "fuzz_address": ["conn_smtp"], "fuzz_imap": ["svc_imap"], "fuzz_pop3": ["svc_pop3"], "fuzz_lmtp": ["svc_lmtp"], "fuzz_managesieve": ["svc_managesieve"], "fuzz_framing": ["*"], "fuzz_message": []}
+FILES = {"fuzz_manifest": ["plugins/*/*.json", "sdk/example/*.json"], "fuzz_message": ["tests/data/*.eml", "tests/data/*/*.eml"], "fuzz_bounces": ["bounces/tests/data/*.eml"]}
 
 
 def lines_of_talk(path):
@@ -58,14 +58,13 @@ def run(program, seconds):
     runs = re.search(r"number_of_executed_units: (\d+)", text)
     runs = int(runs.group(1)) if runs else 0
     ok = done.returncode == 0 and runs > 0
-    print(f"{'ok' if ok else 'FAILED'} {target}: {runs} inputs, {len(os.listdir(corpus))} kept", flush=True)
-    if not ok:
-        print(text[-6000:])
+    print(f"{'ok' if ok else 'FAILED'} {target}: {runs} inputs, {len(os.listdir(corpus))} kept\n{'' if ok else text[-6000:]}", end="", flush=True)
     return ok
 
 
 def main():
-    results = [run(program, int(sys.argv[1])) for program in sys.argv[2:]]
+    with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as several:
+        results = list(several.map(lambda program: run(program, int(sys.argv[1])), sys.argv[2:]))
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed, 0 skipped")
     sys.exit(0 if results and all(results) else 1)
 

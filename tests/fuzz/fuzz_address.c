@@ -36,6 +36,20 @@ static void try_path(struct pb_str text, unsigned allow)
 	}
 }
 
+static void try_return_path(struct pb_str text)
+{
+	PB_AUTOBUF(made);
+	PB_AUTOBUF(bounces);
+	PB_AUTOBUF(recipient);
+
+	if (pb_verp_find(text, &bounces, &recipient))
+		MUST(!pb_address_parse(pb_buf_str(&bounces), PB_PATH_UTF8, NULL, NULL) && !pb_address_parse(pb_buf_str(&recipient), PB_PATH_UTF8, NULL, NULL));
+	if (pb_verp_make(&made, PB_STR("list-bounces@lists.example"), text, NULL))
+		return;
+	MUST(pb_verp_find(pb_buf_str(&made), &bounces, &recipient));
+	MUST(pb_str_eq(pb_buf_str(&recipient), text) && pb_str_eq(pb_buf_str(&bounces), PB_STR("list-bounces@lists.example")));
+}
+
 static void try_list(struct pb_str text)
 {
 	struct pb_addrs list = PB_ADDRS(text);
@@ -74,6 +88,22 @@ static void try_dates(struct pb_str text)
 	pb_date_iso_parse(text, &moment);
 }
 
+/* Both of the client's messages, parted by a line end. */
+static void try_scram(struct pb_str text)
+{
+	struct pb_scram x = PB_SCRAM;
+	struct pb_str rest = text, first;
+	PB_AUTOBUF(out);
+
+	pb_str_cut(&rest, '\n', &first);
+	if (!pb_scram_first(&x, first, NULL)) {
+		MUST(x.authcid[0] && x.message.len <= PB_SCRAM_MAX);
+		pb_scram_challenge(&x, PB_STR("server"), PB_STR("c2FsdA=="), 4096, &out);
+		pb_scram_final(&x, rest, PB_STR("channel"), NULL);
+	}
+	pb_scram_free(&x);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct pb_str text = pb_str((const char *)data, size);
@@ -82,11 +112,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	try_path(text, PB_PATH_NULL | PB_PATH_POSTMASTER | PB_PATH_BARE);
 	try_path(text, PB_PATH_UTF8);
+	try_return_path(text);
 	try_list(text);
 	try_dates(text);
 	if (!pb_xtext_decode(&out, text))
 		MUST(pb_utf8_valid(pb_buf_str(&out)));
 	if (!pb_sasl_plain(text, &sasl, NULL))
 		pb_sasl_free(&sasl);
+	try_scram(text);
 	return 0;
 }

@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	MUST(fd >= 0 && write(fd, data, size) == (ssize_t)size);
 	close(fd);
-	if (manifest_read(path, &m, &err)) {
+	if (manifest_read(path, geteuid(), &m, &err)) {
 		MUST(err.code && *err.text && !m);
 		return 0;
 	}

@@ -8,6 +8,7 @@
 #include <string.h>
 #include "plugins/svc_pop3/pop3.h"
 #include "sdk/src/host_ops.h"
+#include "tests/fuzz/login.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -46,8 +47,13 @@ static void count(struct pb_host *h, const char *metric, int64_t n) { (void)h; (
 static int call(struct pb_host *h, const char *method, json_t *params, json_t **ret, struct pb_error *err)
 {
 	const char *password = json_string_value(json_object_get(params, "password")), *login = json_string_value(json_object_get(params, "login"));
+	int rc;
 
 	(void)h;
+	if (!strcmp(method, "directory.mailbox"))	/* asked at QUIT, for settings */
+		return pb_fail(err, PB_ENOTFOUND, "no mailbox");
+	if (login_scram(method, ret, &rc, err))
+		return rc;
 	MUST(!strcmp(method, "auth.verify") && password && login);
 	if (strlen(password) % 4 == 3)
 		return pb_fail(err, PB_EDENIED, "wrong");
@@ -55,6 +61,11 @@ static int call(struct pb_host *h, const char *method, json_t *params, json_t **
 		return pb_fail(err, PB_EUNAVAILABLE, "not now");
 	*ret = json_pack("{s:s, s:s, s:s, s:s}", "address", "a@b.example", "mailbox", strlen(login) == 7 ? "gone" : "m1", "postoffice", "p", "role", "user");
 	return 0;
+}
+
+static int session_channel_binding(struct pb_session *s, struct pb_str type, struct pb_buf *out, struct pb_error *err)
+{
+	return login_channel(s->tls, type, out, err);
 }
 
 static int mailbox_open(struct pb_host *h, struct pb_str id, struct pb_mailbox **ret, struct pb_error *err)
@@ -181,16 +192,24 @@ static void session_log_text(struct pb_session *s, enum pb_level level, const ch
 	MUST(*event && !strchr(text, '\n') && !strchr(text, '\r'));
 }
 
+static const struct pb_user *session_user(struct pb_session *s)
+{
+	static const struct pb_user user = { .mailbox = { "m1", 2 } };
+
+	(void)s;
+	return &user;
+}
+
 static const struct pb_host_ops ops = {
 	.hostname = hostname, .config_int = config_int, .config_bool = config_bool, .count = count, .call = call, .mailbox_open = mailbox_open,
 	.mailbox_lock = mailbox_lock, .mailbox_close = mailbox_close, .folder_open = folder_open, .folder_close = folder_close, .folder_view = folder_view,
 	.folder_store = folder_store, .folder_expunge = folder_expunge, .view_release = view_release, .view_count = view_count,
 	.view_uidvalidity = view_uidvalidity, .view_row = view_row, .view_run = view_run, .view_body = view_body, .body_release = body_release,
-	.session_data = session_data, .session_self = session_self, .session_host = session_host, .session_arena = session_arena,
+	.session_data = session_data, .session_self = session_self, .session_host = session_host, .session_user = session_user, .session_arena = session_arena,
 	.session_state = session_state, .session_set_state = session_set_state, .session_peer = session_peer, .session_is_tls = session_is_tls,
 	.session_can_tls = session_can_tls, .session_login = session_login, .session_error_over = session_error_over, .session_idle = session_idle, .put = put,
 	.put_room = put_room, .put_done = put_done, .put_body_dot = put_body_dot, .session_is_dead = session_is_dead, .starttls = starttls, .park = park,
-	.session_log_text = session_log_text,
+	.session_log_text = session_log_text, .is_provided = login_is_provided, .session_channel_binding = session_channel_binding,
 };
 
 extern const struct pb_plugin svc_pop3_LTX_pb_plugin;

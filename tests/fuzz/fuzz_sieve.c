@@ -20,7 +20,12 @@ static void run(const struct sieve_program *p, struct pb_str message)
 	MUST(rc == 0 || (r.implicit_keep && r.nactions == 0 && r.problem.text[0]));
 	MUST(r.steps <= limits.steps && r.nactions <= 100);
 	for (size_t i = 0; i < r.nactions; i++)
-		MUST(r.actions[i].target.len <= 1 << 21);
+		MUST(r.actions[i].target.len <= 1 << 21 && r.actions[i].version <= SIEVE_VERSIONS_MAX);
+	for (size_t i = 0; i <= r.nactions; i++) {
+		PB_AUTOBUF(made);
+
+		sieve_result_message(&r, i < r.nactions ? r.actions[i].version : r.keep.version, &made);
+	}
 	sieve_result_free(&r);
 }
 

@@ -5,9 +5,9 @@
 #include "plugins/conn_smtp/answer.h"
 #include "plugins/conn_smtp/authors.h"
 #include "plugins/conn_smtp/downgrade.h"
-#include "plugins/conn_smtp/header.h"
-#include "plugins/conn_smtp/params.h"
-#include "plugins/conn_smtp/received.h"
+#include "mailproto/header.h"
+#include "mailproto/params.h"
+#include "mailproto/received.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -11,6 +11,7 @@ SOURCE = r"""
 #include <unistd.h>
 #include <postbus/plugin.h>
 #include <postbus/bus.h>
+#include <postbus/queue.h>
 static struct pb_host *door;
 
 /* Whoever comes in waits as long as the file is there, and says so. */
@@ -65,6 +66,16 @@ static int ask(void *self, const struct pb_question *q, struct pb_verdict *v, st
 		pb_verdict_note(v, "sender", json_deep_copy(json_object_get(q->facts, "sender")));
 	return 0;
 }
+static int deliver(void *self, struct pb_item *item, struct pb_error *err)
+{
+	struct pb_recipient *to;
+
+	(void)self, (void)err;
+	held(HOLD ".deliver", "deliver");
+	while ((to = pb_item_next(item)) != NULL)
+		pb_delivered(to, PB_NOSTR, "kept");
+	return 0;
+}
 static const struct pb_method methods[] = { { NAME ".call", call }, { 0 } };
 static const struct pb_hook hooks[] = {
 #if HOOKS
@@ -72,7 +83,13 @@ static const struct pb_hook hooks[] = {
 #endif
 	{ 0 }
 };
-const struct pb_plugin SYMBOL __attribute__((visibility("default"))) = { PB_PLUGIN_HEAD(NAME), .load = load, .drain = drain, .methods = methods, .hooks = hooks };
+static const struct pb_courier courier = { deliver };
+const struct pb_plugin SYMBOL __attribute__((visibility("default"))) = {
+	PB_PLUGIN_HEAD(NAME), .load = load, .drain = drain, .methods = methods, .hooks = hooks,
+#if COURIER
+	.courier = &courier,
+#endif
+};
 """
 
 
@@ -83,7 +100,7 @@ def directory():
 
 
 def hold(where, name, moment):
-    """The plugin does not come back from this moment (load, drain, call, ask) until release."""
+    """The plugin does not come back from this moment (load, drain, call, ask, deliver) until release."""
     open(os.path.join(where, f"{name}.{moment}"), "w").close()
 
 
@@ -92,7 +109,7 @@ def release(where, name, moment):
 
 
 def build(where, name, answer='{}', hooks=None, into=None, **manifest):
-    """into: a name for the object other than its own."""
+    """into: a name for the object other than its own. One of the kind connector delivers what is routed to it."""
     doc = {"name": name, "kind": "agent", "version": "1.0.0", "sdk": "1.0", "summary": "Probes",
            "provides": {"methods": {name + ".call": {"summary": "Call", "role": "admin", "params": {}, "returns": {"answer": {"type": "string", "doc": "Its answer."}}}}}}
     if hooks:
@@ -106,7 +123,7 @@ def build(where, name, answer='{}', hooks=None, into=None, **manifest):
     source, made = os.path.join(where, name + ".c"), into or os.path.join(where, name + ".so")
     with open(source, "w") as f:
         f.write(f"#define NAME \"{name}\"\n#define SYMBOL {name}_LTX_pb_plugin\n#define HOLD {json.dumps(os.path.join(where, name))}\n"
-                f"#define ANSWER_JSON {json.dumps(answer)}\n#define HOOKS {1 if hooks else 0}\n" + SOURCE)
+                f"#define ANSWER_JSON {json.dumps(answer)}\n#define HOOKS {1 if hooks else 0}\n#define COURIER {1 if doc['kind'] == 'connector' else 0}\n" + SOURCE)
     subprocess.run(["cc", "-std=gnu11", "-w", "-g", "-fPIC", "-shared", "-I", include, "-o", made, source, "-L", lib, "-lpostbus", "-ljansson"], check=True)
     return made
 

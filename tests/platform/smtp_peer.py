@@ -8,7 +8,7 @@ DROP = object()         # close the connection instead of answering
 
 class Session:
     def __init__(self):
-        self.lines, self.messages, self.tls, self.mail, self.rcpts = [], [], False, None, []
+        self.lines, self.messages, self.tls, self.mail, self.rcpts, self.stream = [], [], False, None, [], None
 
 
 class Peer:
@@ -60,10 +60,11 @@ class Peer:
         except (OSError, ValueError):
             pass
         finally:
+            session.stream = None   # it keeps the connection open
             connection.close()
 
     def talk(self, connection, session):
-        stream = connection.makefile("rb")
+        stream = session.stream = connection.makefile("rb")
 
         def say(reply):
             connection.sendall((reply + "\r\n").encode())

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What an administrator does while the server runs: plugins, configuration, queue, traces, reload; and what he is told when something is wrong."""
-import fcntl, imaplib, json, os, re, shutil, signal, socket, ssl, stat, subprocess, sys, tempfile, time
+import fcntl, glob, imaplib, json, os, pty, re, shutil, signal, socket, ssl, stat, subprocess, sys, tempfile, time
 import postbus
 from postbus import PASSWORD, Server, message, wait
 
@@ -46,8 +46,14 @@ def test_a_lane_can_be_asked_for_before_anything_came():
         assert code == 3, answer
 
 
+def by_themselves():
+    """The plugins of this tree, and whether each runs where nobody has said."""
+    folder = os.path.join(postbus.TOP, "plugins")
+    return {n: json.load(open(os.path.join(folder, n, n + ".json"))).get("enabled", True) for n in os.listdir(folder) if os.path.exists(os.path.join(folder, n, n + ".json"))}
+
+
 def test_plugins_are_listed_and_shown(s):
-    assert set(states(s).values()) == {"running"}
+    assert states(s) == {name: "running" if runs else "disabled" for name, runs in by_themselves().items()}
     one = s.ctl("plugin", "show", "svc_imap")
     assert one["state"] == "running" and one["manifest"]["name"] == "svc_imap"
     assert {l["name"]: l["port"] for l in one["listeners"]} == {n: s.ports[n] for n in ("imap", "imaps")}
@@ -236,12 +242,67 @@ def test_config_show_says_where_values_come_from(s):
     assert own["limits.per_source"] == (100, "default"), own
 
 
+def test_config_show_says_who_enabled_a_plugin_and_where_it_listens():
+    port = postbus.free_port()
+    with Server(config={"plugins": {"svc_managesieve": {"enabled": False}, "svc_pop3": {"listen": {"pop3": {"port": port}}}, "agent_bayes": {"config": {"least": 10}}}}) as s:
+        def of(key):
+            return next((v["value"], v["from"]) for v in s.ctl("config", "show", key.split(".")[1])["config"] if (v["plugin"], v["key"]) == ("postbus.json", key))
+        assert of("plugins.svc_managesieve.enabled") == (False, "file")
+        assert of("plugins.svc_pop3.enabled") == (True, "default")
+        assert of("plugins.svc_pop3.listen.pop3.port") == (port, "file")
+        assert of("plugins.svc_pop3.listen.pop3.address") == (["127.0.0.1"], "default")
+        assert of("plugins.svc_lmtp.listen.lmtp.enabled") == (False, "default")
+        # a file that has values for a plugin does not enable it
+        assert of("plugins.agent_bayes.enabled") == (False, "default") and states(s)["agent_bayes"] == "disabled"
+        s.ctl("plugin", "enable", "svc_managesieve")
+        s.ctl("plugin", "disable", "svc_pop3")
+        assert of("plugins.svc_managesieve.enabled") == (True, "set") and of("plugins.svc_pop3.enabled") == (False, "set")
+        everything = s.ctl("config", "show")["config"]
+        assert {"plugins.svc_pop3.enabled", "plugins.conn_smtp.listen.smtp.proxies"} <= {v["key"] for v in everything if v["plugin"] == "postbus.json"}
+
+
 def test_wrong_values_are_refused(s):
     fails(s, ["conn_smtp", "recipients_max", 'found "many"', "allowed is an integer"], "config", "set", "conn_smtp", "recipients_max", "many")
     fails(s, ["recipients_max", "found 0", "allowed"], "config", "set", "conn_smtp", "recipients_max", "0")
     fails(s, ["no key 'recipient_max'", "did you mean 'recipients_max'?"], "config", "set", "conn_smtp", "recipient_max", "5")
     fails(s, "did you mean 'conn_smtp'?", "config", "set", "con_smtp", "recipients_max", "5", code=3)
     assert value(s, "conn_smtp", "recipients_max")[1] == "default"
+
+
+def test_a_plugin_that_is_not_installed_and_disabled_is_told_of():
+    with Server(config={"plugins": {"svc_imaq": {"enabled": False}}}) as s:
+        s.wait_log(r"level=warning event=plugin\.unknown plugin=svc_imaq nearest=svc_imap ")
+
+
+def test_names_in_tables_whatever_the_locale(s):
+    s.ctl("mailbox", "create", "\u00e4nnchen@demo.example", "--name", "\u00c4nnchen \U0001f600")
+    s.env["LC_ALL"] = "C"
+    try:
+        said = s.ctl("mailbox", "list", json_out=False)
+        assert "\u00e4nnchen@demo.example " in said and "\u00c4nnchen \U0001f600" in said, said
+        assert len({line.index(" admin ") if " admin " in line else line.index(" user ") for line in said.splitlines()[1:] if "\U0001f600" not in line}) == 1, said
+    finally:
+        del s.env["LC_ALL"]
+        s.ctl("mailbox", "delete", "\u00e4nnchen@demo.example")
+
+
+def test_no_control_character_reaches_the_terminal(s):
+    script = "# \x1b[31m red \u009b31m\nkeep;\n"
+    with tempfile.NamedTemporaryFile("w") as f:
+        f.write(script)
+        f.flush()
+        s.ctl("script", "put", "--mailbox", "bob@demo.example", "colours", f.name)
+    words = ["script", "get", "--mailbox", "bob@demo.example", "colours"]
+    assert "\x1b[31m" in s.ctl(*words, json_out=False)
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([postbus.program("postbusctl"), "-c", s.file] + words, env=s.env, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    said = b""
+    while b"keep;" not in said:
+        said += os.read(ours, 1000)
+    assert process.wait(20) == 0
+    os.close(ours)
+    assert b"\x1b" not in said and b"\xc2\x9b" not in said and b" red " in said, said
 
 
 def test_a_wrong_file_does_not_start():
@@ -323,6 +384,9 @@ def test_a_reload_is_all_or_nothing(s):
 def test_exit_codes(s):
     assert s.ctl("frob", check=False)[0] == 2
     assert s.ctl("queue", "list", "--frob", check=False)[0] == 2
+    code, out = tool("mailbox", "frob", home=s.home)[:2]
+    assert code == 2 and "mailbox show" in out and "queue list" not in out, out      # what is near
+    assert tool("mailbox", "x" * 300, home=s.home)[0] == 2
     fails(s, "nosuch", "mailbox", "show", "nosuch@demo.example", code=3)
     fails(s, "", "mailbox", "create", ALICE, code=5)
     fails(s, "", "mailbox", "create", "no address", code=6)
@@ -388,7 +452,18 @@ def test_everything_speaks_json(s):
     assert "queue.list" in json.loads(tool("--json", "help", home=s.home)[1])["commands"]
     assert list(json.loads(tool("--json", "help", "queue", "list", home=s.home)[1])["commands"]) == ["queue.list"]
     assert tool("--json", "help", "frob", home=s.home)[0] == 2
+    assert "--refresh-token-stdin " in tool("help", "retrieve", "add", home=s.home)[1]
+    assert re.search(r"--role +.* One of: user, admin, system\.\n", tool("help", "mailbox", "create", home=s.home)[1])
     assert json.loads(tool("--json", "status")[1])["error"]["text"].startswith("name the home")
+    new = os.path.join(s.home, "new")
+    for words, says in ((["--frob", "status"], "--frob"), (["init"], "one directory"), (["init", new, "--frob"], "--frob"), (["init", new, "--port-base", "x"], "found x"),
+                        (["init", new, "--password", "correct horse"], "--demo"), (["backup"], "missing"), (["restore"], "missing"), (["import"], "kind"), (["import", "tape", new], "kind"),
+                        (["import", "maildir", new, "--frob"], "--frob"), (["import", "maildir", new, "--date", "x"], "--date"), (["import", "maildir", new], "options")):
+        code, out, err = tool("--json", *words, home=s.home)
+        assert code == 2 and not err and says in json.loads(out)["error"]["text"], (words, code, out, err)
+        code, out, err = tool(*words, home=s.home)
+        assert code == 2 and not out and says in err and "Usage: " in err, (words, code, out, err)
+    assert not os.path.exists(new)
 
 
 def test_what_is_missing_is_wrong_usage(s):
@@ -434,7 +509,7 @@ def test_a_command_waits_for_a_daemon_that_starts():
 
 def test_a_daemon_waits_for_a_command_that_works_without_it():
     with Server(start=False) as s:
-        assert set(states(s).values()) == {"ready"}
+        assert states(s) == {name: "ready" if runs else "disabled" for name, runs in by_themselves().items()}
         # One that is asked for a password holds the home until it has it.
         asked = subprocess.Popen([postbus.program("postbusctl"), "-c", s.file, "mailbox", "password", ALICE], env=s.env, stdin=subprocess.PIPE)
         wait(lambda: is_held(s), "the lock")
@@ -445,12 +520,42 @@ def test_a_daemon_waits_for_a_command_that_works_without_it():
         s.imap().logout()
 
 
+def test_a_lock_without_the_mark_of_a_daemon_is_waited_for():
+    # So it looks for a moment to a daemon that starts while postbusctl has asked whether one runs, or begins to work without one; whatever an earlier daemon left behind.
+    with Server(start=False) as s:
+        path = os.path.join(s.home, "postbusd.lock")
+        for left_behind in ("", "daemon\n"):
+            with open(path, "w") as lock:
+                lock.write(left_behind)
+                lock.flush()
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                s.start(wait=False)
+                wait(lambda: s.process.poll() is not None or any(os.path.realpath(f) == path for f in glob.glob(f"/proc/{s.process.pid}/fd/*")), "the daemon at the lock")
+                assert s.process.poll() is None, s.log()
+            s.wait_ready()
+            s.stop()
+
+
+def test_what_keeps_a_command_from_working_without_a_daemon_is_its_answer():
+    with Server(start=False) as s:
+        with open(os.path.join(s.home, "store", "FORMAT"), "w") as f:
+            f.write("no store\n")
+        for words in (["mailbox", "list"], ["store", "verify"], ["backup", s.home + "-copy"]):
+            code, out, err = tool("--json", *words, home=s.home, env=s.env)
+            assert code == 1 and not err and json.loads(out)["error"]["code"] == "corrupt", (words, code, out, err)
+            code, out, err = tool(*words, home=s.home, env=s.env)
+            assert code == 1 and not out and re.fullmatch(r"postbusctl: \S*/store/FORMAT does not say .*\n", err), (words, code, out, err)
+        shutil.rmtree(s.home + "-copy", ignore_errors=True)
+
+
 def test_init_makes_a_home_or_nothing():
     where = tempfile.mkdtemp(prefix="pb-init-")
     try:
         home = os.path.join(where, "h")
         assert tool("init", home, "--hostname", "bad host name")[0] == 6 and not os.path.exists(home)
         assert tool("init", home, "--listen", "bogus")[0] == 6 and not os.path.exists(home)
+        assert tool("init", home, "--password", "of nobody 1")[0] == 2 and not os.path.exists(home)
+        assert tool("init", home, "--demo", "--password", "x" * 256)[0] == 2 and not os.path.exists(home)
         rc, _, said = tool("init", home, env={"POSTBUSD": "/bin/false"})
         assert rc and not os.path.exists(home), said
         os.mkdir(home)
@@ -510,7 +615,8 @@ def test_traces(s):
     id = s.send(message("traced"), sender="tracer@remote.example")
     wait(lambda: "delivered" in [e["what"] for e in s.ctl("trace", id)["messages"][0]["events"]], "its delivery")
     events = s.ctl("trace", id)["messages"][0]["events"]
-    assert [e["who"] for e in events][:2] == ["conn_smtp", "agent_mta"] and events == sorted(events, key=lambda e: e["time"])
+    who = [e["who"] for e in events]
+    assert who[0] == "conn_smtp" and who.index("agent_mta") < who.index("conn_postoffice") and events == sorted(events, key=lambda e: e["time"])
     assert [m["id"] for m in s.ctl("trace", "--from", "tracer@remote.example")["messages"]] == [id]
     assert id in [m["id"] for m in s.ctl("trace", "--to", ALICE, "--since", "1h")["messages"]]
     assert id not in [m["id"] for m in s.ctl("trace", "--from", "nobody@remote.example", "--since", "1h")["messages"]]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Local delivery and reports: groups, maps, redirection, quota, loops; every DSN is read by Python's email package."""
-import email, email.policy, itertools, re, socket, sys, threading, time
+import email, email.policy, itertools, os, re, socket, sys, threading, time
 import postbus
 
 counter = itertools.count()
@@ -81,12 +81,12 @@ def person(s, **settings):
 
 
 def used(s, address):
-    return s.ctl("mailbox", "show", address)["used_messages"]
+    return s.call("mailbox.show", mailbox=address)["used_messages"]
 
 
 def drained(s):
     """Nothing is on its way any more: items in lanes, but for those that wait for a retry."""
-    postbus.wait(lambda: not s.ctl("queue", "list")["items"], "an empty queue")
+    postbus.wait(lambda: not s.call("queue.list")["items"], "an empty queue")
 
 
 def report(s, address, n=1):
@@ -121,6 +121,12 @@ def test_addresses_that_lead_to_one_mailbox_make_one_copy(s):
     assert used(s, a) == 1
 
 
+def original(s, sender):
+    """Whom a rewritten sender stands for: what leaves the house has one of ours."""
+    assert sender.endswith("@demo.example"), sender
+    return s.ctl("srs", "decode", sender)["address"]
+
+
 def test_groups_in_groups_reach_everybody_once(s):
     a, b, c = person(s), person(s), person(s)
     inner, outer = f"inner-{a}", f"outer-{a}"
@@ -134,10 +140,40 @@ def test_groups_in_groups_reach_everybody_once(s):
     id = s.send(postbus.message("to the group"), sender="writer@remote.example", to=[outer])
     drained(s)
     assert [used(s, x) for x in (a, b, c)] == [1, 1, 1]
-    assert [(m[0], m[1]) for m in remote.mails[before:]] == [("writer@remote.example", ["far@remote.example"])]
+    assert [(original(s, m[0]), m[1]) for m in remote.mails[before:]] == [("writer@remote.example", ["far@remote.example"])]
     assert b"Delivered-To: " + b.encode() in s.messages(b)[0]
     trace = s.ctl("trace", id, json_out=False)
     assert "gone@demo.example" in trace and "expanded to 4 members" in trace, trace
+
+
+def test_a_thousand_mailboxes_share_one_body(s):
+    people = [f"p{next(counter)}@demo.example" for _ in range(1000)]
+    for x in people:
+        s.call("mailbox.create", address=x)
+    for x in (people[0], people[999]):
+        s.call("mailbox.password", mailbox=x, password=postbus.PASSWORD)
+    crowd = f"crowd-{people[0]}"
+    s.ctl("group", "create", crowd)
+    for at in range(0, 1000, 250):
+        s.ctl("group", "add", crowd, *people[at:at + 250])
+    path = os.path.join(s.home, "crowd.sieve")
+    with open(path, "w") as f:
+        f.write('require ["fileinto", "imap4flags"];\nif header :contains "subject" "filtered" { addflag "\\\\Flagged"; fileinto "Archive"; stop; }\n')
+    body = "one body for all of them " * 4000
+    s.ctl("script", "put", "crowd", path, "--activate", "--postoffice", "demo")
+    try:
+        for n, (subject, folder) in enumerate((("plain", "INBOX"), ("filtered", "Archive")), 1):
+            was = s.ctl("status")["store"]
+            s.send(postbus.message(subject, body + "\r\n"), to=[crowd])
+            drained(s)
+            now = s.ctl("status")["store"]
+            assert [x for x in people if used(s, x) != n] == []
+            assert now["bodies"] == was["bodies"] + 1, (subject, was, now)
+            assert len(body) < now["body_bytes"] - was["body_bytes"] < len(body) + 2000, (subject, was, now)
+            for x in (people[0], people[999]):
+                assert body.encode() in s.messages(x, folder)[0] and b"Delivered-To: " + x.encode() in s.messages(x, folder)[0]
+    finally:
+        s.ctl("script", "activate", "--postoffice", "demo")
 
 
 def test_an_empty_group_is_reported(s):
@@ -276,7 +312,7 @@ def test_redirection_with_and_without_a_copy(s):
     s.send(postbus.message(), sender="writer@remote.example", to=[a])
     drained(s)
     assert (used(s, a), used(s, b)) == (1, 1)
-    assert [(m[0], m[1]) for m in remote.mails[before:]] == [("writer@remote.example", ["far@remote.example"])]
+    assert [(original(s, m[0]), m[1]) for m in remote.mails[before:]] == [("writer@remote.example", ["far@remote.example"])]
     s.ctl("mailbox", "set", a, "--no-redirect-keep")
     s.send(postbus.message(), to=[a])
     drained(s)

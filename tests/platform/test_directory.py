@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The directory through postbusctl and real logins: every method, what is refused, what a change means for the next login."""
-import imaplib, poplib, sys
+import imaplib, os, poplib, sys
 import postbus
 from postbus import PASSWORD
 
@@ -104,7 +104,7 @@ def test_address_map(s):
     s.ctl("address-map", "create", "info@demo.example", "--to", "alice@demo.example")
     assert s.ctl("address-map", "show", "INFO@demo.example")["to"] == "alice@demo.example"
     s.ctl("address-map", "set", "info@demo.example", "--to", "bob@demo.example")
-    assert {"address": "info@demo.example", "to": "bob@demo.example", "postoffice": "demo"} in s.ctl("address-map", "list")["address_maps"]
+    assert {"address": "info@demo.example", "to": "bob@demo.example", "postoffice": "demo", "extensions": False} in s.ctl("address-map", "list")["address_maps"]
     route = s.ctl("directory", "resolve", "info+x@demo.example")
     assert route["kind"] == "mailbox" and route["address"] == "bob@demo.example"
     assert "already" in refused(s, "address-map", "create", "alice@demo.example", "--to", "bob@demo.example")
@@ -188,6 +188,32 @@ def test_all_of_it_survives_a_kill(s):
     assert can_login(s, "frank@demo.example", "long enough")
     s.ctl("group", "delete", "few@demo.example")
     s.ctl("mailbox", "delete", "frank@demo.example")
+
+
+def test_the_next_post_office_of_a_name_finds_nothing_of_the_one_before(server):
+    script = os.path.join(server.home, "away.sieve")
+    with open(script, "w") as f:
+        f.write("discard;")
+    server.ctl("postoffice", "create", "Gone")
+    server.ctl("domain", "create", "gone.example", "--postoffice", "gone")
+    server.ctl("script", "put", "main", script, "--activate", "--postoffice", "gone")
+    server.ctl("filter", "add", "rule", "--postoffice", "gone", "--when", "subject contains x", "--do", "delete")
+    server.ctl("public", "create", "News/Old", "--postoffice", "gone", "--write", "members")
+    code, answer = server.ctl("postoffice", "delete", "gone", check=False)
+    assert code and "gone.example" in str(answer), answer
+    assert len(server.ctl("public", "list", "--postoffice", "gone")["folders"]) == 2, "it is not deleted, and lost nothing"
+    assert server.ctl("script", "list", "--postoffice", "gone")["scripts"]
+    server.ctl("domain", "delete", "gone.example")
+    server.ctl("postoffice", "delete", "gone")
+    server.ctl("postoffice", "create", "gone")
+    server.ctl("domain", "create", "gone.example", "--postoffice", "gone")
+    server.ctl("mailbox", "create", "new@gone.example")
+    server.ctl("mailbox", "password", "new@gone.example", stdin=postbus.PASSWORD + "\n")
+    assert server.ctl("script", "list", "--postoffice", "gone")["scripts"] == []
+    assert server.ctl("filter", "list", "--postoffice", "gone")["rules"] == []
+    assert server.ctl("public", "list", "--postoffice", "gone")["folders"] == []
+    server.send(postbus.message("x", to="new@gone.example"), to=("new@gone.example",))
+    server.wait_messages(1, "new@gone.example")
 
 
 postbus.run(sys.modules[__name__])

@@ -81,10 +81,12 @@ def started(s):
 
 
 def test_the_log_meets_the_end_of_the_disk():
-    disk = Disk()
+    disk, log = Disk(), tempfile.NamedTemporaryFile(prefix="pb-log-")
     s = None
     try:
-        s = Server(home=disk.where)
+        s = Server(home=disk.where, start=False)
+        s.log_path = log.name       # not on the disk that is full
+        s.start()
         i = s.imap()
         i.create("Work")
         for n in range(MANY):
@@ -124,6 +126,7 @@ def test_the_log_meets_the_end_of_the_disk():
         if s and s.process and s.process.poll() is None:
             s.kill()
         disk.remove()
+        log.close()
 
 
 postbus.run(sys.modules[__name__])

@@ -314,6 +314,9 @@ def test_folders_are_made_renamed_listed_and_removed(server):
     c.no("DELETE INBOX")
     c.no("DELETE NoSuchFolder", "[NONEXISTENT]")
     c.ok(f"CREATE {top}/slash/")
+    c.no('CREATE "/a"', "[CANNOT] a folder name has no empty part")
+    c.no(f"CREATE {'/'.join('x' * 60)}", "[CANNOT] a folder name has at most ")
+    c.no(f"CREATE {'x' * 3000}", "[CANNOT] a folder name has 1 to ")
 
 
 def test_folder_names_beyond_ascii(server):
@@ -507,6 +510,12 @@ def test_store(server):
     c.bad("STORE 1 +FLAGS (\\Seen")
     c.no("STORE 1 +FLAGS (\\NoSuchSystemFlag)")
     assert any(b"kw2" in l and l.startswith(b"* FLAGS") for l in c.ok("STORE 1 +FLAGS (kw2)"))
+    # whatever is taken away without having been there is not made for that, and needs no room
+    assert c.ok("STORE 1 -FLAGS (never1 kw2)") == [b"* 1 FETCH (FLAGS (\\Recent))"]
+    for i in range(3, 57):
+        c.ok(f"STORE 1 +FLAGS.SILENT (kw{i})")
+    c.no("STORE 1 +FLAGS (kw57)")
+    assert c.ok("UID STORE 1 -FLAGS.SILENT (never2)") == []
 
 
 def test_expunge_copy_move(server):
@@ -538,6 +547,29 @@ def test_expunge_copy_move(server):
     c.bad("CHECK")
 
 
+def test_ids_of_mailboxes_and_messages(server):
+    """RFC 8474: an id stays through renames, and goes along with copies."""
+    c = Raw(server, BOB)
+    said = lambda command: b"\n".join((lambda a: a.untagged + [a.tagged.encode()])(c.run(command))).decode()
+    assert " OBJECTID" in said("CAPABILITY")
+    named = lambda text: re.search(r"MAILBOXID \(([A-Za-z0-9_-]+)\)", text).group(1)
+    made = named(said("CREATE Ids/One"))
+    c.append("Ids/One", simple("first"))
+    c.append("Ids/One", simple("second"))
+    assert named(said("SELECT Ids/One")) == made and named(said("EXAMINE Ids/One")) == made
+    found = said("FETCH 1:2 (EMAILID THREADID)")
+    emails = re.findall(r"EMAILID \(([A-Za-z0-9_-]+)\)", found)
+    assert len(emails) == 2 and emails[0] != emails[1] and found.count("THREADID NIL") == 2, found
+    assert said(f"SEARCH EMAILID {emails[1]}").startswith("* SEARCH 2\n") and "SEARCH 2" not in said("SEARCH THREADID T1")
+    assert c.run("UNSELECT").ok and c.run("RENAME Ids/One Ids/Two").ok
+    assert named(said("STATUS Ids/Two (MESSAGES MAILBOXID)")) == made and "MESSAGES 2 MAILBOXID (" in said("STATUS Ids/Two (MESSAGES MAILBOXID)")
+    c.run("CREATE Ids/Other")
+    c.run("SELECT Ids/Two")
+    assert c.run("COPY 1 Ids/Other").ok and c.run("MOVE 2 Ids/Other").ok
+    assert named(said("SELECT Ids/Other")) != made
+    assert re.findall(r"EMAILID \(([A-Za-z0-9_-]+)\)", said("FETCH 1:* EMAILID")) == emails
+
+
 def test_examine_and_unselect_remove_nothing(server):
     c = Raw(server)
     f = folder(c)
@@ -564,7 +596,8 @@ def test_search(server):
     c.ok(f"SELECT {f}")
     cases = {
         "ALL": "1 2 3 4", "SEEN": "1", "UNSEEN": "2 3 4", "FLAGGED": "2", "UNFLAGGED": "1 3 4", "DELETED": "3", "ANSWERED DRAFT": "4", "UNDRAFT UNDELETED": "1 2",
-        "KEYWORD kw": "2", "UNKEYWORD kw": "1 3 4", "KEYWORD nosuch": "", "NEW": "2 3 4", "OLD": "", "RECENT": "1 2 3 4", "2:3": "2 3", "*": "4", "1,3:*": "1 3 4",
+        "SEEN UNSEEN": "", "FLAGGED KEYWORD kw UNSEEN": "2", "(UNSEEN) UNDELETED": "2 4", "SEEN RECENT": "1", "UNSEEN OLD": "", "NOT (SEEN FLAGGED)": "1 2 3 4",
+        "UNSEEN SUBJECT b64": "3", "OR FLAGGED SEEN": "1 2", "UNKEYWORD nosuch SEEN": "1", "NOT UNSEEN": "1", "KEYWORD kw": "2", "UNKEYWORD kw": "1 3 4", "KEYWORD nosuch": "", "NEW": "2 3 4", "OLD": "", "RECENT": "1 2 3 4", "2:3": "2 3", "*": "4", "1,3:*": "1 3 4",
         "UID 1:*": "1 2 3 4", "NOT 2": "1 3 4", "OR 1 4": "1 4", "OR (SEEN) NOT (OR 1 UNSEEN)": "1", "(1:3 FLAGGED)": "2",
         "LARGER 1500": "4", "SMALLER 1500": "1 2 3", "BEFORE 2-Feb-2020": "1", "ON 2-Feb-2020": "2", "SINCE 3-Feb-2020": "3 4", "SENTON 1-Jan-2024": "1 2 3 4",
         "SENTBEFORE 1-Jan-2024": "", "SENTSINCE 1-Jan-2024": "1 2 3 4", "SUBJECT apple": "1", 'SUBJECT "APPLE P"': "1", "FROM a@x": "1 2 3 4", "TO nobody": "",

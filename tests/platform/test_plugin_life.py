@@ -32,10 +32,15 @@ def test_an_object_is_overwritten_in_place_while_it_runs():
                 f.write(old[:n])
             code, answer = s.ctl("plugin", "reload", "guest", check=False)
             assert code and re.search(r"guest\.so: is (no shared object|cut short)", answer["error"]["text"]), answer
-            assert states(s)["guest"] == "failed"
+            assert states(s)["guest"] == "running" and s.ctl("guest", "call")["answer"] == "new"     # what runs goes on
         with open(home, "r+b") as f:
             f.write(old)
-        s.ctl("plugin", "enable", "guest")
+        os.chmod(home, 0o666)
+        code, answer = s.ctl("plugin", "reload", "guest", check=False)
+        assert code and "anybody may write to it" in answer["error"]["text"], answer
+        assert states(s)["guest"] == "running" and s.ctl("guest", "call")["answer"] == "new"
+        os.chmod(home, 0o644)
+        s.ctl("plugin", "reload", "guest")
         assert s.ctl("guest", "call")["answer"] == "old"
         s.send(message("still serves"))
         s.wait_messages(1)
@@ -54,7 +59,7 @@ def test_an_object_that_others_may_write_to_is_left_out():
     shutil.rmtree(where)
 
 
-HOOK = {"smtp.mail": {"budget_ms": 300, "on_failure": "defer"}}
+HOOK = {"smtp.mail": {"budget_ms": 1000, "on_failure": "defer"}}
 
 
 def mail(s):
@@ -71,7 +76,7 @@ def test_a_hook_that_never_returns_keeps_nobody_but_itself():
         probe.hold(where, "guest", "ask")
         code, text = mail(s)
         assert code == 451 and b"4.3.0" in text, (code, text)
-        assert s.wait_log(r'event=hook.failed plugin=guest point=smtp.mail .*no answer within 300 ms')
+        assert s.wait_log(r'event=hook.failed plugin=guest point=smtp.mail .*no answer within 1000 ms')
         # it is switched off: said to be stuck, and asked no more
         answer = s.ctl("plugin", "disable", "guest")
         assert answer["state"] == "stuck" and "a call or a hook" in answer["reason"], answer
@@ -85,6 +90,48 @@ def test_a_hook_that_never_returns_keeps_nobody_but_itself():
         s.wait_log("event=hook.late plugin=guest")
         assert s.ctl("plugin", "enable", "guest")["state"] == "running"
         assert mail(s)[0] == 250
+        assert s.stop() == 0
+    shutil.rmtree(where)
+
+
+# On a busy machine too every answer that comes is quick.
+PATIENT = {"limits": {"hook_quick_us": 500000}}
+
+
+def catch_one(s, where):
+    """A client whose MAIL is asked in his own thread by a hook that was trusted and hangs now."""
+    with s.smtp() as c:
+        c.ehlo()
+        for _ in range(1100):
+            assert c.docmd("MAIL FROM:<someone@remote.example>")[0] == 250 and c.docmd("RSET")[0] == 250
+    begin = len(s.log())
+    probe.hold(where, "guest", "ask")
+    one = s.smtp()
+    one.ehlo()
+    one.putcmd("MAIL FROM:<caught@remote.example>")
+    assert postbus.wait(lambda: re.search("event=hook.(stuck|failed) plugin=guest", s.log()[begin:]), "the hook to be missed").group(1) == "stuck"
+    return one
+
+
+def test_a_hook_that_was_trusted_and_hangs_keeps_nobody_who_comes_later():
+    where = probe.directory()
+    probe.build(where, "guest", hooks=HOOK)
+    with Server(config={**PATIENT, "plugin_path": [where, probe.others()]}) as s:
+        one = catch_one(s, where)
+        for _ in range(3):
+            assert mail(s)[0] == 451
+        assert len(re.findall("event=hook.stuck", s.log())) == 1
+        assert s.stop() == 1
+        assert re.search('event=plugin.stuck plugin=guest where="a call or a hook"', s.log()) and "event=end.forced" in s.log(), s.log()[-2000:]
+        one.close()
+        # one who comes back frees whom he kept, and may be trusted again
+        probe.release(where, "guest", "ask")
+        s.start()
+        one = catch_one(s, where)
+        assert mail(s)[0] == 451
+        probe.release(where, "guest", "ask")
+        assert one.getreply()[0] == 451 and mail(s)[0] == 250
+        one.close()
         assert s.stop() == 0
     shutil.rmtree(where)
 
@@ -105,6 +152,72 @@ def test_a_server_with_a_hook_that_never_returns_ends():
         s.start()
         assert len(s.messages()) == 1 and "delivered" in [e["what"] for e in s.ctl("trace", id)["messages"][0]["events"]]
         assert s.stop() == 0
+    shutil.rmtree(where)
+
+
+def test_a_server_with_couriers_that_never_return_ends_and_keeps_what_they_had():
+    where = probe.directory()
+    for name in ("first", "second"):
+        probe.build(where, name, kind="connector", lanes=["outgoing"], workers=3)
+        probe.hold(where, name, "deliver")
+    with Server(config={"plugin_path": [where, probe.others()]}) as s:
+        ids = []
+        for name in ("first", "second"):
+            s.ctl("address-map", "create", f"{name}@demo.example", "--to", f"{name}:thing")
+            ids += [s.send(message(f"for {name} {i}"), to=(f"{name}@demo.example",)) for i in range(4)]
+            s.wait_log(rf"(?s)(plugin={name} event=held at=deliver.*){{3}}|(event=held plugin={name} at=deliver.*){{3}}")
+        s.send(message("beside them"))
+        s.wait_messages(1)
+        assert s.stop() == 1
+        assert all(re.search(rf"event=plugin.stuck plugin={name} where=\"a delivery\"", s.log()) for name in ("first", "second"))
+        assert re.search(r"event=end.forced reason=\"(first|second) was told to stop", s.log()), s.log()[-2000:]
+        for name in ("first", "second"):
+            probe.release(where, name, "deliver")
+        s.start()
+        for id in ids:
+            postbus.wait(lambda: "delivered" in [e["what"] for e in s.ctl("trace", id)["messages"][0]["events"]], f"{id} to be delivered")
+        assert s.stop() == 0
+    shutil.rmtree(where)
+
+
+def test_a_server_that_a_plugin_keeps_from_starting_can_be_stopped():
+    where = probe.directory()
+    probe.build(where, "guest")
+    with Server(config={"plugin_path": [where, probe.others()]}, start=False) as s:
+        probe.hold(where, "guest", "load")
+        s.start(wait=False)
+        s.wait_log("event=held")
+        assert s.stop() == 1
+        assert "event=end.forced" in s.log() and "told to stop while it started" in s.log(), s.log()[-2000:]
+        # what comes while it starts is not forgotten
+        probe.release(where, "guest", "load")
+        probe.hold(where, "guest", "load")
+        s.start(wait=False)
+        postbus.wait(lambda: s.log().count("event=held") == 2, "the second start")
+        s.process.send_signal(signal.SIGTERM)
+        probe.release(where, "guest", "load")
+        assert s.process.wait(40 * postbus.PATIENCE) == 0
+    shutil.rmtree(where)
+
+
+def test_the_end_waits_for_no_reader_of_the_log():
+    where = probe.directory()
+    probe.build(where, "guest")
+    with Server(config={"plugin_path": [where, probe.others()]}, start=False) as s:
+        reader, writer = os.pipe()
+        s.process = subprocess.Popen([postbus.program("postbusd"), "-c", s.file], env=s.env, stderr=writer, stdin=subprocess.DEVNULL)
+        text = b""
+        while b"event=ready" not in text:
+            text += os.read(reader, 4096)
+        os.set_blocking(writer, False)
+        try:
+            while True:
+                os.write(writer, b".")
+        except BlockingIOError:
+            os.set_blocking(writer, True)
+        assert s.stop() == 1
+        os.close(reader)
+        os.close(writer)
     shutil.rmtree(where)
 
 
@@ -172,6 +285,68 @@ def test_a_circle_of_requirements_is_left_out():
     shutil.rmtree(where)
 
 
+def test_who_starts_later_is_looked_at_as_at_the_start():
+    where = probe.directory()
+    probe.build(where, "one", requires=["two.call"])
+    probe.build(where, "two")
+    for name, needs in (("first", "second.call"), ("second", "third.call"), ("third", "first.call"), ("above", "below.call"), ("wants", "first.call")):
+        probe.build(where, name, requires=[needs])
+    probe.build(where, "below")
+    off = ("one", "two", "first", "second", "third", "above", "below", "wants")
+    with Server(config={"plugin_path": [where, probe.others()], "plugins": {name: {"enabled": False} for name in off}}) as s:
+        code, answer = s.ctl("plugin", "enable", "one", check=False)
+        assert code and "one cannot start: it requires two.call, which no enabled plugin provides" in answer["error"]["text"], answer
+        assert states(s)["one"] == "disabled"
+        s.ctl("plugin", "enable", "two")
+        s.ctl("plugin", "enable", "one")
+        # two comes in a release that needs one
+        probe.build(where, "two", requires=["one.call"])
+        code, answer = s.ctl("plugin", "reload", "two", check=False)
+        assert code and "it is in a circle: two requires one, which requires two" in answer["error"]["text"], answer
+        assert s.ctl("two", "call") == {} and states(s)["two"] == "running"
+        s.ctl("plugin", "disable", "two")
+        code, answer = s.ctl("plugin", "reload", "one", check=False)
+        assert code and "it requires two.call" in answer["error"]["text"] and s.ctl("one", "call") == {}, answer
+        # several at once, by a new file: in the order that they need, without the circle
+        postbus.merge_file(s.file, {"plugins": {name: {"enabled": True} for name in off[2:]}})
+        s.ctl("config", "reload")
+        state = states(s)
+        assert [state[n] for n in ("first", "second", "third", "wants")] == ["failed"] * 4 and state["above"] == state["below"] == "running", state
+        assert "it is in a circle: second requires third, which requires first, which requires second" in left_out(s, "plugin=second ")
+        assert "it requires first.call, which no enabled plugin provides" in left_out(s, "plugin=wants ")
+        assert s.log().index("event=plugin.started plugin=below") < s.log().index("event=plugin.started plugin=above")
+        assert s.stop() == 0
+    shutil.rmtree(where)
+
+
+def test_what_belongs_to_somebody_else_is_left_out():
+    if os.geteuid():
+        raise postbus.Skip("only root can give files away")
+    where = probe.directory()
+    for name in ("object", "text", "guest"):
+        probe.build(where, name)
+    os.chown(os.path.join(where, "object.so"), 4711, -1)
+    os.chown(os.path.join(where, "text.json"), 4711, -1)
+    with Server(config={"plugin_path": [where, probe.others()]}) as s:
+        says = "belongs to user 4711, who can change it; it must belong to root or to the daemon's user; chown root helps"
+        assert f"object.so: {says}" in left_out(s, "plugin=object ") and f"text.json: {says}" in left_out(s, "text.json")
+        assert states(s)["guest"] == "running" and "text" not in states(s)
+        os.chown(os.path.join(where, "guest.json"), 4711, -1)
+        code, answer = s.ctl("plugin", "reload", "guest", check=False)
+        assert code == 4 and f"guest.json: {says}" in answer["error"]["text"] and states(s)["guest"] == "running", (code, answer)
+        assert s.stop() == 0
+        os.chown(os.path.join(where, "guest.json"), 0, -1)
+        for change, back, reason in ((lambda: os.chown(where, 4711, -1), lambda: os.chown(where, 0, -1), says),
+                                     (lambda: os.chmod(where, 0o777), lambda: os.chmod(where, 0o700), "anybody may write to it")):
+            change()
+            begin = len(s.log())
+            s.start()
+            assert f"{where}: {reason}" in s.log()[begin:] and "guest" not in states(s)
+            assert s.stop() == 0
+            back()
+    shutil.rmtree(where)
+
+
 def test_links_in_the_plugins_of_the_home_are_refused():
     where = probe.directory()
     probe.build(where, "guest")
@@ -199,7 +374,7 @@ def test_links_in_the_plugins_of_the_home_are_refused():
     shutil.rmtree(where)
 
 
-def test_a_result_that_is_not_what_the_manifest_says_is_told_once():
+def test_a_result_that_is_not_what_the_manifest_says_reaches_nobody():
     where = probe.directory()
     probe.build(where, "fine", answer='{"answer": "text"}')
     probe.build(where, "loose", answer='{"answer": 5, "more": 1}')
@@ -207,7 +382,8 @@ def test_a_result_that_is_not_what_the_manifest_says_is_told_once():
         s.strangers = True
         assert s.ctl("fine", "call")["answer"] == "text"
         for _ in range(3):
-            assert s.ctl("loose", "call")["more"] == 1
+            code, answer = s.ctl("loose", "call", check=False)
+            assert code and answer["error"]["code"] == "internal error" and "loose.call of loose gave what its manifest does not say" in answer["error"]["text"], answer
         lines = [l for l in s.log().splitlines() if "event=result.wrong" in l]
         assert len(lines) == 1 and "plugin=loose method=loose.call" in lines[0] and "more" in lines[0], lines
     shutil.rmtree(where)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Messages that the daemon does not survive: a plugin (crash_probe) ends it in its courier or at a hook, again and again, and it is started again as a
 supervisor does. The message becomes a dead letter; everything else is delivered once, also what was in hand beside it."""
-import os, re, shutil, smtplib, sys, tempfile, threading
+import os, re, shutil, smtplib, sys, tempfile, threading, time
 import postbus
 from postbus import Server, message, wait
 
@@ -51,12 +51,12 @@ class Supervised(Server):
 
     def post(self, to, sender="someone@remote.example", subject="hello"):
         """Sends, again under another subject if the daemon ended meanwhile and nobody said 250. Gives id and subject."""
-        for n in range(20):
+        for n in range(200):
             self.up.wait(60)
             try:
                 return self.send(message(f"{subject} {n}"), sender, (f"{to}@demo.example",)), f"{subject} {n}"
             except (OSError, smtplib.SMTPException):
-                continue
+                time.sleep(0.05)    # its end is not noticed at once
         raise AssertionError("nobody takes mail")
 
     def poison(self, to, sender="poison@remote.example"):

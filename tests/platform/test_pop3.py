@@ -87,7 +87,7 @@ def test_capabilities_and_tls(server):
     c.s = postbus.no_check().wrap_socket(c.s)
     c.f = c.s.makefile("rb")
     capa = c.many("CAPA")
-    assert b"STLS" not in capa and b"USER" in capa and b"SASL PLAIN LOGIN" in capa
+    assert b"STLS" not in capa and b"USER" in capa and b"SASL SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN" in capa
     c.login()
 
 

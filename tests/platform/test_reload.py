@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A reload changes listeners and the host's name, all or nothing: new ports are bound first, gone ones close while their sessions go on, the others keep their socket."""
-import json, os, re, signal, socket, sys
+import json, os, re, signal, socket, ssl, subprocess, sys
 import postbus
 
 
@@ -201,6 +201,43 @@ def test_the_hosts_name_counts_for_new_sessions(server):
 def test_what_needs_a_start_is_said(server):
     write(server, lambda d: d.update(timeline_days=7))
     assert server.ctl("config", "reload")["changes"] == ["timeline_days: counts from the next start on"]
+
+
+def make_certificate(server, name, host):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={host}", "-addext",
+                    f"subjectAltName=DNS:{host}", "-keyout", f"{server.home}/tls/{name}.key", "-out", f"{server.home}/tls/{name}.pem"], check=True, capture_output=True)
+    os.chmod(f"{server.home}/tls/{name}.key", 0o600)
+    return ssl.PEM_cert_to_DER_cert(open(f"{server.home}/tls/{name}.pem").read())
+
+
+def shown(port, host):
+    """The certificate that somebody gets who asks for this name."""
+    context = ssl._create_unverified_context()
+    with socket.create_connection(("127.0.0.1", port), 30) as s, context.wrap_socket(s, server_hostname=host) as t:
+        return t.getpeercert(binary_form=True)
+
+
+def test_certificates_by_name_are_renewed_without_a_restart(server):
+    port = server.ports["imaps"]
+    first = shown(port, "mail.demo.example")
+    other = make_certificate(server, "other", "mail.other.example")
+    write(server, lambda d: d["certificates"].append({"cert": "tls/other.pem", "key": "tls/other.key"}))
+    assert server.ctl("config", "check")["changes"] == ["certificates"]
+    assert server.ctl("config", "reload")["changes"] == ["certificates"]
+    assert shown(port, "MAIL.other.example") == other and shown(port, "mail.demo.example") == shown(port, "unknown.example") == first
+    assert server.ctl("config", "reload")["changes"] == []
+    renewed = make_certificate(server, "other", "mail.other.example")
+    assert shown(port, "mail.other.example") == other
+    assert server.ctl("config", "check")["changes"] == ["certificates"] and shown(port, "mail.other.example") == other
+    os.kill(server.process.pid, signal.SIGHUP)
+    postbus.wait(lambda: shown(port, "mail.other.example") == renewed, "the new certificate")
+    assert server.ctl("config", "check")["changes"] == []
+    # a key that does not fit leaves what was
+    make_certificate(server, "third", "mail.third.example")
+    os.replace(f"{server.home}/tls/third.key", f"{server.home}/tls/other.key")
+    code, answer = server.ctl("config", "reload", check=False)
+    assert code == 6 and "certificates[1]" in answer["error"]["text"] and "do not match" in answer["error"]["text"], (code, answer)
+    assert shown(port, "mail.other.example") == renewed
 
 
 postbus.run(sys.modules[__name__])

@@ -25,6 +25,12 @@ def first_time(reply, then):
     return answer
 
 
+def in_turn(*replies):
+    """One after the other; the last one stays."""
+    left = list(replies)
+    return lambda session, line: left.pop(0) if len(left) > 1 else left[0]
+
+
 def by_recipient(**replies):
     """RCPT replies by local part; a list is used up, its last reply stays."""
     left = {k: list(v) if isinstance(v, (list, tuple)) else [v] for k, v in replies.items()}
@@ -61,6 +67,17 @@ peer("seven", capabilities=without("8BITMIME", "SMTPUTF8"))
 peer("ascii", capabilities=without("SMTPUTF8"))
 peer("nodsn", capabilities=without("DSN"))
 peer("many", replies={"RCPT": lambda s, line: "250 ok" if len(s.rcpts) < 30 else "452 4.5.3 too many recipients"})
+# six recipients, two in a transaction: what becomes of the others where the envelope of the next one is on its way already
+two = lambda s, line: "250 ok" if len(s.rcpts) < 2 else "452 4.5.3 too many recipients"
+peer("ahead", replies={"RCPT": two, "DOT": lambda s, line: "250 ok" if len(s.messages) == 2 or s.stream.peek(1) else DROP})
+peer("ahead-mail-drop", replies={"RCPT": two, "MAIL": in_turn("250 ok", DROP, "250 ok")})
+peer("ahead-mail-bye", replies={"RCPT": two, "MAIL": in_turn("250 ok", "421 4.3.2 shutting down", "250 ok")})
+peer("ahead-mail-later", replies={"RCPT": two, "MAIL": in_turn("250 ok", "451 4.3.0 not now", "250 ok")})
+peer("ahead-data-later", replies={"RCPT": two, "DATA": in_turn("354 go", "451 4.3.0 not now", "354 go")})
+peer("ahead-data-drop", replies={"RCPT": two, "DATA": in_turn("354 go", DROP, "354 go")})
+peer("ahead-dot-later", replies={"RCPT": two, "DOT": in_turn("451 4.3.0 not now", "250 ok")})
+peer("ahead-dot-bye", replies={"RCPT": two, "DOT": in_turn("421 4.3.2 shutting down", "250 ok")})
+peer("ahead-dot-never", replies={"RCPT": two, "DOT": in_turn("554 5.7.1 not for these", "250 ok")})
 peer("wordy", replies={"RCPT": "\r\n".join(f"250-2.1.5 line {i} " + "x" * 70 for i in range(60)) + "\r\n250 2.1.5 ok"})
 peer("endless", replies={"RCPT": "\r\n".join(f"250-2.1.5 line {i}" for i in range(3000)) + "\r\n250 2.1.5 ok"})
 peer("echo", replies={"CONNECT": "220 mail.demo.example ESMTP Postbus"})
@@ -88,6 +105,11 @@ def send(s, to, text="Hello.\r\n"):
 def taken(name, n=1):
     """The messages that a peer took, once there are n."""
     return wait(lambda: (lambda m: m if len(m) >= n else None)(peers[name].messages), f"{n} messages at {name}")
+
+
+def taken_for(name, to):
+    """The message that a peer took for a recipient; several come in any order."""
+    return wait(lambda: next((m for m in peers[name].messages if m[1][0].startswith(f"RCPT TO:<{to}>")), None), f"the message for {to}")
 
 
 def trace(s, id):
@@ -234,6 +256,25 @@ def test_too_many_recipients_go_in_several_transactions(s):
     assert collections.Counter(r for m in peers["many"].messages for r in m[1]).most_common(1)[0][1] == 1
 
 
+def test_the_next_envelope_follows_the_final_dot(s):
+    send(s, [f"r{i}@ahead.example" for i in range(6)])
+    assert [len(m[1]) for m in taken("ahead", 3)] == [2, 2, 2]
+    assert len(peers["ahead"].sessions) == 1
+
+
+def test_whatever_ends_a_transaction_each_recipient_gets_the_message_once(s):
+    names = [name for name in peers if name.startswith("ahead-")]
+    ids = {name: send(s, [f"r{i}@{name}.example" for i in range(6)]) for name in names}
+    for name in names:
+        n = 4 if name == "ahead-dot-never" else 6
+        wait(lambda: sum(len(m[1]) for m in peers[name].messages) >= n, f"{n} recipients at {name}")
+    assert "not for these" in report(s, ids["ahead-dot-never"])
+    wait(lambda: not any(v for lane in s.call("queue.counts")["lanes"] if lane["lane"] == "conn_smtp.outgoing" for k, v in lane.items() if k != "lane"), "an empty lane")
+    for name in names:
+        got = collections.Counter(r for m in peers[name].messages for r in m[1])
+        assert len(got) == (4 if name == "ahead-dot-never" else 6) and set(got.values()) == {1}, (name, got)
+
+
 def test_long_replies(s):
     send(s, "x@wordy.example")
     taken("wordy")
@@ -295,14 +336,14 @@ def test_eight_bit_text_is_converted_for_a_host_of_seven_bits(s):
             c.sendmail(ME, [to], letter(to, "") + text, ["BODY=8BITMIME"])
         c.sendmail(ME, ["long@ascii.example"], letter("long@ascii.example", "y" * 2000 + "\r\n"))
         c.sendmail(ME, ["odd@seven.example"], letter("odd@seven.example", "").replace(b"To:", b"Content-Disposition: inline; filename=\xfc\r\nTo:") + text, ["BODY=8BITMIME"])
-    mail, _, body = taken("ascii")[0]
+    mail, _, body = taken_for("ascii", "x@ascii.example")
     assert " BODY=8BITMIME" in mail and text[:7] in body, (mail, body)
-    mail, _, body = taken("seven")[0]
+    mail, _, body = taken_for("seven", "x@seven.example")
     assert "BODY=" not in mail and body.isascii() and b"quoted-printable" in body, (mail, body)
     assert int(re.search(r" SIZE=(\d+)", mail).group(1)) == len(body.replace(b"\r\n..", b"\r\n.")), (mail, len(body))
     got = email.message_from_bytes(body.replace(b"\r\n..", b"\r\n."))
     assert got.get_payload(decode=True) == text, got.get_payload(decode=True)
-    body = taken("ascii", 2)[1][2]
+    body = taken_for("ascii", "long@ascii.example")[2]
     assert max(len(l) for l in body.split(b"\r\n")) <= 998
     assert email.message_from_bytes(body).get_payload(decode=True) == b"y" * 2000 + b"\r\n"
     wait(lambda: any(b"553 5.6.7" in m and b"odd@seven.example" in m for m in s.messages(ME)), "the report about a header that cannot be converted")
@@ -465,8 +506,20 @@ def test_what_stays_late_fails_in_the_end(s):
     with Server(config={"plugins": {"conn_smtp": {"config": config}}}) as other:
         id = other.submit(letter("x@late.example"), to=["x@late.example"])
         r = report(other, id)
-        assert "450 4.2.1 never ready" in " ".join(r.split()) and "Action: failed" in r, r
+        said = " ".join(r.split())
+        assert "127.0.0.1 said last: 450 4.2.1 never ready" in said and "said: 554" not in said and "Action: failed" in r, r
         assert len(p.lines("RCPT")) >= 2
+
+
+def test_what_nobody_else_said_is_nobody_elses(s):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))		# and nobody listens
+        config = {"routes": {"shut.example": f"127.0.0.1:{taken.getsockname()[1]}"}, "retry_ladder": ["1s"], "retry_expire": "2s"}
+        with Server(config={"plugins": {"conn_smtp": {"config": config}}}) as other:
+            r = report(other, other.submit(letter("x@shut.example"), to=["x@shut.example"]))
+            said = " ".join(r.split())
+            assert "last: 451 4.4.1 connection to 127.0.0.1" in said, r
+            assert " said" not in said and "Remote-MTA" not in said, r
 
 
 def test_a_restart_loses_nothing(s):

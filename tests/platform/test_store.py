@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Backup while mail comes in, restore, verify; and a store that was damaged from outside: what is said, and what still works."""
-import glob, hashlib, json, os, pwd, re, shutil, sys, tempfile, threading
+import glob, hashlib, json, os, poplib, pwd, re, shutil, sys, tempfile, threading
 import postbus
 from postbus import Server, message, wait
 
@@ -106,6 +106,51 @@ def test_a_restore_brings_the_timeline_and_belongs_to_the_daemons_user():
         shutil.rmtree(where, ignore_errors=True)
 
 
+def keys_in(*where):
+    """Private keys of plugins: content by path."""
+    top, found = os.path.join(*where, "state"), {}
+    for folder, _, files in os.walk(top):
+        for name in files:
+            path = os.path.join(folder, name)
+            assert os.stat(path).st_mode & 0o077 == 0, path
+            found[os.path.relpath(path, top)] = open(path, "rb").read()
+    return found
+
+
+def test_keys_are_in_a_backup_unless_they_are_left_out():
+    where = tempfile.mkdtemp(prefix="pb-backup-")
+    copy = os.path.join(where, "copy")
+    try:
+        with Server() as s:
+            s.ctl("dkim", "key", "create", "demo.example")
+            s.ctl("retrieve", "add", "alice@demo.example", "127.0.0.1", "--port", "1", "--paused", "--password-stdin", stdin="geheim\n")
+            keys = keys_in(s.home)
+            assert len(keys) == 2 and "Private keys are in it" in s.ctl("backup", copy, json_out=False)
+            assert keys_in(copy) == keys and s.ctl("backup", copy)["state"] is True
+        with Server(start=False) as new:
+            def restore(*options):
+                shutil.rmtree(os.path.join(new.home, "store"), ignore_errors=True)
+                return new.ctl("restore", *options, copy, json_out=False)
+            assert "are back" in restore() and keys_in(new.home) == keys
+            new.start()
+            selector = new.ctl("dkim", "key", "list")["keys"][0]["selector"]
+            assert any(selector in name for name in keys) and "PRIVATE KEY" not in str(new.ctl("dkim", "key", "show", "demo.example"))
+            assert "retrieve.no_key" not in new.log() and keys_in(new.home) == keys
+            assert "are not in it" in new.ctl("backup", "--without-keys", copy, json_out=False) and keys_in(copy) == {}
+            new.stop()
+            shutil.rmtree(os.path.join(new.home, "state"))
+            assert "no keys" in restore() and keys_in(new.home) == {}
+            new.start()
+            assert "retrieve.no_key" in new.log()
+            new.stop()
+            os.makedirs(os.path.join(copy, "state", "mine"))        # what the home has is set aside
+            os.makedirs(os.path.join(new.home, "state", "other"), exist_ok=True)
+            restore()
+            assert "mine" in os.listdir(os.path.join(new.home, "state")) and "other" not in os.listdir(os.path.join(new.home, "state")) and glob.glob(os.path.join(new.home, "state.before-restore*", "other"))
+    finally:
+        shutil.rmtree(where, ignore_errors=True)
+
+
 def filled(n=5):
     s = Server()
     for k in range(n):
@@ -158,8 +203,15 @@ def test_a_missing_segment():
         i = s.imap()
         assert i.select("INBOX") == ("OK", [b"5"])
         kind, rows = i.fetch("1", "(BODY.PEEK[])")
-        assert kind == "NO" or not isinstance(rows[0], tuple), (kind, rows)
+        assert kind == "NO" and b"[CORRUPTION]" in rows[0], (kind, rows)
         i.logout()
+        s.wait_log(r"event=command\.failed .*code=corrupt .*segment \d+, which holds the body at \d+, is missing")
+        p = s.pop3()
+        try:
+            raise AssertionError(p.retr(1))
+        except poplib.error_proto as said:
+            assert b"[SYS/PERM]" in said.args[0], said
+        p.quit()
         s.send(message("after the loss", "NEW BODY\r\n"))
         wait(lambda: b"6" in s_status(s), "new mail")
         i = s.imap()

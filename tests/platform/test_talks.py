@@ -11,22 +11,22 @@ def main():
     only = sys.argv[1:]
     files = sorted(glob.glob(os.path.join(postbus.TOP, "plugins", "*", "tests", "*.talk")))
     files = [f for f in files if not only or any(o in f for o in only)]
-    first, implicit = {}, set()
+    first, implicit, listen = {}, set(), {}
     for name in os.listdir(os.path.join(postbus.TOP, "plugins")):
         path = os.path.join(postbus.TOP, "plugins", name, name + ".json")
         listens = json.load(open(path)).get("listens", []) if os.path.exists(path) else []
         if listens:
             first[name] = listens[0]["name"]
+            listen[name] = {"listen": {l["name"]: {"enabled": True} for l in listens}}
         implicit |= {l["name"] for l in listens if l.get("tls") == "implicit"}
-    server = postbus.Server()
+    listen["conn_smtp"].update(postbus.NOWHERE["plugins"]["conn_smtp"])
+    server = postbus.Server(config={"plugins": listen})
     server.password = postbus.PASSWORD
-    made = []
 
-    def new_user():
-        address = f"u{uuid.uuid4().hex[:12]}@demo.example"
-        server.ctl("mailbox", "create", address)
-        server.ctl("mailbox", "password", address, stdin=postbus.PASSWORD + "\n")
-        made.append(address)
+    def new_user(domain="demo.example"):
+        address = f"u{uuid.uuid4().hex[:12]}@{domain}"
+        server.call("mailbox.create", address=address)
+        server.call("mailbox.password", mailbox=address, password=postbus.PASSWORD)
         return address
 
     def put_message(user, subject):
@@ -35,7 +35,7 @@ def main():
         i.logout()
     server.put_message = put_message
     try:
-        passed, failed = talk.run_files(files, server, lambda p: first[p.split(os.sep)[-3]], new_user, implicit)
+        passed, failed = talk.run_files(files, server, lambda p: first.get(p.split(os.sep)[-3]), new_user, implicit)
         if server.stop():
             failed += 1
             print("FAILED: postbusd ended badly")

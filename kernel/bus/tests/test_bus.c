@@ -24,7 +24,7 @@ int sessions_work(struct sessions *ss, void (*job)(void *arg), void *arg, struct
 	return 0;
 }
 
-static const struct pb_host_ops ops = { .call = host_call, .ask = host_ask, .publish = host_publish };
+static const struct pb_host_ops ops = { .call = host_call, .call_about = host_call_about, .subject = host_subject, .ask = host_ask, .publish = host_publish };
 static struct kernel kernel;
 static struct pb_host one, two;
 static char asked[64];
@@ -98,6 +98,75 @@ static void a_call_checks_parameters_rights_and_depth(void **state)
 	json_decref(params);
 	json_decref(wrong);
 	json_decref(none);
+}
+
+/* Says what it is about, asks another method, and changes the subject. */
+static int judge(void *self, const struct pb_caller *who, const json_t *params, json_t **ret, struct pb_error *err)
+{
+	struct pb_subject *about = pb_subject(&one);
+
+	(void)self, (void)who, (void)params, (void)err;
+	*ret = json_pack("{s:s%}", "id", about ? about->id.ptr : "none", about ? about->id.len : 4);
+	return 0;
+}
+
+static int judge_twice(void *self, const struct pb_caller *who, const json_t *params, json_t **ret, struct pb_error *err)
+{
+	struct pb_subject *about = pb_subject(&one);
+	json_t *inner = NULL;
+	int rc = pb_call(&two, "x.judge", NULL, &inner, err);
+
+	(void)self, (void)who, (void)params;
+	assert_ptr_equal(pb_subject(&one), about);
+	about->changed = (struct pb_spool *)about;
+	*ret = json_pack("{s:o, s:s%}", "inner", inner, "id", about->id.ptr, about->id.len);
+	return rc;
+}
+
+static void a_call_lends_its_subject_to_the_provider_alone(void **state)
+{
+	static const struct pb_method judges[] = { { "x.judge", judge }, { "x.twice", judge_twice } };
+	struct pb_subject about = { .id = PB_STR("q1") };
+	struct pb_error err;
+	json_t *ret = NULL;
+
+	(void)state;
+	assert_int_equal(bus_provide(kernel.bus, &one, &judges[0], NULL, &err), 0);
+	assert_int_equal(bus_provide(kernel.bus, &one, &judges[1], NULL, &err), 0);
+	assert_int_equal(pb_call_about(&two, &about, "x.twice", NULL, &ret, &err), 0);
+	assert_string_equal(json_string_value(json_object_get(ret, "id")), "q1");
+	assert_string_equal(json_string_value(json_object_get(json_object_get(ret, "inner"), "id")), "none");
+	assert_ptr_equal(about.changed, &about);
+	assert_null(pb_subject(&two));
+	json_decref(ret);
+}
+
+static void a_result_that_is_not_what_was_promised_is_the_providers_fault(void **state)
+{
+	json_t *right = json_loads("{\"params\": {\"n\": {\"type\": \"any\"}}, \"returns\": {\"n\": {\"type\": \"integer\"}, \"role\": {\"type\": \"integer\"}}}", 0, NULL);
+	json_t *other = json_loads("{\"params\": {\"n\": {\"type\": \"any\"}}, \"returns\": {\"n\": {\"type\": \"string\", \"required\": true}}}", 0, NULL);
+	json_t *number = json_pack("{s:i}", "n", 3), *word = json_pack("{s:s}", "n", "three"), *ret = NULL;
+	struct pb_error err;
+
+	(void)state;
+	bus_provide(kernel.bus, &one, &methods[0], right, &err);
+	assert_int_equal(pb_call(&two, "x.echo", number, &ret, &err), 0);
+	json_decref(ret);
+	ret = NULL;
+	assert_int_equal(pb_call(&two, "x.echo", word, &ret, &err), PB_EINTERNAL);
+	assert_string_equal(err.text, "x.echo of one gave what its manifest does not say: its result.n: found \"three\", allowed is an integer");
+	assert_null(ret);
+	bus_withdraw(kernel.bus, &one, 60 * PB_SECOND);
+	bus_provide(kernel.bus, &one, &methods[0], other, &err);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(pb_call(&two, "x.echo", word, NULL, &err), PB_EINTERNAL);	/* it says role, too */
+		assert_non_null(strstr(err.text, "role"));
+	}
+	bus_withdraw(kernel.bus, &one, 60 * PB_SECOND);
+	json_decref(right);
+	json_decref(other);
+	json_decref(number);
+	json_decref(word);
 }
 
 static int ask_one(void *self, const struct pb_question *q, struct pb_verdict *v, struct pb_error *err)
@@ -243,11 +312,31 @@ static void *withdrawer(void *arg)
 
 static bool is_provided(const char *method)
 {
-	json_t *all = bus_describe(kernel.bus);
+	json_t *all = bus_describe(kernel.bus, NULL);
 	bool there = json_object_get(json_object_get(all, "methods"), method) != NULL;
 
 	json_decref(all);
 	return there;
+}
+
+static void methods_are_described_by_name_or_all(void **state)
+{
+	static const struct pb_method first = { "x.first", wait_inside }, second = { "x.second", wait_inside };
+	json_t *names = json_pack("[s,s]", "x.second", "x.third"), *all, *some;
+	struct pb_error err;
+
+	(void)state;
+	bus_provide(kernel.bus, &one, &first, NULL, &err);
+	bus_provide(kernel.bus, &one, &second, NULL, &err);
+	some = bus_describe(kernel.bus, names);
+	all = bus_describe(kernel.bus, NULL);
+	assert_int_equal(json_object_size(json_object_get(some, "methods")), 1);
+	assert_true(json_equal(json_object_get(json_object_get(some, "methods"), "x.second"), json_object_get(json_object_get(all, "methods"), "x.second")));
+	assert_non_null(json_object_get(json_object_get(all, "methods"), "x.first"));
+	json_decref(names);
+	json_decref(some);
+	json_decref(all);
+	assert_int_equal(bus_withdraw(kernel.bus, &one, 60 * PB_SECOND), 0);
 }
 
 static void withdrawal_waits_for_those_inside(void **state)
@@ -388,20 +477,165 @@ static void a_hook_that_always_answers_at_once_costs_no_other_thread(void **stat
 	bus_hook(kernel.bus, &one, &quick, NULL, &err);
 	v = ask();
 	assert_false(pthread_equal(hook_thread, pthread_self()));
-	for (int i = 0; i < 1000; i++)
+	for (int i = 0; i < 100; i++)
 		v = ask();
 	assert_true(pthread_equal(hook_thread, pthread_self()));
 	pb_verdict_clear(&v);
+}
+
+static unsigned asked_times, slow_each;
+
+static int ask_slow_now_and_then(void *self, const struct pb_question *q, struct pb_verdict *v, struct pb_error *err)
+{
+	(void)self, (void)q, (void)v, (void)err;
+	hook_thread = pthread_self();
+	if (++asked_times % slow_each == 0)
+		clock_advance(kernel.clock, 2000);
+	return 0;
+}
+
+/* How many of the last 100 of 1,000 were asked in the thread of who asked. */
+static int trusted_with_one_slow_in(unsigned n)
+{
+	static const struct pb_hook hook = { "smtp.rcpt", ask_slow_now_and_then };
+	struct pb_error err;
+	int own = 0;
+
+	asked_times = 0;
+	slow_each = n;
+	bus_hook(kernel.bus, &one, &hook, NULL, &err);
+	for (int i = 0; i < 1000; i++) {
+		struct pb_verdict v = ask();
+
+		own += i >= 900 && pthread_equal(hook_thread, pthread_self());
+		pb_verdict_clear(&v);
+	}
+	assert_int_equal(bus_withdraw(kernel.bus, &one, 1000), 0);
+	return own;
+}
+
+/* A thread is put aside now and then on a busy machine; who waits for a network is slow each time that he has to ask. */
+static void a_hook_that_is_slow_now_and_then_is_trusted_all_the_same(void **state)
+{
+	(void)state;
+	assert_int_equal(trusted_with_one_slow_in(50), 100);
+	assert_int_equal(trusted_with_one_slow_in(10), 0);
+}
+
+/* ---- hooks that were trusted ---- */
+
+static atomic_int hangs, told;
+static atomic_uint caught;
+
+static int ask_quick_then_never(void *self, const struct pb_question *q, struct pb_verdict *v, struct pb_error *err)
+{
+	(void)self, (void)q, (void)v, (void)err;
+	if (!atomic_load(&hangs)) {
+		hook_thread = pthread_self();
+		return 0;
+	}
+	atomic_fetch_add(&caught, 1);
+	while (atomic_load(&hangs))
+		usleep(100);
+	return 0;
+}
+
+static void hear_log(void *arg, enum pb_level level, const char *line)
+{
+	(void)arg, (void)level;
+	if (strstr(line, "event=hook.stuck") && strstr(line, "plugin=one point=smtp.rcpt us=1002000 budget_us=200000"))
+		atomic_fetch_add(&told, 1);
+}
+
+static void *asks_once(void *arg)
+{
+	struct pb_verdict v = ask();
+
+	(void)arg;
+	pb_verdict_clear(&v);
+	return NULL;
+}
+
+static void trust(const json_t *spec)
+{
+	static const struct pb_hook turns = { "smtp.rcpt", ask_quick_then_never };
+	struct pb_error err;
+
+	atomic_store(&hangs, 0);
+	atomic_store(&caught, 0);
+	atomic_store(&told, 0);
+	log_set_level(kernel.log, PB_ERROR);
+	log_tap(kernel.log, hear_log, NULL);
+	bus_hook(kernel.bus, &one, &turns, spec, &err);
+	do
+		asks_once(NULL);
+	while (!pthread_equal(hook_thread, pthread_self()));
+	atomic_store(&hangs, 1);
+}
+
+static void wait_caught(unsigned n)
+{
+	while (atomic_load(&caught) < n)
+		usleep(100);
+}
+
+static void a_trusted_hook_that_hangs_catches_nobody_who_comes_later(void **state)
+{
+	json_t *defer = json_pack("{s:s s:i}", "on_failure", "defer", "budget_ms", 200);
+	struct pb_verdict v;
+	pthread_t first;
+
+	(void)state;
+	trust(defer);
+	pthread_create(&first, NULL, asks_once, NULL);
+	wait_caught(1);
+	clock_advance(kernel.clock, 2000);
+	v = ask();
+	assert_int_equal(v.decision, PB_DEFER);
+	assert_int_equal(atomic_load(&caught), 2);	/* one in his own thread, one beside this one */
+	clock_advance(kernel.clock, PB_SECOND);
+	while (!atomic_load(&told))
+		usleep(1000);
+	assert_int_equal(bus_withdraw(kernel.bus, &one, 1000), PB_ETIMEOUT);
+	atomic_store(&hangs, 0);
+	pthread_join(first, NULL);
+	assert_int_equal(atomic_load(&told), 1);
+	json_decref(defer);
+}
+
+static void a_trusted_hook_catches_eight_at_most(void **state)
+{
+	json_t *defer = json_pack("{s:s s:i}", "on_failure", "defer", "budget_ms", 200);
+	pthread_t threads[8];
+	struct pb_verdict v;
+
+	(void)state;
+	trust(defer);
+	for (unsigned i = 0; i < 8; i++)
+		pthread_create(&threads[i], NULL, asks_once, NULL);
+	wait_caught(8);
+	v = ask();		/* at the same moment by the clock */
+	assert_int_equal(v.decision, PB_DEFER);
+	atomic_store(&hangs, 0);
+	for (unsigned i = 0; i < 8; i++)
+		pthread_join(threads[i], NULL);
+	json_decref(defer);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_call_checks_parameters_rights_and_depth, start, stop),
+		cmocka_unit_test_setup_teardown(a_call_lends_its_subject_to_the_provider_alone, start, stop),
+		cmocka_unit_test_setup_teardown(a_result_that_is_not_what_was_promised_is_the_providers_fault, start, stop),
 		cmocka_unit_test_setup_teardown(asks_go_in_manifest_order_and_end_at_the_first_decision, start, stop),
 		cmocka_unit_test_setup_teardown(a_failing_or_slow_hook_means_what_its_manifest_says, start, stop),
 		cmocka_unit_test_setup_teardown(a_hook_that_does_not_come_back_keeps_a_thread_and_nobody_who_asks, start, stop),
 		cmocka_unit_test_setup_teardown(a_hook_that_always_answers_at_once_costs_no_other_thread, start, stop),
+		cmocka_unit_test_setup_teardown(a_hook_that_is_slow_now_and_then_is_trusted_all_the_same, start, stop),
+		cmocka_unit_test_setup_teardown(a_trusted_hook_that_hangs_catches_nobody_who_comes_later, start, stop),
+		cmocka_unit_test_setup_teardown(a_trusted_hook_catches_eight_at_most, start, stop),
+		cmocka_unit_test_setup_teardown(methods_are_described_by_name_or_all, start, stop),
 		cmocka_unit_test_setup_teardown(facts_reach_those_who_listen, start, stop),
 		cmocka_unit_test_setup_teardown(withdrawal_waits_for_those_inside, start, stop),
 		cmocka_unit_test_setup_teardown(a_provider_may_leave_while_many_call_it, start, stop),

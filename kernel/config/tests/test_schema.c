@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "kernel/config/config.h"
 #include "kernel/config/schema.h"
+#include "kernel/config/shape.h"
 
 static const char fields_text[] = "{'name': {'type': 'string', 'required': true, 'max_length': 8},"
 				  " 'size': {'type': 'bytes', 'default': '2K'}, 'wait': {'type': 'seconds', 'default': 90, 'max': 3600},"
@@ -61,28 +62,74 @@ static void what_needs_no_change_is_shared(void **state)
 		{ "{'a': {'type': 'string'}, 'b': {'type': 'string', 'default': 'y'}}", "{'a': 'x'}", false },
 		{ "{'a': {'type': 'seconds'}}", "{'a': '15m'}", false },
 		{ "{'a': {'type': 'string'}}", "{'a': null}", false },
+		{ "{'a': {'type': 'seconds'}, 'b': {'type': 'bytes', 'max': 10}, 'c': {'type': 'number'}}", "{'a': 15, 'b': 10, 'c': 1.5}", true },
+		{ "{'a': {'type': 'enum', 'enum': ['x', 'y']}}", "{'a': 'y'}", true },
+		{ "{'a': {'type': 'list', 'items': {'type': 'string'}}}", "{'a': ['x', '']}", true },
+		{ "{'a': {'type': 'list', 'items': {'type': 'seconds'}}}", "{'a': [1, '2m']}", false },
+		{ "{'a': {'type': 'object', 'properties': {'k': {'type': 'integer'}}}}", "{'a': {'k': 1}}", true },
+		{ "{'a': {'type': 'object', 'properties': {'k': {'type': 'integer', 'default': 2}}}}", "{'a': {}}", false },
+		{ "{'a': {'type': 'object', 'values': {'type': 'address'}}}", "{'a': {'k': 'a@b.example'}}", true },
+		{ "{'a': {'type': 'seconds', 'default': '2m'}, 'b': {'type': 'list', 'default': ['x']}}", "{}", false },
+		{ "{'a': {'type': 'string', 'default': 'y'}}", "{'a': null}", false },
 	};
-	static const char *const bad[] = { "{}", "{'a': 1}", "{'a': 'xx'}", "{'a': 'x', 'c': 1}", "[]" };
-	json_t *strict = from("{'a': {'type': 'string', 'required': true, 'max_length': 1}}"), *got;
+	static const char *const bad[] = { "{}", "{'a': 1}", "{'a': 'xx'}", "{'a': 'x', 'c': 1}", "[]",
+		"{'a': 'x', 'n': 4}", "{'a': 'x', 'n': -1}", "{'a': 'x', 'w': 'c'}", "{'a': 'x', 'w': 1}", "{'a': 'x', 'l': ['a', 'b', 'c']}", "{'a': 'x', 'l': ['-']}" };
+	json_t *demands = from("{'a': {'type': 'string', 'required': true, 'max_length': 1}, 'n': {'type': 'seconds', 'max': 3}, 'w': {'type': 'enum', 'enum': ['a', 'b']}, "
+			       "'l': {'type': 'list', 'max_length': 2, 'items': {'type': 'host'}}}");
+	struct shape *strict = shape_new_strict(demands);
+	json_t *got, *want;
 	struct pb_error err;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		json_t *fields = from(cases[i].fields), *value = from(cases[i].value);
 
-		assert_int_equal(schema_share(fields, value, "t", &got, &err), 0);
+		struct shape *s = shape_new_strict(fields);
+
+		assert_int_equal(shape_take(s, fields, value, "t", &got, &err), 0);
+		assert_int_equal(schema_check(fields, value, "t", &want, &err), 0);
 		assert_int_equal(got == value, cases[i].shared);
+		assert_true(json_equal(got, want));
+		json_decref(want);
 		json_decref(got);
+		shape_free(s);
 		json_decref(value);
 		json_decref(fields);
 	}
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		json_t *value = from(bad[i]);
 
-		assert_int_equal(schema_share(strict, value, "t", &got, &err), PB_EINVALID);
+		assert_int_equal(shape_take(strict, demands, value, "t", &got, &err), PB_EINVALID);
 		json_decref(value);
 	}
-	json_decref(strict);
+	shape_free(strict);
+	json_decref(demands);
+}
+
+static void parameters_have_the_limits_for_what_comes_from_outside(void **state)
+{
+	json_t *fields = from("{'s': {'type': 'string'}, 'l': {'type': 'list'}}"), *value = json_object(), *list = json_array(), *got;
+	struct shape *s = shape_new_strict(fields);
+	PB_AUTOBUF(text);
+	struct pb_error err;
+
+	(void)state;
+	for (size_t i = 0; i < 65537; i++)
+		pb_buf_addc(&text, 'x');
+	json_object_set_new(value, "s", json_stringn(text.ptr, text.len - 1));
+	assert_int_equal(shape_take(s, fields, value, "t", &got, &err), 0);
+	assert_ptr_equal(got, value);
+	json_decref(got);
+	json_object_set_new(value, "s", json_stringn(text.ptr, text.len));
+	assert_int_equal(shape_take(s, fields, value, "t", &got, &err), PB_EINVALID);
+	json_object_del(value, "s");
+	for (size_t i = 0; i < 100001; i++)
+		json_array_append_new(list, json_true());
+	json_object_set_new(value, "l", list);
+	assert_int_equal(shape_take(s, fields, value, "t", &got, &err), PB_EINVALID);
+	shape_free(s);
+	json_decref(value);
+	json_decref(fields);
 }
 
 static void values_that_do_not_fit_are_refused_by_name(void **state)
@@ -204,12 +251,89 @@ static void postbus_json_is_read_or_refused_with_a_place(void **state)
 	config_free(c);
 }
 
+static void a_shape_says_what_the_checker_says(void **state)
+{
+	static const struct {
+		const char *fields, *value;
+		bool fits;
+	} cases[] = {
+		{ "{}", "{}", true },
+		{ "{}", "{'a': 1}", false },
+		{ "{'a': {'type': 'string', 'max_length': 3}}", "{'a': 'abc'}", true },
+		{ "{'a': {'type': 'string', 'max_length': 3}}", "{'a': 'abcd'}", false },
+		{ "{'a': {'type': 'string'}}", "{'a': null}", true },
+		{ "{'a': {'type': 'string'}}", "{'a': 1}", false },
+		{ "{'a': {'type': 'string', 'required': true}}", "{}", false },
+		{ "{'a': {'type': 'string', 'default': 'x'}}", "{}", true },
+		{ "{'a': {'type': 'boolean'}}", "{'a': false}", true },
+		{ "{'a': {'type': 'boolean'}}", "{'a': 0}", false },
+		{ "{'a': {'type': 'integer', 'min': 2, 'max': 4}}", "{'a': 4}", true },
+		{ "{'a': {'type': 'integer', 'min': 2, 'max': 4}}", "{'a': 1}", false },
+		{ "{'a': {'type': 'integer', 'min': 2, 'max': 4}}", "{'a': 5}", false },
+		{ "{'a': {'type': 'integer'}}", "{'a': 1.5}", false },
+		{ "{'a': {'type': 'number'}}", "{'a': 1.5}", true },
+		{ "{'a': {'type': 'number'}}", "{'a': 'x'}", false },
+		{ "{'a': {'type': 'seconds'}}", "{'a': 60}", true },
+		{ "{'a': {'type': 'enum', 'enum': ['x', 'y']}}", "{'a': 'y'}", true },
+		{ "{'a': {'type': 'enum', 'enum': ['x', 'y']}}", "{'a': 'z'}", false },
+		{ "{'a': {'type': 'any'}}", "{'a': [1, {}]}", true },
+		{ "{'a': {'type': 'list'}}", "{'a': [1, 'x']}", true },
+		{ "{'a': {'type': 'list'}}", "{'a': {}}", false },
+		{ "{'a': {'type': 'list', 'max_length': 1}}", "{'a': [1, 2]}", false },
+		{ "{'a': {'type': 'list', 'items': {'type': 'string'}}}", "{'a': ['x', 'y']}", true },
+		{ "{'a': {'type': 'list', 'items': {'type': 'string'}}}", "{'a': ['x', 2]}", false },
+		{ "{'a': {'type': 'list', 'items': {'type': 'object', 'properties': {'b': {'type': 'integer'}}}}}", "{'a': [{'b': 1}, {}]}", true },
+		{ "{'a': {'type': 'list', 'items': {'type': 'object', 'properties': {'b': {'type': 'integer'}}}}}", "{'a': [{'b': 1}, {'c': 1}]}", false },
+		{ "{'a': {'type': 'object'}}", "{'a': {'x': 1}}", true },
+		{ "{'a': {'type': 'object'}}", "{'a': 'x'}", false },
+		{ "{'a': {'type': 'object', 'values': {'type': 'integer'}}}", "{'a': {'x': 1, 'y': 2}}", true },
+		{ "{'a': {'type': 'object', 'values': {'type': 'integer'}}}", "{'a': {'x': 1, 'y': 'z'}}", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		json_t *fields = from(cases[i].fields), *value = from(cases[i].value);
+		struct shape *s = shape_new(fields);
+		struct pb_error err;
+
+		if (shape_fits(s, value) != cases[i].fits || (schema_check(fields, value, "it", NULL, &err) == 0) != cases[i].fits)
+			fail_msg("%s in %s", cases[i].value, cases[i].fields);
+		shape_free(s);
+		json_decref(fields);
+		json_decref(value);
+	}
+}
+
+/* What comes from outside is limited where nothing is said; what plugins say to each other is as long as it is. */
+static void a_shape_has_the_limits_that_are_named(void **state)
+{
+	json_t *fields = from("{'a': {'type': 'string'}, 'b': {'type': 'list', 'items': {'type': 'integer'}}}"), *value = json_object(), *list = json_array();
+	struct shape *s = shape_new(fields);
+	char *text = pb_alloc(100001);
+
+	(void)state;
+	memset(text, 'x', 100000);
+	json_object_set_new(value, "a", json_string(text));
+	json_object_set_new(value, "b", list);
+	for (int i = 0; i < 100001; i++)
+		json_array_append_new(list, json_integer(i));
+	assert_true(shape_fits(s, value));
+	assert_true(shape_fits(s, NULL));
+	free(text);
+	shape_free(s);
+	json_decref(fields);
+	json_decref(value);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(values_that_fit_are_taken_with_defaults_and_units),
 		cmocka_unit_test(what_needs_no_change_is_shared),
+		cmocka_unit_test(parameters_have_the_limits_for_what_comes_from_outside),
 		cmocka_unit_test(values_that_do_not_fit_are_refused_by_name),
+		cmocka_unit_test(a_shape_says_what_the_checker_says),
+		cmocka_unit_test(a_shape_has_the_limits_that_are_named),
 		cmocka_unit_test(descriptions_are_checked_themselves),
 		cmocka_unit_test(deep_json_never_reaches_the_recursive_parser),
 		cmocka_unit_test(postbus_json_is_read_or_refused_with_a_place),

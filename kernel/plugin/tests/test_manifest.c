@@ -8,7 +8,9 @@
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
+#include "kernel/config/guard.h"
 #include "kernel/config/schema.h"
 #include "kernel/host.h"
 #include "kernel/plugin/manifest.h"
@@ -43,7 +45,7 @@ static int read_text(const char *text, struct manifest **ret, struct pb_error *e
 	assert_non_null(f);
 	fputs(text, f);
 	fclose(f);
-	return manifest_read(path, ret, err);
+	return manifest_read(path, geteuid(), ret, err);
 }
 
 static void wrong_manifests_are_refused_with_file_key_and_what_is_allowed(void **state)
@@ -103,7 +105,7 @@ static void every_manifest_of_this_tree_is_right_and_satisfiable(void **state)
 			const char *method;
 			json_t *spec;
 
-			if (manifest_read(found.gl_pathv[i], &m, &err))
+			if (manifest_read(found.gl_pathv[i], geteuid(), &m, &err))
 				fail_msg("%s", err.text);
 			if (pass == 0)
 				json_object_foreach (json_object_get(json_object_get(m->doc, "provides"), "methods"), method, spec) {
@@ -122,10 +124,56 @@ static void every_manifest_of_this_tree_is_right_and_satisfiable(void **state)
 	json_decref(provided);
 }
 
+static void a_manifest_belongs_to_those_who_may_change_the_daemon(void **state)
+{
+	char path[80];
+	struct pb_error err = { 0 };
+	struct manifest *m;
+
+	(void)state;
+	if (geteuid())
+		skip();
+	assert_int_equal(read_text("{" HEAD "}", &m, &err), 0);
+	manifest_free(m);
+	snprintf(path, sizeof path, "%s/conn_x.json", dir);
+	assert_int_equal(chown(path, 4711, (gid_t)-1), 0);
+	assert_int_equal(manifest_read(path, 4711, &m, &err), 0);	/* whom the daemon becomes */
+	manifest_free(m);
+	assert_int_equal(manifest_read(path, 4712, &m, &err), PB_EDENIED);
+	assert_non_null(strstr(err.text, "conn_x.json: belongs to user 4711, who can change it"));
+	assert_int_equal(guard_code_directory("/nowhere", dir, 4711, &err), 0);
+	assert_int_equal(chown(dir, 4711, (gid_t)-1), 0);
+	assert_int_equal(guard_code_directory("/nowhere", dir, 4711, &err), 0);
+	assert_int_equal(guard_code_directory("/nowhere", dir, 0, &err), PB_EDENIED);
+	assert_int_equal(chown(dir, 0, (gid_t)-1) || unlink(path), 0);
+}
+
+/* The home's own are looked at on the way up to it, those of the system only themselves. */
+static void directories_of_plugins_belong_to_them_too(void **state)
+{
+	char home[80], middle[90], own[100];
+	struct pb_error err = { 0 };
+
+	(void)state;
+	snprintf(home, sizeof home, "/tmp/postbus-guard-XXXXXX");
+	assert_non_null(mkdtemp(home));
+	snprintf(middle, sizeof middle, "%s/plugins", home);
+	snprintf(own, sizeof own, "%s/third", middle);
+	assert_int_equal(mkdir(middle, 0700) || mkdir(own, 0700), 0);
+	assert_int_equal(guard_code_directory(home, own, 0, &err), 0);
+	assert_int_equal(chmod(middle, 0777), 0);
+	assert_int_equal(guard_code_directory(home, own, 0, &err), PB_EDENIED);
+	assert_non_null(strstr(err.text, "/plugins: anybody may write to it"));
+	assert_int_equal(guard_code_directory("/nowhere", own, 0, &err), 0);
+	assert_int_equal(rmdir(own) || rmdir(middle) || rmdir(home), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(wrong_manifests_are_refused_with_file_key_and_what_is_allowed),
+		cmocka_unit_test(a_manifest_belongs_to_those_who_may_change_the_daemon),
+		cmocka_unit_test(directories_of_plugins_belong_to_them_too),
 		cmocka_unit_test(requires_is_split_into_rights_and_methods),
 		cmocka_unit_test(every_manifest_of_this_tree_is_right_and_satisfiable),
 	};

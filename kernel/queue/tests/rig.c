@@ -19,7 +19,7 @@ static const struct pb_host_ops ops = {
 	.item_id = host_item_id, .item_kind = host_item_kind, .item_lane = host_item_lane, .item_destination = host_item_destination,
 	.item_envelope = host_item_envelope, .item_body = host_item_body, .item_attempts = host_item_attempts, .item_expires = host_item_expires,
 	.item_next = host_item_next, .item_rewind = host_item_rewind, .item_send = host_item_send, .item_redirect = host_item_redirect,
-	.item_inject = host_item_inject, .item_note_text = host_item_note_text,
+	.item_inject = host_item_inject, .item_set_body = host_item_set_body, .item_note_text = host_item_note_text,
 	.recipient_rcpt = host_recipient_rcpt, .recipient_reason = host_recipient_reason, .recipient_remote = host_recipient_remote,
 	.recipient_tried = host_recipient_tried,
 	.delivered = host_delivered, .relayed = host_relayed, .retry = host_retry, .failed = host_failed, .dropped = host_dropped,
@@ -137,46 +137,49 @@ struct consumer *rig_attach(struct pb_host *host, const char *lane, int (*work)(
 	return rig_attach_with(host, lane, work, (struct consumer_options){ .workers = 4 });
 }
 
-static bool is_quiet(struct queue *q, uint64_t rounds)
+static void pass_rounds(struct queue *q, uint64_t n)
 {
-	bool quiet = q->busy == 0 && !atomic_load(&q->later) && q->rounds >= rounds;
+	const struct timespec moment = { .tv_nsec = 200000 };
+	const uint64_t until = q->rounds + n;
 
-	for (size_t i = 0; quiet && i < q->nlanes; i++)
-		quiet = !q->lanes[i]->first_runnable && load_next(q, clock_now(q->kernel->clock)) > clock_now(q->kernel->clock);
-	return quiet;
-}
-
-void rig_settle(struct rig *r)
-{
-	struct queue *q = r->kernel.queue;
-	struct timespec moment = { .tv_nsec = 200000 };
-	uint64_t rounds;
-
-	pthread_mutex_lock(&q->lock);
-	rounds = q->rounds + 2;
-	while (!is_quiet(q, rounds)) {
+	while (q->rounds < until) {
 		dispatch_poke(q);
 		pthread_mutex_unlock(&q->lock);
 		nanosleep(&moment, NULL);
 		pthread_mutex_lock(&q->lock);
 	}
+}
+
+static bool is_quiet(struct queue *q)
+{
+	const int64_t now = clock_now(q->kernel->clock);
+	bool quiet = q->busy == 0 && !atomic_load(&q->later) && load_next(q, now) > now;
+
+	for (size_t i = 0; quiet && i < q->nlanes; i++)
+		quiet = !(q->lanes[i]->first_runnable[0] || q->lanes[i]->first_runnable[1]);
+	return quiet;
+}
+
+/* While a page is read from the store there is nothing to be seen of its items. So quiet counts only after a whole round of the timer, which looks at everything
+ * that is due, and only if nothing was taken in hand meanwhile. */
+void rig_settle(struct rig *r)
+{
+	struct queue *q = r->kernel.queue;
+	uint64_t picks;
+
+	pthread_mutex_lock(&q->lock);
+	do {
+		picks = q->picks;
+		pass_rounds(q, 2);
+	} while (q->picks != picks || !is_quiet(q));
 	pthread_mutex_unlock(&q->lock);
 }
 
 void rig_rounds(struct rig *r)
 {
-	struct queue *q = r->kernel.queue;
-	struct timespec moment = { .tv_nsec = 200000 };
-	uint64_t rounds;
-
-	pthread_mutex_lock(&q->lock);
-	for (rounds = q->rounds + 8; q->rounds < rounds;) {
-		dispatch_poke(q);
-		pthread_mutex_unlock(&q->lock);
-		nanosleep(&moment, NULL);
-		pthread_mutex_lock(&q->lock);
-	}
-	pthread_mutex_unlock(&q->lock);
+	pthread_mutex_lock(&r->kernel.queue->lock);
+	pass_rounds(r->kernel.queue, 8);
+	pthread_mutex_unlock(&r->kernel.queue->lock);
 }
 
 void rig_pass(struct rig *r, int64_t by)

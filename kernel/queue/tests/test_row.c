@@ -185,7 +185,7 @@ static void a_newer_row_is_named_as_such(void **state)
 	struct row row;
 
 	(void)state;
-	assert_int_equal(item_decode(&row, PB_STR("\x02whatever"), &err), PB_ECORRUPT);
+	assert_int_equal(item_decode(&row, PB_STR("\x03whatever"), &err), PB_ECORRUPT);
 	assert_non_null(strstr(err.text, "newer"));
 }
 

@@ -51,7 +51,7 @@ int toy_connect(uint16_t port);
 void toy_notice(void);	/* everybody who watches */
 unsigned toy_watchers(void);
 bool toy_logged(const char *text);
-void toy_await_closed(int n);
+void toy_await_closed(int n);	/* so many are gone, with their counts and log lines; no connection is being made meanwhile */
 void toy_await_parked(unsigned n);
 
 /* The client's side: fail the test when it does not come within 20 seconds. */

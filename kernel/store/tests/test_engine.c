@@ -129,6 +129,29 @@ static void a_guard_that_does_not_hold_writes_nothing(void **state)
 	row_is("e", "x", "new");
 }
 
+static void a_row_that_must_not_be_there_may_be_put_by_the_same_batch(void **state)
+{
+	(void)state;
+	OK(put("e", "there", "1"));
+	struct engine_row rows[] = { { PB_STR("before"), PB_STR("2") }, { PB_STR("there"), PB_STR("2") }, { PB_STR("behind"), PB_STR("2") } };
+	struct engine_batch b = { .entity = PB_STR("e"), .expect = ENGINE_ANY, .absent = &rows[1].key, .nabsent = 1, .put = rows, .nput = 3 };
+	uint64_t version;
+
+	assert_int_equal(engine_apply(engine, &b, &version, NULL, &error), PB_ECONFLICT);
+	row_is("e", "before", NULL);
+	row_is("e", "there", "1");
+	b.remove = &rows[1].key;	/* the guard is about what was before */
+	b.nremove = 1;
+	assert_int_equal(engine_apply(engine, &b, &version, NULL, &error), PB_ECONFLICT);
+	row_is("e", "there", "1");
+	b.absent = &rows[0].key;
+	OK(engine_apply(engine, &b, &version, NULL, &error));
+	assert_int_equal(version, 2);
+	row_is("e", "before", "2");
+	row_is("e", "there", "2");
+	assert_int_equal(engine_apply(engine, &b, &version, NULL, &error), PB_ECONFLICT);
+}
+
 static void removals_come_before_puts(void **state)
 {
 	(void)state;
@@ -574,6 +597,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test_setup_teardown(a_scan_gives_a_range_in_order, setup, teardown),
 	cmocka_unit_test_setup_teardown(a_page_holds_about_a_megabyte, setup, teardown),
 	cmocka_unit_test_setup_teardown(entities_are_listed_by_prefix_in_byte_order, setup, teardown),
+	cmocka_unit_test_setup_teardown(a_row_that_must_not_be_there_may_be_put_by_the_same_batch, setup, teardown),
 	cmocka_unit_test_setup_teardown(a_dropped_entity_is_as_if_it_never_was, setup, teardown),
 	cmocka_unit_test_setup_teardown(a_body_is_read_as_it_was_written, setup, teardown),
 	cmocka_unit_test_setup_teardown(a_body_comes_from_a_file_too, setup, teardown),

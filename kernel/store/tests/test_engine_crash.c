@@ -18,7 +18,7 @@
 #include "kernel/store/segment.h"
 #include "kernel/store/tests/scratch.h"
 
-enum { THREADS = 4, KEEP = 12, KILLS = 6, CUTS = 20 };
+enum { THREADS = 4, KEEP = 12, KILLS = 6, CUTS = 20, MANY = 30, JOURNAL_MOST = 9 << 20, BASE = 4096, BASE_AGAIN = 2048 };
 
 /* ---- the child ---- */
 
@@ -27,12 +27,15 @@ struct told {
 };
 
 static struct engine *engine;
+static bool hasty;		/* checkpoints all the time, small log files, bodies that are too large for the journal */
 
 static const struct engine_options *options(const char *dir, bool unsafe)
 {
 	static struct engine_options o;
 
 	o = (struct engine_options) { .dir = dir, .segment_bytes = 128 << 10, .log_bytes = 512 << 10, .cache_bytes = 256 << 10, .journal_bytes = 256 << 10, .unsafe_ack = unsafe };
+	if (hasty)
+		o.log_bytes = 16 << 10;
 	return &o;
 }
 
@@ -40,13 +43,13 @@ static const struct engine_options *options(const char *dir, bool unsafe)
 static void make_body(struct pb_buf *out, uint32_t thread, uint32_t n)
 {
 	uint32_t x = thread * 7919 + n * 104729 + 1;
-	uint32_t size = x % 5 ? x % 3000 : x % 40000;
+	uint32_t size = hasty ? 17000 + x % 23000 : x % 5 ? x % 3000 : x % 40000;
 
 	pb_buf_reset(out);
 	pb_buf_addf(out, "%u/%u ", thread, n);
 	for (uint32_t i = 0; i < size; i++) {
 		x = x * 1664525 + 1013904223;
-		pb_buf_addc(out, x >> 24);
+		pb_buf_addc(out, n % 2 ? 'a' + (x >> 30) : x >> 24);	/* every second one packs */
 	}
 }
 
@@ -110,10 +113,10 @@ static void *child_thread(void *arg)
 	struct pb_error err = { 0 };
 	PB_AUTOBUF(body);
 
-	for (; !write_pad(told.thread, told.n, &err) && !write_one(told.thread, told.n, &body, &err); told.n++) {
+	for (; (hasty || !write_pad(told.thread, told.n, &err)) && !write_one(told.thread, told.n, &body, &err); told.n++) {
 		if (told.n % 3 != 0 && write(tell_fd, &told, sizeof(told)) != sizeof(told))
 			break;
-		if (told.thread == 0 && told.n % 50 == 49 && engine_checkpoint(engine, &err))
+		if (told.thread == 0 && (hasty || told.n % 50 == 49) && engine_checkpoint(engine, &err))
 			break;
 		bool more;
 		if (told.thread == 1 && told.n % 20 == 19 && engine_compact(engine, &more, &err))
@@ -166,6 +169,32 @@ static int child_pair(const char *dir, bool large)
 	return 0;
 }
 
+static void many_key(char key[24], unsigned n)
+{
+	snprintf(key, 24, "row %03u of many", n);
+}
+
+/* A frame for each batch, and nothing of them in the log's files. */
+static int child_many(const char *dir)
+{
+	struct pb_error err;
+	engine_ticket ticket;
+	char key[24];
+
+	if (engine_bdb_open(options(dir, false), &engine, &err))
+		return 2;
+	for (unsigned n = 0; n < MANY; n++) {
+		many_key(key, n);
+		struct engine_row row = { pb_strz(key), PB_STR("value") };
+		struct engine_batch b = { .entity = PB_STR("many"), .expect = n, .put = &row, .nput = 1 };
+
+		if (engine_apply(engine, &b, NULL, &ticket, &err) || engine_wait(engine, ticket, &err))
+			return 2;
+	}
+	kill(getpid(), SIGKILL);
+	return 0;
+}
+
 /* ---- the parent ---- */
 
 struct outcome {
@@ -194,6 +223,8 @@ static struct outcome run_child(const char *dir, const char *how, unsigned kill_
 			setenv("POWERCUT_DIR", dir, 1);
 			setenv("POWERCUT_AT", at, 1);
 			setenv("POWERCUT_SEED", seeds, 1);
+			if (hasty)
+				setenv("POWERCUT_REMOVALS", "1", 1);
 		}
 		execl("/proc/self/exe", "test_engine_crash", "child", dir, how, (char *)NULL);
 		_exit(127);
@@ -313,9 +344,11 @@ static void what_was_acknowledged_survives_kill_9(void **state)
 	}
 }
 
-/* Cuts come early and late: the first ones meet a store that is being made. */
+/* Cuts come early and late: the first ones meet a store that is being made. Or they follow the removal of a file. */
 static long cut_of(unsigned round)
 {
+	if (hasty)
+		return 2 + round;
 	return round < 6 ? 3 + round * 11 : 100 + round * 97;
 }
 
@@ -328,9 +361,8 @@ static bool no_shim(void)
 #endif
 }
 
-static void what_was_acknowledged_survives_a_power_cut(void **state)
+static void survive_cuts(const char *how)
 {
-	(void)state;
 	const char *seed = getenv("POWERCUT_SEED");
 	unsigned first = seed ? strtoul(seed, NULL, 10) : 1, acknowledged = 0;
 	struct scratch s;
@@ -339,7 +371,7 @@ static void what_was_acknowledged_survives_a_power_cut(void **state)
 		skip();
 	for (unsigned i = 0; i < CUTS; i++) {
 		scratch_make(&s);
-		struct outcome o = run_child(s.dir, "safe", 0, cut_of(i), first + i);
+		struct outcome o = run_child(s.dir, how, 0, cut_of(i), first + i);
 		if (!WIFSIGNALED(o.status) || WTERMSIG(o.status) != SIGKILL)
 			fail_msg("cut %u in %s: the child ended with status %x", i, s.dir, o.status);
 		if (!store_good(s.dir, &o))
@@ -349,6 +381,27 @@ static void what_was_acknowledged_survives_a_power_cut(void **state)
 	}
 	/* A test of nothing would pass too. */
 	assert_true(acknowledged > 100);
+}
+
+static void what_was_acknowledged_survives_a_power_cut(void **state)
+{
+	(void)state;
+	survive_cuts("safe");
+}
+
+/* A start may cut the log before the last checkpoint, and then needs what the one before it needs. */
+static void checkpoints_at_any_time_survive_a_power_cut(void **state)
+{
+	(void)state;
+	hasty = true;
+	survive_cuts("hasty");
+}
+
+static int slow_down(void **state)
+{
+	(void)state;
+	hasty = false;
+	return 0;
 }
 
 static void acknowledging_before_the_flush_is_caught(void **state)
@@ -368,20 +421,38 @@ static void acknowledging_before_the_flush_is_caught(void **state)
 	assert_true(caught);
 }
 
-/* A byte of this file, from here on where it has these bytes. */
-static void damage(const char *dir, const char *name, struct pb_str bytes)
+static size_t read_file(const char *dir, const char *name, char *all)
 {
-	static char all[9 << 20];
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	int fd = open(path, O_RDONLY);
+	ssize_t n = pread(fd, all, JOURNAL_MOST, 0);
+	close(fd);
+	assert_true(n > 0);
+	return n;
+}
+
+static void damage_at(const char *dir, const char *name, off_t at)
+{
 	char path[512], byte;
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	int fd = open(path, O_RDWR);
-	ssize_t n = pread(fd, all, sizeof(all), 0);
-	char *at = n > 0 ? memmem(all, n, bytes.ptr, bytes.len) : NULL;
-	assert_non_null(at);
-	byte = *at ^ 1;
-	assert_int_equal(pwrite(fd, &byte, 1, at - all), 1);
+	assert_int_equal(pread(fd, &byte, 1, at), 1);
+	byte ^= 1;
+	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
 	close(fd);
+}
+
+/* A byte of this file, from here on where it has these bytes. */
+static void damage(const char *dir, const char *name, struct pb_str bytes)
+{
+	static char all[JOURNAL_MOST];
+	char *at = memmem(all, read_file(dir, name, all), bytes.ptr, bytes.len);
+
+	assert_non_null(at);
+	damage_at(dir, name, at - all);
 }
 
 static void damage_first(const char *dir, const char *name)
@@ -436,24 +507,6 @@ static void damage_after_a_death_is_mended_from_the_journal(void **state)
 	scratch_remove(&s);
 }
 
-/* A frame that is not whole was never acknowledged, as far as a start can tell; the store is as it was before. */
-static void a_frame_that_is_damaged_ends_the_journal(void **state)
-{
-	(void)state;
-	struct engine_body *body;
-	struct pb_error err;
-	struct scratch s;
-
-	scratch_make(&s);
-	run_child(s.dir, "pair", 0, 0, 0);
-	damage_first(s.dir, "seg/00000001.seg");
-	damage_first(s.dir, "journal");
-	assert_int_equal(engine_bdb_open(options(s.dir, false), &engine, &err), 0);
-	assert_int_equal(open_row("second", &body), PB_ENOTFOUND);
-	engine_close(engine);
-	scratch_remove(&s);
-}
-
 static void set_note(const char *dir, const uint64_t *words)
 {
 	char path[512];
@@ -467,12 +520,127 @@ static void set_note(const char *dir, const uint64_t *words)
 	}
 }
 
+/* The start says what is wrong and what to do, and changes nothing. */
+static void is_refused(const char *dir, const char *advice)
+{
+	static char before[JOURNAL_MOST], after[JOURNAL_MOST];
+	struct pb_error err;
+	size_t n = read_file(dir, "journal", before);
+
+	assert_int_equal(engine_bdb_open(options(dir, false), &engine, &err), PB_ECORRUPT);
+	assert_non_null(strstr(err.text, dir));
+	assert_non_null(strstr(err.text, "/journal is damaged"));
+	assert_non_null(strstr(err.text, advice));
+	assert_int_equal(read_file(dir, "journal", after), n);
+	assert_memory_equal(before, after, n);
+}
+
+/* So many of the rows are there, and the last ones are not. */
+static void many_are_there(const char *dir, unsigned want, const char *notice)
+{
+	struct engine_stats stats;
+	struct pb_error err;
+	char key[24];
+
+	assert_int_equal(engine_bdb_open(options(dir, false), &engine, &err), 0);
+	for (unsigned n = 0; n < MANY; n++) {
+		PB_AUTOBUF(value);
+
+		many_key(key, n);
+		assert_int_equal(engine_get(engine, PB_STR("many"), pb_strz(key), &value, &err), n < want ? 0 : PB_ENOTFOUND);
+	}
+	engine_stats(engine, &stats);
+	assert_true(*notice ? strstr(stats.notice, notice) != NULL : !*stats.notice);
+	engine_close(engine);
+}
+
+static const uint64_t of_another_life[2] = { 77, ~77ull ^ 0x506f737462757301 };
+
+/* The note knows that the last frame was whole. Without it nobody could tell it from one that a power cut tore. */
+static void a_last_frame_that_is_damaged_is_told_by_its_note(void **state)
+{
+	(void)state;
+	struct scratch s;
+
+	scratch_make(&s);
+	run_child(s.dir, "many", 0, 0, 0);
+	damage(s.dir, "journal", PB_STR("row 029"));
+	is_refused(s.dir, "move the file durable");
+	set_note(s.dir, NULL);
+	many_are_there(s.dir, MANY - 1, "");
+	scratch_remove(&s);
+}
+
+static void a_torn_last_frame_ends_the_journal(void **state)
+{
+	(void)state;
+	struct scratch s;
+
+	scratch_make(&s);
+	run_child(s.dir, "many", 0, 0, 0);
+	damage(s.dir, "journal", PB_STR("row 029"));
+	set_note(s.dir, of_another_life);
+	many_are_there(s.dir, MANY - 1, "");
+	scratch_remove(&s);
+}
+
+/* Frames behind it say that it was whole, whatever the note says. */
+static void an_early_frame_that_is_damaged_is_told(void **state)
+{
+	(void)state;
+	struct scratch s;
+
+	for (unsigned i = 0; i < 2; i++) {
+		scratch_make(&s);
+		run_child(s.dir, "many", 0, 0, 0);
+		damage(s.dir, "journal", PB_STR("row 007"));
+		if (i)
+			set_note(s.dir, of_another_life);
+		is_refused(s.dir, "move the file durable");
+		is_refused(s.dir, i ? "frames 8 to 29 " : "frames 8 to 30 ");
+		set_note(s.dir, NULL);
+		many_are_there(s.dir, 7, "left out");
+		many_are_there(s.dir, 7, "");
+		scratch_remove(&s);
+	}
+}
+
+static off_t newer_base(const char *dir)
+{
+	static char all[JOURNAL_MOST];
+
+	read_file(dir, "journal", all);
+	return le64_get(all + BASE + 20) > le64_get(all + 20) ? BASE : 0;
+}
+
+static void a_damaged_beginning_is_mended_or_told(void **state)
+{
+	(void)state;
+	struct scratch s;
+
+	scratch_make(&s);
+	run_child(s.dir, "many", 0, 0, 0);
+	damage_at(s.dir, "journal", newer_base(s.dir) + 40);
+	many_are_there(s.dir, MANY, "");
+	scratch_remove(&s);
+
+	scratch_make(&s);
+	run_child(s.dir, "many", 0, 0, 0);
+	damage_at(s.dir, "journal", newer_base(s.dir) + 40);
+	damage_at(s.dir, "journal", newer_base(s.dir) + BASE_AGAIN + 40);
+	is_refused(s.dir, "move it away");
+	char path[512];
+	snprintf(path, sizeof(path), "%s/journal", s.dir);
+	assert_int_equal(unlink(path), 0);
+	many_are_there(s.dir, 0, "");
+	scratch_remove(&s);
+}
+
 /* Bodies that are too large for the journal: what the last frame says of them may be more than the disk has, unless the note knows that its flush had ended. A note that
  * may be old, is not there, or is of another life of the journal counts nothing. */
 static void without_its_note_the_last_flush_is_doubted(void **state)
 {
 	(void)state;
-	static const uint64_t another[2] = { 77, ~77ull ^ 0x506f737462757301 };
 	struct engine_body *body;
 	struct pb_error err;
 	struct scratch s;
@@ -482,7 +650,7 @@ static void without_its_note_the_last_flush_is_doubted(void **state)
 		run_child(s.dir, "large-pair", 0, 0, 0);
 		damage_first(s.dir, "seg/00000001.seg");
 		if (i)
-			set_note(s.dir, i == 1 ? NULL : another);
+			set_note(s.dir, i == 1 ? NULL : of_another_life);
 		assert_int_equal(engine_bdb_open(options(s.dir, false), &engine, &err), 0);
 		assert_int_equal(open_row("first", &body), i ? PB_ENOTFOUND : PB_ECORRUPT);
 		assert_int_equal(open_row("second", &body), i ? PB_ENOTFOUND : 0);
@@ -497,14 +665,21 @@ int main(int argc, char **argv)
 {
 	if (argc == 4 && !strcmp(argv[1], "child") && strstr(argv[3], "pair"))
 		return child_pair(argv[2], *argv[3] == 'l');
+	if (argc == 4 && !strcmp(argv[1], "child") && !strcmp(argv[3], "many"))
+		return child_many(argv[2]);
+	hasty = argc == 4 && !strcmp(argv[3], "hasty");
 	if (argc == 4 && !strcmp(argv[1], "child"))
 		return child(argv[2], !strcmp(argv[3], "unsafe"));
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_acknowledged_survives_kill_9),
 		cmocka_unit_test(what_was_acknowledged_survives_a_power_cut),
+		cmocka_unit_test_teardown(checkpoints_at_any_time_survive_a_power_cut, slow_down),
 		cmocka_unit_test(acknowledging_before_the_flush_is_caught),
 		cmocka_unit_test(damage_after_a_death_is_mended_from_the_journal),
-		cmocka_unit_test(a_frame_that_is_damaged_ends_the_journal),
+		cmocka_unit_test(a_last_frame_that_is_damaged_is_told_by_its_note),
+		cmocka_unit_test(a_torn_last_frame_ends_the_journal),
+		cmocka_unit_test(an_early_frame_that_is_damaged_is_told),
+		cmocka_unit_test(a_damaged_beginning_is_mended_or_told),
 		cmocka_unit_test(without_its_note_the_last_flush_is_doubted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -165,12 +165,46 @@ static void a_token_counts_once(void **state)
 	assert_int_equal(host_folder_append(m->inbox, mail_spool(m, "y"), &how, &uid, NULL, &err), 0);
 	assert_int_equal(uid, 3);
 	assert_string_equal(mail_uids(m->inbox), "1 2");
-	clock_advance(m->kernel.clock, 9 * PB_DAY);
-	assert_int_equal(host_folder_append(m->inbox, mail_spool(m, "y"), &how, &uid, NULL, &err), 0);
-	assert_int_equal(uid, 4);
 	host_body_release(body);
 	mail_verify(m);
 	mail_close(m);
+}
+
+/* What was appended, but not settled when the daemon ended, is delivered again by the next start, whenever that is. */
+static void a_token_is_remembered_however_long_nothing_is_delivered(void **state)
+{
+	struct mail *m = mail_new();
+	struct pb_body *body = mail_body(m, "x");
+
+	(void)state;
+	assert_int_equal(mail_deliver(m, m->inbox, body, "half done"), 1);
+	clock_advance(m->kernel.clock, 100 * PB_DAY);
+	mail_reopen(m);
+	assert_int_equal(mail_deliver(m, m->inbox, body, "another"), 2);
+	assert_int_equal(mail_deliver(m, m->inbox, body, "half done"), 1);
+	clock_advance(m->kernel.clock, 100 * PB_DAY);
+	assert_int_equal(mail_deliver(m, m->inbox, body, "half done"), 1);
+	/* a clock that was wrong, and is put right */
+	clock_advance(m->kernel.clock, -150 * PB_DAY);
+	mail_reopen(m);
+	assert_int_equal(mail_deliver(m, m->inbox, body, "half done"), 1);
+	assert_int_equal(mail_deliver(m, m->inbox, body, "another"), 2);
+	host_body_release(body);
+	mail_verify(m);
+	mail_close(m);
+}
+
+/* A delivery in each hour of so many days. */
+static void be_busy(struct mail *m, struct pb_body *body, int days)
+{
+	static unsigned n;
+	char token[24];
+
+	for (int hour = 0; hour < days * 24; hour++) {
+		clock_advance(m->kernel.clock, PB_HOUR);
+		snprintf(token, sizeof token, "busy %u", n++);
+		mail_deliver(m, m->inbox, body, token);
+	}
 }
 
 static size_t rows_of(struct mail *m, const char *kind)
@@ -197,12 +231,13 @@ static void old_tokens_go(void **state)
 		mail_deliver(m, m->inbox, body, token);
 	}
 	assert_int_equal(rows_of(m, "t"), 600);
-	clock_advance(m->kernel.clock, 20 * PB_DAY);
-	for (int i = 0; i < 4; i++) {
-		snprintf(token, sizeof token, "n%d", i);
-		mail_deliver(m, m->inbox, body, token);
-	}
-	assert_int_equal(rows_of(m, "t"), 4);
+	be_busy(m, body, 4);
+	mail_reopen(m);
+	be_busy(m, body, 4);
+	assert_int_equal(mail_deliver(m, m->inbox, body, "t7"), 8);
+	be_busy(m, body, 9);
+	assert_in_range(rows_of(m, "t"), 8 * 24, 16 * 24);
+	assert_int_not_equal(mail_deliver(m, m->inbox, body, "t7"), 8);
 	host_body_release(body);
 	mail_verify(m);
 	mail_close(m);
@@ -674,6 +709,7 @@ int main(void)
 		cmocka_unit_test(bodies_and_facts_are_read_back),
 		cmocka_unit_test(facts_that_are_missing_are_made_again),
 		cmocka_unit_test(a_token_counts_once),
+		cmocka_unit_test(a_token_is_remembered_however_long_nothing_is_delivered),
 		cmocka_unit_test(old_tokens_go),
 		cmocka_unit_test(store_changes_what_it_says),
 		cmocka_unit_test(keywords_have_names_and_an_end),

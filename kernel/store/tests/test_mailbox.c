@@ -333,6 +333,75 @@ static void quota_holds_and_survives(void **state)
 	mail_close(m);
 }
 
+static void what_was_put_in_before_is_there_where_there_is_no_room(void **state)
+{
+	struct mail *m = mail_new();
+	struct pb_usage u = { 0 };
+	struct pb_append how = { .token = PB_STR("one"), .usage = &u };
+	uint32_t first = 0, uid = 0;
+
+	(void)state;
+	assert_int_equal(host_mailbox_set_quota(m->mb, 1, 0, &err), 0);
+	assert_int_equal(host_folder_append(m->inbox, mail_spool(m, "12345"), &how, &first, NULL, &err), 0);
+	mail_reopen(m);
+	assert_int_equal(host_folder_append(m->inbox, mail_spool(m, "12345"), &how, &uid, NULL, &err), 0);
+	assert_int_equal(uid, first);
+	assert_int_equal(u.messages, 1);
+	assert_int_equal(u.bytes, 5);
+	host_folder_limit(m->inbox, 5);
+	assert_int_equal(host_folder_append(m->inbox, mail_spool(m, "12345"), &how, &uid, NULL, &err), 0);
+	assert_int_equal(uid, first);
+	how.token = PB_STR("two");
+	assert_int_equal(host_folder_append(m->inbox, mail_spool(m, "12345"), &how, NULL, NULL, &err), PB_EQUOTA);
+	mail_verify(m);
+	mail_close(m);
+}
+
+static void a_folder_keeps_to_the_limit_of_the_handle(void **state)
+{
+	struct mail *m = mail_new();
+	struct pb_append how = { 0 };
+	struct pb_folder *trash;
+	uint32_t uid = 1;
+
+	(void)state;
+	assert_int_equal(host_folder_open(m->mb, PB_STR("Trash"), &trash, &err), 0);
+	host_folder_limit(trash, 10);
+	mail_append(m, m->inbox, "123456", 0);
+	mail_append(m, trash, "12345", 0);
+	assert_int_equal(host_folder_append(trash, mail_spool(m, "123456"), &how, NULL, NULL, &err), PB_EQUOTA);
+	assert_int_equal(host_folder_copy(m->inbox, &uid, 1, trash, false, NULL, NULL, &err), PB_EQUOTA);
+	assert_int_equal(host_folder_copy(m->inbox, &uid, 1, trash, true, NULL, NULL, &err), PB_EQUOTA);
+	assert_int_equal(host_folder_copy(trash, &uid, 1, trash, true, NULL, NULL, &err), 0);
+	mail_append(m, trash, "12345", 0);
+	how.over_quota = true;
+	assert_int_equal(host_folder_append(trash, mail_spool(m, "123456"), &how, NULL, NULL, &err), 0);
+	host_folder_limit(trash, 0);
+	mail_append(m, trash, "12345", 0);
+	host_folder_close(trash);
+	mail_verify(m);
+	mail_close(m);
+}
+
+static void an_append_tells_what_the_mailbox_holds_with_it(void **state)
+{
+	struct mail *m = mail_new();
+	struct pb_usage u = { 0 };
+	struct pb_append how = { .usage = &u, .token = PB_STR("one") };
+
+	(void)state;
+	assert_int_equal(host_mailbox_set_quota(m->mb, 3, 100, &err), 0);
+	mail_append(m, m->inbox, "12345", 0);
+	for (int i = 0; i < 2; i++) {	/* known the second time */
+		assert_int_equal(host_folder_append(m->inbox, mail_spool(m, "1234567"), &how, NULL, NULL, &err), 0);
+		assert_int_equal(u.messages, 2);
+		assert_int_equal(u.bytes, 12);
+		assert_int_equal(u.max_messages, 3);
+		assert_int_equal(u.max_bytes, 100);
+	}
+	mail_close(m);
+}
+
 /* ---- tables ---- */
 
 static bool add_row(void *arg, struct pb_str key, struct pb_str value)
@@ -375,6 +444,31 @@ static void tables_are_guarded_ordered_and_private(void **state)
 	mail_close(m);
 }
 
+static void things_are_remembered_for_a_while(void **state)
+{
+	struct mail *m = mail_new();
+	struct pb_table *t;
+	char key[20];
+
+	(void)state;
+	assert_int_equal(host_table_open(&m->host, "seen", &t, &err), 0);
+	assert_false(host_table_remembers(t, PB_STR("a"), 0, PB_NOSTR));
+	assert_int_equal(host_table_remember(t, PB_STR("a"), 100, PB_STR("one"), &err), 0);
+	assert_true(host_table_remembers(t, PB_STR("a"), 99, PB_NOSTR));
+	assert_true(host_table_remembers(t, PB_STR("a"), 99, PB_STR("two")));
+	assert_false(host_table_remembers(t, PB_STR("a"), 99, PB_STR("one")));
+	assert_false(host_table_remembers(t, PB_STR("a"), 100, PB_NOSTR));
+	assert_int_equal(host_table_remember(t, PB_NOSTR, 100, PB_NOSTR, &err), PB_EINVALID);
+	for (int i = 0; i < 2500; i++)	/* more than two pages */
+		assert_int_equal(host_table_remember(t, pb_str(key, (size_t)snprintf(key, sizeof key, "k%d", i)), i % 2 ? 50 : 200, PB_NOSTR, &err), 0);
+	assert_int_equal(host_table_forget(t, 100, &err), 0);
+	for (int i = 0; i < 2500; i++)
+		assert_int_equal(host_table_remembers(t, pb_str(key, (size_t)snprintf(key, sizeof key, "k%d", i)), 0, PB_NOSTR), !(i % 2));
+	assert_false(host_table_remembers(t, PB_STR("a"), 0, PB_NOSTR));
+	host_table_close(t);
+	mail_close(m);
+}
+
 static bool count_row(void *arg, struct pb_str key, struct pb_str value)
 {
 	(void)key;
@@ -387,7 +481,7 @@ static void tables_have_limits(void **state)
 	struct mail *m = mail_new();
 	struct pb_table *t;
 	static char big[(1 << 20) + 1];
-	char key[600];
+	char key[1001];
 	struct pb_change c = { PB_PUT, PB_STR("k"), pb_str(big, sizeof big) };
 	unsigned n = 0;
 
@@ -400,7 +494,7 @@ static void tables_have_limits(void **state)
 	assert_int_equal(host_table_apply(t, &c, 1, &err), PB_ETOOBIG);
 	c.value.len--;
 	assert_int_equal(host_table_apply(t, &c, 1, &err), 0);
-	c.key = pb_str(key, 513);
+	c.key = pb_str(key, 1001);
 	assert_int_equal(host_table_apply(t, &c, 1, &err), PB_EINVALID);
 	c.key.len = 0;
 	assert_int_equal(host_table_apply(t, &c, 1, &err), PB_EINVALID);
@@ -437,7 +531,11 @@ int main(void)
 		cmocka_unit_test(a_destroyed_mailbox_is_gone_and_can_be_made_again),
 		cmocka_unit_test(one_holder_has_the_lock),
 		cmocka_unit_test(quota_holds_and_survives),
+		cmocka_unit_test(what_was_put_in_before_is_there_where_there_is_no_room),
+		cmocka_unit_test(a_folder_keeps_to_the_limit_of_the_handle),
+		cmocka_unit_test(an_append_tells_what_the_mailbox_holds_with_it),
 		cmocka_unit_test(tables_are_guarded_ordered_and_private),
+		cmocka_unit_test(things_are_remembered_for_a_while),
 		cmocka_unit_test(tables_have_limits),
 	};
 

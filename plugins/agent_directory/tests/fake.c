@@ -322,15 +322,6 @@ static int sessions_end(struct pb_host *host, struct pb_str mailbox, struct pb_e
 	return 0;
 }
 
-static const struct pb_host_ops ops = {
-	.sessions_end = sessions_end,
-	.hostname = hostname, .config_str = config_str, .config_int = config_int, .config_bool = config_bool, .log_text = log_text, .count = count, .now = now, .table_open = table_open, .table_close = table_close,
-	.table_get = table_get, .table_scan = table_scan, .table_apply = table_apply, .mailbox_create = mailbox_create, .mailbox_destroy = mailbox_destroy,
-	.mailbox_open = mailbox_open, .mailbox_close = mailbox_close, .mailbox_set_quota = mailbox_set_quota, .mailbox_usage = mailbox_usage,
-};
-
-/* ---- life ---- */
-
 static void must(bool holds, const char *what)
 {
 	if (holds)
@@ -338,6 +329,25 @@ static void must(bool holds, const char *what)
 	fprintf(stderr, "fake: %s\n", what);
 	abort();
 }
+
+/* Another plugin, asked about the only thing that the directory asks about. */
+static void ask(struct pb_host *host, const struct pb_question *q, struct pb_verdict *v)
+{
+	struct pb_error err;
+
+	must(!strcmp(q->point, "postoffice.delete") && json_is_string(json_object_get(q->facts, "postoffice")), "what does it ask?");
+	if (tripped(host->fake, "ask", &err))
+		pb_verdict_set(v, PB_REJECT, 0, NULL, "%s is busy", json_string_value(json_object_get(q->facts, "postoffice")));
+}
+
+static const struct pb_host_ops ops = {
+	.ask = ask, .sessions_end = sessions_end,
+	.hostname = hostname, .config_str = config_str, .config_int = config_int, .config_bool = config_bool, .log_text = log_text, .count = count, .now = now, .table_open = table_open, .table_close = table_close,
+	.table_get = table_get, .table_scan = table_scan, .table_apply = table_apply, .mailbox_create = mailbox_create, .mailbox_destroy = mailbox_destroy,
+	.mailbox_open = mailbox_open, .mailbox_close = mailbox_close, .mailbox_set_quota = mailbox_set_quota, .mailbox_usage = mailbox_usage,
+};
+
+/* ---- life ---- */
 
 static void begin(struct fake *f)
 {

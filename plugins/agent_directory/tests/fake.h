@@ -30,7 +30,7 @@ size_t fake_mailboxes(struct fake *f);
 long long fake_quota_bytes(struct fake *f, const char *mailbox);
 /* Rows of the table whose keys begin so. */
 size_t fake_rows(struct fake *f, const char *prefix);
-/* The nth call from now on of "create", "destroy", "quota", "apply" or "get" fails with code. */
+/* The nth call from now on of "create", "destroy", "quota", "apply" or "get" fails with code; of "ask": is rejected. */
 void fake_fail(struct fake *f, const char *what, int nth, int code);
 /* What somebody else does at the same moment. Runs once: inside the next apply, before its guards are looked at; or inside the nth get from now on,
  * after it has read. */

@@ -37,6 +37,47 @@ static void scram_keys_prove_what_the_rfc_says(void **state)
 	assert_memory_equal(hashed, stored, 32);
 }
 
+static void a_proof_holds_for_its_message_and_keys_alone(void **state)
+{
+	static const char auth[] = "n=user,r=rOprNGfwEbeRWgbNEkqO,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,"
+				   "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
+	unsigned char stored[32], server[32], signature[32];
+	PB_AUTOBUF(salt);
+	PB_AUTOBUF(proof);
+	PB_AUTOBUF(text);
+
+	(void)state;
+	assert_int_equal(pb_base64_decode(&salt, PB_STR("W22ZaJ0SNY7soEsUEjb6gQ==")), 0);
+	assert_int_equal(pb_base64_decode(&proof, PB_STR("dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")), 0);
+	scram_keys(PB_STR("pencil"), pb_buf_str(&salt), 4096, stored, server);
+	assert_true(scram_proves(stored, server, pb_strz(auth), pb_buf_str(&proof), signature));
+	pb_base64_encode(&text, pb_str((char *)signature, 32));
+	assert_string_equal(pb_buf_z(&text), "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
+	assert_false(scram_proves(stored, server, pb_str_skip(pb_strz(auth), 1), pb_buf_str(&proof), signature));
+	proof.ptr[31] ^= 1;
+	assert_false(scram_proves(stored, server, pb_strz(auth), pb_buf_str(&proof), signature));
+	proof.ptr[31] ^= 1;
+	stored[0] ^= 1;
+	assert_false(scram_proves(stored, server, pb_strz(auth), pb_buf_str(&proof), signature));
+}
+
+static void nobodys_salt_is_his_own_and_stays(void **state)
+{
+	unsigned char secret[32] = { 7 }, other[32] = { 8 }, one[32], two[32];
+
+	(void)state;
+	scram_nobody(secret, PB_STR("who@demo.example"), one);
+	scram_nobody(secret, PB_STR("WHO@Demo.Example"), two);
+	assert_memory_equal(one, two, 32);
+	scram_nobody(secret, PB_STR("whom@demo.example"), two);
+	assert_memory_not_equal(one, two, 16);
+	scram_nobody(other, PB_STR("who@demo.example"), two);
+	assert_memory_not_equal(one, two, 16);
+	scram_nobody(secret, PB_STR("no address at all"), one);
+	scram_nobody(secret, PB_STR("no address at all"), two);
+	assert_memory_equal(one, two, 32);
+}
+
 static void a_hash_matches_its_password_alone(void **state)
 {
 	struct hashers *h = hashers_new(2, 2, PB_SECOND);
@@ -128,6 +169,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(scram_keys_prove_what_the_rfc_says),
+		cmocka_unit_test(a_proof_holds_for_its_message_and_keys_alone),
+		cmocka_unit_test(nobodys_salt_is_his_own_and_stays),
 		cmocka_unit_test(a_hash_matches_its_password_alone),
 		cmocka_unit_test(nobodys_hash_costs_what_a_real_one_costs_and_has_no_password),
 		cmocka_unit_test(a_full_pool_says_busy),

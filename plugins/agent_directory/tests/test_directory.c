@@ -82,6 +82,25 @@ static void maps_lead_on_and_circles_end(void **state)
 	leads_to(f, "bob@moved.example", "bob@demo.example");
 }
 
+static void a_map_with_extensions_has_their_mail_too(void **state)
+{
+	struct fake *f = *state;
+
+	DO(f, "address-map.create", "{s:s s:s s:b}", "address", "dev@demo.example", "to", "conn_list:dev@demo.example", "extensions", 1);
+	DO(f, "address-map.create", "{s:s s:s s:b}", "address", "dev-web@demo.example", "to", "conn_list:dev-web@demo.example", "extensions", 1);
+	DO(f, "address-map.create", "{s:s s:s}", "address", "fax@demo.example", "to", "conn_fax:12345");
+	assert_string_equal(target_of(f, "dev@demo.example"), "dev@demo.example");
+	assert_string_equal(target_of(f, "Dev-Request@demo.example"), "dev@demo.example");
+	assert_string_equal(target_of(f, "dev-web-bounces+bob-x=else-where.example@demo.example"), "dev-web@demo.example");
+	assert_string_equal(target_of(f, "dev-bounces+bob-x=else-where.example@demo.example"), "dev@demo.example");
+	assert_string_equal(target_of(f, "dev+subscribe@demo.example"), "dev@demo.example");
+	REFUSED(f, PB_ENOTFOUND, "directory.resolve", "{s:s}", "address", "fax-request@demo.example");
+	REFUSED(f, PB_ENOTFOUND, "directory.resolve", "{s:s}", "address", "developers@demo.example");
+	DO(f, "domain.create", "{s:s s:s}", "domain", "alias.example", "alias_of", "demo.example");
+	assert_string_equal(target_of(f, "dev-request@alias.example"), "dev@demo.example");
+	DO(f, "domain.delete", "{s:s}", "domain", "alias.example");
+}
+
 static void alias_domains_share_every_address(void **state)
 {
 	struct fake *f = *state;
@@ -152,8 +171,12 @@ static void post_offices_and_domains_go_only_when_empty(void **state)
 	DO(f, "mailbox.delete", "{s:s}", "mailbox", "alice@demo.example");
 	DO(f, "mailbox.delete", "{s:s}", "mailbox", "bob@demo.example");
 	DO(f, "domain.delete", "{s:s}", "domain", "demo.example");
+	fake_fail(f, "ask", 1, PB_EBUSY);
+	REFUSED(f, PB_EBUSY, "postoffice.delete", "{s:s}", "name", "DEMO");
+	assert_non_null(strstr(fake_error(f), "demo is busy"));
+	DO(f, "postoffice.show", "{s:s}", "name", "demo");
 	DO(f, "postoffice.delete", "{s:s}", "name", "demo");
-	assert_int_equal(fake_rows(f, ""), 0);
+	assert_int_equal(fake_rows(f, ""), fake_rows(f, "k/"));
 	assert_int_equal(fake_mailboxes(f), 0);
 }
 
@@ -503,6 +526,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(unknown_and_disabled_addresses_are_told_apart, begin, end),
 		cmocka_unit_test_setup_teardown(subaddresses_and_catch_alls_come_after_exact_ones, begin, end),
 		cmocka_unit_test_setup_teardown(maps_lead_on_and_circles_end, begin, end),
+		cmocka_unit_test_setup_teardown(a_map_with_extensions_has_their_mail_too, begin, end),
 		cmocka_unit_test_setup_teardown(alias_domains_share_every_address, begin, end),
 		cmocka_unit_test_setup_teardown(an_address_belongs_to_one_thing_at_a_time, begin, end),
 		cmocka_unit_test_setup_teardown(bad_names_are_refused_with_a_sentence, begin, end),

@@ -6,10 +6,11 @@
 #include <cmocka.h>
 #include <postbus/queue.h>
 #include "plugins/conn_smtp/authors.h"
-#include "plugins/conn_smtp/header.h"
-#include "plugins/conn_smtp/network.h"
-#include "plugins/conn_smtp/params.h"
-#include "plugins/conn_smtp/received.h"
+#include "plugins/conn_smtp/rate.h"
+#include "mailproto/header.h"
+#include "mailproto/network.h"
+#include "mailproto/params.h"
+#include "mailproto/received.h"
 
 static void mail_arguments(void **state)
 {
@@ -170,14 +171,16 @@ static void received_tells_the_protocol(void **state)
 	static const struct { bool esmtp, tls, user, utf8; const char *want; } table[] = {
 		{ false, false, false, false, "with SMTP id" }, { true, false, false, false, "with ESMTP id" }, { true, true, false, false, "with ESMTPS" },
 		{ true, true, true, false, "with ESMTPSA" }, { true, false, true, false, "with ESMTPA" }, { true, false, false, true, "with UTF8SMTP id" },
-		{ true, true, false, true, "with UTF8SMTPS" } };
+		{ true, true, false, true, "with UTF8SMTPS" },
+		{ false, false, false, false, "with LMTP id" }, { false, true, false, false, "with LMTPS" },
+		{ false, true, false, true, "with UTF8LMTPS" } };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		PB_AUTOBUF(out);
 
 		received_build(&out, &(struct received){ .helo = PB_STR("a.example"), .client = PB_STR("192.0.2.1"), .hostname = PB_STR("b.example"), .id = PB_STR("Q"),
-			.esmtp = table[i].esmtp, .tls = table[i].tls ? PB_STR("TLS1.3") : PB_NOSTR, .authenticated = table[i].user, .utf8 = table[i].utf8 });
+			.esmtp = table[i].esmtp, .lmtp = strstr(table[i].want, "LMTP") != NULL, .tls = table[i].tls ? PB_STR("TLS1.3") : PB_NOSTR, .authenticated = table[i].user, .utf8 = table[i].utf8 });
 		if (!strstr(pb_buf_z(&out), table[i].want))
 			fail_msg("want '%s' in '%s'", table[i].want, pb_buf_z(&out));
 	}
@@ -272,9 +275,34 @@ static void authors_are_read_whole_or_not_at_all(void **state)
 	}
 }
 
+static void an_hour_is_counted_in_slots_of_five_minutes(void **state)
+{
+	static const struct { const char *row; uint64_t now, n; const char *want; uint64_t sum; } cases[] = {
+		{ "", 100, 3, "100:3", 3 },
+		{ "100:3", 100, 2, "100:5", 5 },
+		{ "100:3", 101, 2, "100:3 101:2", 5 },
+		{ "100:3 105:1", 111, 2, "100:3 105:1 111:2", 6 },
+		{ "100:3 105:1", 112, 2, "105:1 112:2", 3 },
+		{ "100:3", 90, 2, "90:5", 5 },		/* the clock was set back */
+		{ "garbage 1:x", 100, 1, "100:1", 1 },
+		{ "100:4294967295", 100, 9, "100:4294967295", 4294967295 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		PB_AUTOBUF(row);
+
+		rate_add(&row, pb_strz(cases[i].row), cases[i].now, cases[i].n);
+		assert_string_equal(pb_buf_z(&row), cases[i].want);
+		assert_int_equal(rate_sum(pb_buf_str(&row), cases[i].now), cases[i].sum);
+	}
+	assert_int_equal(rate_slot(INT64_C(3600) * 1000000), 12);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_hour_is_counted_in_slots_of_five_minutes),
 		cmocka_unit_test(authors_are_read_whole_or_not_at_all),
 		cmocka_unit_test(mail_arguments), cmocka_unit_test(rcpt_arguments), cmocka_unit_test(a_complaint_is_one_printable_line),
 		cmocka_unit_test(chunk_arguments), cmocka_unit_test(received_field), cmocka_unit_test(received_tells_the_protocol),

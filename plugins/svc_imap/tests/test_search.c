@@ -26,7 +26,7 @@ static int teardown(void **state)
 static void print(struct pb_buf *out, const struct search_key *key)
 {
 	static const char *const names[] = {
-		"all", "seq", "uid", "flags", "keyword", "none", "larger", "smaller", "before", "on", "since", "sentbefore", "senton", "sentsince", "header",
+		"all", "seq", "uid", "flags", "keyword", "none", "larger", "smaller", "before", "on", "since", "emailid", "sentbefore", "senton", "sentsince", "header",
 		"body", "text", "not", "or", "and",
 	};
 

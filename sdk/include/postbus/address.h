@@ -56,6 +56,18 @@ int pb_address_normal(struct pb_buf *out, struct pb_str address, struct pb_error
 /* Append the form that is compared: local part case-folded and NFC, unquoted where possible; domain as A-labels in lower case. */
 int pb_address_key(struct pb_buf *out, struct pb_str address, struct pb_error *err);
 
+/* ---- return paths that name the recipient (VERP) ---- */
+
+/* Append the address that bounces of one recipient come back to: "list-bounces@lists.example" and "bob@example.org" give
+ * "list-bounces+bob=example.org@lists.example". What is no letter, digit, "-", "_" or "." in the local part becomes "=" and two hexadecimal digits, in the
+ * domain (address literals, U-labels, underscores) "_" and two digits: the result is ASCII where bounces is, and pb_verp_find gives exactly what went in.
+ * PB_EINVALID: one of them is malformed, or bounces has quotes. PB_ETOOBIG: hosts need not take so long a local part (RFC 5321 4.5.3.1.1), so say who the
+ * recipient is in another way. out is then as it was. */
+int pb_verp_make(struct pb_buf *out, struct pb_str bounces, struct pb_str recipient, struct pb_error *err);
+/* The way back: the address for bounces and the recipient. False where address names none; both are then as they were. Hexadecimal digits may have come
+ * back in either case. The address may be a stranger's invention: ask whether that recipient is one of yours. */
+bool pb_verp_find(struct pb_str address, struct pb_buf *ret_bounces, struct pb_buf *ret_recipient);
+
 /* ---- domains ---- */
 
 /* Syntax and lengths of a domain name (no literal); labels of letters, digits, hyphens (and underscores inside, as the world has them). */

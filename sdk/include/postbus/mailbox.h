@@ -61,6 +61,22 @@ int pb_folder_delete(struct pb_mailbox *mb, struct pb_str name, struct pb_error 
 int pb_folder_rename(struct pb_mailbox *mb, struct pb_str from, struct pb_str to, struct pb_error *err);
 int pb_folder_subscribe(struct pb_mailbox *mb, struct pb_str name, bool on, struct pb_error *err);
 
+/* ---- annotations (RFC 5464): words about a folder, or about the mailbox (folder empty). They go with their folder ---- */
+
+/* entry: "/shared/comment"; begins with /private/ or /shared/, at most 255 characters of ASCII, kept in lower case. value: at most 16 KiB; ptr NULL removes it. */
+struct pb_annotation {
+	struct pb_str entry, value;
+};
+
+/* All of them or none. PB_ENOTFOUND: no such folder. PB_EINVALID: no good name, or one twice. PB_ETOOBIG. PB_EQUOTA: over 1,000 in the mailbox. */
+int pb_annotation_set(struct pb_mailbox *mb, struct pb_str folder, const struct pb_annotation *list, size_t n, struct pb_error *err);
+/* PB_ENOTFOUND. Replaces what is in value. */
+int pb_annotation_get(struct pb_mailbox *mb, struct pb_str folder, struct pb_str entry, struct pb_buf *value, struct pb_error *err);
+/* In byte order; visit gives false to stop, and must not call the store. Views live for the visit only. */
+int pb_annotation_list(struct pb_mailbox *mb, struct pb_str folder, bool (*visit)(void *arg, const struct pb_annotation *one), void *arg, struct pb_error *err);
+/* How many the mailbox has with all its folders: an atomic load. Where it is 0, there is nothing to ask for. */
+uint32_t pb_annotations_count(struct pb_mailbox *mb);
+
 struct pb_folder;
 
 /* PB_ENOTFOUND: no such folder, or \Noselect. */
@@ -68,6 +84,14 @@ int pb_folder_open(struct pb_mailbox *mb, struct pb_str name, struct pb_folder *
 void pb_folder_close(struct pb_folder *f);				/* NULL is fine */
 /* False once it was deleted. */
 bool pb_folder_exists(struct pb_folder *f);
+
+/* Whose folder this is, and what it is called now: its mailbox id and name are appended; ret_attributes may be NULL. PB_ENOTFOUND: it was deleted. */
+int pb_folder_whose(struct pb_folder *f, struct pb_buf *mailbox, struct pb_buf *name, unsigned *ret_attributes, struct pb_error *err);
+
+/* Appends the id that the folder keeps as long as it is there, whatever it is called; no other has it, in any mailbox, before or after (MAILBOXID, RFC 8474). */
+int pb_folder_id(struct pb_folder *f, struct pb_buf *out, struct pb_error *err);
+/* Appends the name of the folder that has this id now. PB_ENOTFOUND: there is none in this mailbox, or it cannot be opened. */
+int pb_folder_by_id(struct pb_mailbox *mb, struct pb_str id, struct pb_buf *name, struct pb_error *err);
 
 struct pb_folder_status {
 	uint32_t uidvalidity, uidnext, messages, unseen, recent, deleted;
@@ -132,20 +156,34 @@ int pb_view_body(struct pb_view *v, uint32_t seq, struct pb_body **ret, struct p
 /* Append the scanned structure of message seq (message.h, pb_facts_*) to out; reads no body. */
 int pb_view_facts(struct pb_view *v, uint32_t seq, struct pb_buf *out, struct pb_error *err);
 
+/* Appends the id of message seq: the same for its copies, as long as one of them is there, and no other's (EMAILID, RFC 8474). */
+void pb_view_email_id(struct pb_view *v, uint32_t seq, struct pb_buf *out);
+
 /* ---- changes ---- */
 
 /* Bits of keywords, making new ones where there is room (PB_EQUOTA: the folder has 56). names are atoms; "$Forwarded" style. */
 int pb_folder_keyword(struct pb_folder *f, struct pb_str name, bool make, unsigned *ret_bit, struct pb_error *err);
+
+/* What a mailbox holds and may hold; a limit of 0: none. */
+struct pb_usage {
+	uint64_t messages, bytes, max_messages, max_bytes;
+};
 
 struct pb_append {
 	uint64_t flags;
 	int64_t date;			/* 0: now */
 	struct pb_str token;		/* exactly-once token, or empty: a second append with it adds nothing and gives the first's UID */
 	bool over_quota;		/* do not check the quota */
+	/* Where not NULL, filled by what returns 0: the mailbox with this message in it. Of several that come at once each sees another sum, so a level is passed
+	 * before the eyes of exactly one. */
+	struct pb_usage *usage;
 };
 
 /* A new message from a spool; takes the spool over in every case. ret_uid, ret_uidvalidity may be NULL. PB_EQUOTA, PB_EFULL. */
 int pb_folder_append(struct pb_folder *f, struct pb_spool *spool, const struct pb_append *how, uint32_t *ret_uid, uint32_t *ret_uidvalidity, struct pb_error *err);
+/* From now on what is appended, delivered or copied through this handle has to leave the folder with at most so many bytes (0: no limit): else PB_EQUOTA.
+ * Two that come at the same moment may go over it together. over_quota passes it too. */
+void pb_folder_limit(struct pb_folder *f, uint64_t bytes);
 /* The body that an item or another row has; nothing is copied. lazy: durable at the latest before the item's settling is (couriers); else when it returns.
  * head (may be empty) is put before the body when it is read back: Return-Path, Delivered-To; at most 2 KiB. */
 int pb_folder_deliver(struct pb_folder *f, struct pb_body *body, struct pb_str head, const struct pb_append *how, uint32_t *ret_uid, struct pb_error *err);
@@ -159,6 +197,10 @@ int pb_folder_store(struct pb_folder *f, const uint32_t *uids, size_t n, enum pb
 		    uint32_t *ret_modified, size_t *ret_nmodified, struct pb_error *err);
 /* Remove rows, ascending UIDs; those not there are passed over. only_deleted: only those with \Deleted. */
 int pb_folder_expunge(struct pb_folder *f, const uint32_t *uids, size_t n, bool only_deleted, struct pb_error *err);
+/* The same with a way back: what goes is kept for days in the mailbox "<id>-deleted", folder "<day>/<name>", which no login opens; agent_cleanup shows it, brings
+ * it back, and empties it. days 0: just expunged. PB_EFULL and its like: nothing was expunged. */
+#define PB_MAILBOX_DELETED "-deleted"
+int pb_folder_discard(struct pb_host *host, struct pb_folder *f, const uint32_t *uids, size_t n, bool only_deleted, int64_t days, struct pb_error *err);
 /* All or nothing at the destination; ret_uids[i] is the new UID of uids[i] (0: it was gone); keywords (where the destination has room) and dates go
  * along. move: removed here after it is durable there; a crash in between is finished when the mailbox is opened next. */
 int pb_folder_copy(struct pb_folder *from, const uint32_t *uids, size_t n, struct pb_folder *to, bool move, uint32_t *ret_uids, uint32_t *ret_uidvalidity,

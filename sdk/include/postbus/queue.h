@@ -56,6 +56,8 @@ void pb_envelope_sender(struct pb_envelope *env, struct pb_str address);
 struct pb_rcpt *pb_envelope_rcpt(struct pb_envelope *env, struct pb_str address);	/* appends, gives the new one */
 struct pb_str pb_envelope_copy(struct pb_envelope *env, struct pb_str s);	/* a copy that lives as long as env, for its fields */
 struct pb_envelope *pb_envelope_dup(const struct pb_envelope *env, bool with_rcpts);
+/* Append the reverse-path that goes with this recipient: the sender; with the note "verp" (true) the one that names him (pb_verp_make), where that can be made. */
+void pb_envelope_sender_for(const struct pb_envelope *env, const struct pb_rcpt *rcpt, struct pb_buf *out);
 
 /* ---- spool: a body while it is written ---- */
 
@@ -77,6 +79,23 @@ void pb_spool_discard(struct pb_spool *spool);				/* NULL is fine */
 /* Durable when it returns 0; id (PB_ID_MAX bytes) is pb_spool_id. Takes the spool over in every case. The item enters the calling plugin's inbound lane.
  * PB_EFULL: no room; PB_EINVALID: no recipients. An id that is known already gives 0 and adds nothing (a deterministic id is pb_spool_name's). */
 int pb_queue_accept(struct pb_host *host, const struct pb_envelope *env, struct pb_spool *spool, char *ret_id, struct pb_error *err);
+
+/* One of many messages that are accepted together. */
+struct pb_arrival {
+	const struct pb_envelope *env;
+	struct pb_spool *spool;		/* taken over in every case: NULL afterwards */
+	char id[PB_ID_MAX];		/* where rc is 0 */
+	bool known;			/* its id was known already (pb_spool_name), and nothing was added */
+	int rc;				/* of this one */
+	struct pb_error error;
+};
+/* As pb_queue_accept for each, with one flush for all of them. */
+void pb_queue_accept_many(struct pb_host *host, struct pb_arrival *list, size_t n);
+/* Which of these messages are still in some lane, whoever's: on their way, held, dead, or with a report that is due. What is not has been settled for every
+ * recipient. Right: queue.accept. */
+int pb_queue_pending(struct pb_host *host, const char *const *ids, size_t n, bool *ret_pending, struct pb_error *err);
+/* Put a line into the timeline of a message by its queue id, as pb_item_note does for one in hand: what became of it later. Right: queue.accept. */
+void pb_queue_note(struct pb_host *host, const char *id, const char *what, const char *fmt, ...) PB_PRINTF(4, 5);
 /* Replace the spool's id by one derived from token: the same token can enter the queue once only while its first entry is remembered (at least an hour). */
 void pb_spool_name(struct pb_spool *spool, struct pb_str token);
 
@@ -142,10 +161,17 @@ void pb_dropped(struct pb_recipient *to, const char *why);
 /* Successors: written in the same transaction that settles the item, so a crash neither loses nor doubles them. */
 /* The recipient goes to a connector's outgoing lane; recipients with the same connector and destination share one item. Settles it here. */
 void pb_item_send(struct pb_item *item, struct pb_recipient *to, const char *connector, struct pb_str destination, struct pb_str target);
-/* The same body to other addresses, through the inbound lane again (redirection, group members outside). env is copied; notes["hops"] is counted. */
+/* The same body to other addresses, through the inbound lane again (redirection, group members outside). env is copied; notes["hops"] is counted, notes["entered"] is
+ * the moment. */
 int pb_item_redirect(struct pb_item *item, const struct pb_envelope *env, struct pb_error *err);
 /* A new message (a DSN, a notice). Takes the spool over in every case. */
 int pb_item_inject(struct pb_item *item, const struct pb_envelope *env, struct pb_spool *spool, struct pb_error *err);
+
+/* From here on the message has this body: successors get it, and what is tried again. Takes the spool over in every case. pb_item_body
+ * gives the new one; the handle of the old one stays valid as long as the item. PB_EINVALID: something was sent on already. */
+int pb_item_set_body(struct pb_item *item, struct pb_spool *spool, struct pb_error *err);
+/* From here on the message has this priority (-9 to 9, as the envelope's). */
+void pb_item_set_priority(struct pb_item *item, int priority);
 
 /* The courier of a connector: its outgoing lane. Concurrency is the manifest's "workers" and "per_destination". */
 struct pb_courier {

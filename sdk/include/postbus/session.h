@@ -97,6 +97,9 @@ struct pb_str pb_session_local(struct pb_session *s);		/* address it connected t
 uint16_t pb_session_peer_port(struct pb_session *s);
 bool pb_session_is_tls(struct pb_session *s);
 struct pb_str pb_session_tls_info(struct pb_session *s);	/* "TLS1.3 AES-256-GCM X25519", empty in the clear */
+/* Appends what ties a login to this connection: type "tls-exporter" (RFC 9266), "tls-server-end-point" or "tls-unique" (RFC 5929; TLS 1.2 with an extended master
+ * secret alone). PB_EUNAVAILABLE: in the clear, no such type, or not with this connection. */
+int pb_session_channel_binding(struct pb_session *s, struct pb_str type, struct pb_buf *out, struct pb_error *err);
 bool pb_session_can_tls(struct pb_session *s);			/* a certificate is there and TLS is not on yet: announce STARTTLS */
 uint64_t pb_session_id(struct pb_session *s);
 bool pb_session_has_input(struct pb_session *s);		/* more pipelined input is buffered */
@@ -111,6 +114,7 @@ struct pb_user {
 
 void pb_session_login(struct pb_session *s, const struct pb_user *user);	/* copied; counted against "per_user" limits and logged */
 const struct pb_user *pb_session_user(struct pb_session *s);	/* NULL before login */
+void pb_session_logout(struct pb_session *s);			/* nobody is logged in any more, and counts no longer; nothing where nobody was. The state is the caller's */
 
 /* Count a bad command (the framework does for refusals); more than once in a command counts once, and a command that counts none begins anew.
  * At errors_max the session ends with PB_BYE_ERRORS after this command. */

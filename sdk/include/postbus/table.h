@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Tables: durable ordered key-value state of a plugin, private to it by name ("<plugin>.<table>"). Right: table.
- * Keys up to 512 bytes, values up to 1 MiB. One batch is atomic; batches on one table are serialised.
+ * Keys up to 1,000 bytes, values up to 1 MiB. One batch is atomic; batches on one table are serialised.
  */
 #ifndef POSTBUS_TABLE_H
 #define POSTBUS_TABLE_H
@@ -40,6 +40,15 @@ struct pb_change {
 
 /* All or nothing, durable when it returns 0. PB_ECONFLICT: a guard did not hold, nothing was written. */
 int pb_table_apply(struct pb_table *t, const struct pb_change *changes, size_t n, struct pb_error *err);
+
+/* ---- things remembered for a while: who had an answer, what was seen before. A table that is used so holds nothing else. ---- */
+
+/* key: 1 byte to any length (kept as its SHA-256). until: microseconds since 1970. by: who remembers it, at most 200 bytes, may be empty. */
+int pb_table_remember(struct pb_table *t, struct pb_str key, int64_t until, struct pb_str by, struct pb_error *err);
+/* Is it remembered at this moment, by somebody else than not_by? So whoever does again what was cut off is not stopped by himself. */
+bool pb_table_remembers(struct pb_table *t, struct pb_str key, int64_t now, struct pb_str not_by);
+/* Away with what is past. For a tick now and then. */
+int pb_table_forget(struct pb_table *t, int64_t now, struct pb_error *err);
 
 #ifdef __cplusplus
 }

@@ -14,6 +14,7 @@ extern "C" {
 #endif
 
 struct pb_body;		/* queue.h */
+struct pb_spool;	/* queue.h */
 struct pb_envelope;	/* queue.h */
 
 /* ---- call: one provider, runs in the caller's thread ---- */
@@ -38,6 +39,32 @@ struct pb_method {
 /* params may be NULL; it is borrowed. ret_result may be NULL; else a new reference to an object: json_decref it. It may be shared with others: read only.
  * PB_EUNAVAILABLE: nobody provides it now. PB_EDENIED: not in "requires". PB_EBUSY: nested deeper than 16 calls. */
 int pb_call(struct pb_host *host, const char *method, json_t *params, json_t **ret_result, struct pb_error *err);
+
+/* Would a call of this method find somebody now? For what is offered only where a method of "optional" is there. */
+bool pb_is_provided(struct pb_host *host, const char *method);
+
+enum { PB_VERSIONS_MAX = 32 };
+
+/* What a call is about that JSON cannot hold: lent to the provider for the call. What does not apply is NULL or empty. */
+struct pb_subject {
+	struct pb_str id;			/* queue id */
+	const struct pb_envelope *envelope;
+	struct pb_body *body;
+	/* Set by the provider: a new body instead of this one. The caller's from then on; his to take over or discard. Methods that say so take the message
+	 * from here, where the caller has set it: a spool that is no body yet. Then it stays the caller's. */
+	struct pb_spool *changed;
+	/* Set by methods that say so: what the message is for single entries of their answer, which name them by number, from 1. The caller's from then on;
+	 * pb_subject_clear discards those that are left. */
+	struct pb_spool *versions[PB_VERSIONS_MAX];
+	unsigned nversions;
+};
+
+/* As pb_call, about this subject. */
+int pb_call_about(struct pb_host *host, struct pb_subject *subject, const char *method, json_t *params, json_t **ret_result, struct pb_error *err);
+/* Discards the versions that are still in it. */
+void pb_subject_clear(struct pb_subject *subject);
+/* In a method: what the call that runs on this thread is about, or NULL. Calls that the method makes itself have none of it. */
+struct pb_subject *pb_subject(struct pb_host *host);
 
 /* ---- ask: every plugin that hooked the point, in manifest order; the first decisive verdict wins ---- */
 
