@@ -17,7 +17,8 @@ void click_name(struct pb_buf *out, struct pb_str list, struct pb_str member, st
 	pb_base64_encode(&text, pb_buf_str(&both));
 	for (size_t i = 0; i < text.len && text.ptr[i] != '='; i++)
 		pb_buf_addc(out, text.ptr[i] == '+' ? '-' : text.ptr[i] == '/' ? '_' : text.ptr[i]);
-	pb_buf_addf(out, ".%.*s", PB_FMT(mac));
+	pb_buf_addc(out, '.');
+	pb_buf_addstr(out, mac);
 }
 
 bool click_name_read(struct pb_str name, struct pb_buf *list, struct pb_buf *member, struct pb_str *ret_mac)
@@ -28,6 +29,9 @@ bool click_name_read(struct pb_str name, struct pb_buf *list, struct pb_buf *mem
 
 	if (name.len > CLICK_NAME_MAX || !pb_str_cut(&rest, '.', &first) || rest.len != CLICK_MAC)
 		return false;
+	for (size_t i = 0; i < rest.len; i++)
+		if (!pb_is_alnum(rest.ptr[i]))
+			return false;
 	for (size_t i = 0; i < first.len; i++) {
 		char c = first.ptr[i];
 

@@ -36,7 +36,8 @@ class Client:
         """Subjects and flags of a folder, as another session sees them."""
         other = self.server.imap(self.user)
         try:
-            if other.select(folder, readonly=True)[0] != "OK":
+            kind, count = other.select(folder, readonly=True)
+            if kind != "OK" or count == [b"0"]:         # not there, or just made; RFC 9051 9: "*" in an empty folder is BAD
                 return []
             found = other.fetch("1:*", "(FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])")[1]
             return [(f[1].decode().split("Subject: ")[1].strip(), sorted(w.decode() for w in imaplib.ParseFlags(f[0]) if w != b"\\Recent")) for f in found if isinstance(f, tuple)]

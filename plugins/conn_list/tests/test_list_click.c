@@ -27,6 +27,8 @@ static void names_come_back(void **state)
 	assert_false(click_name_read(PB_STR("x." MAC), &list, &member, &mac));
 	assert_false(click_name_read(PB_STR(MAC), &list, &member, &mac));
 	assert_false(click_name_read(PB_STR("." MAC), &list, &member, &mac));
+	assert_true(click_name_read(PB_STR("YUBiCm1AYg." MAC), &list, &member, &mac));
+	assert_false(click_name_read(PB_STR("YUBiCm1AYg.0123456789\0bcdef0123"), &list, &member, &mac));
 }
 
 static void targets(void **state)
