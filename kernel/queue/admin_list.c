@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Administration that looks: finding items, listing, showing, counting. Reads pages without any lock, so a picture is of no single moment. */
+/*
+ * Administration that looks: finding items, listing, showing, counting. Lists are read page by page without any lock, so they are of no
+ * single moment; what is asked for by its id is.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include "kernel/clock/clock.h"
@@ -94,23 +97,69 @@ static int walk(struct queue *q, unsigned shard, enum state state, struct pb_str
 	return rc;
 }
 
-static int visit_key(struct queue *q, unsigned shard, struct pb_str key, int (*visit)(void *arg, const struct found *f), void *arg, struct pb_error *err)
-{
-	PB_AUTOBUF(value);
-	struct engine_row row = { .key = key };
-	struct found f;
+/* Rows of one message in one shard, copied. */
+struct picture {
+	struct engine_row *rows;	/* owned, with what they point to */
+	size_t n, room;
+};
 
-	if (engine_get(q->kernel->engine, shard_entity(&q->shards[shard]), key, &value, err))
-		return err && err->code != PB_ENOTFOUND ? err->code : 0;
-	row.value = pb_buf_str(&value);
-	return to_found(q, shard, &row, &f) ? visit(arg, &f) : 0;
+static void picture_add(struct picture *p, struct pb_str key, struct pb_str value)
+{
+	if (p->n == p->room) {
+		p->room = p->room ? p->room * 2 : 8;
+		p->rows = pb_realloc(p->rows, p->room * sizeof *p->rows);
+	}
+	p->rows[p->n++] = (struct engine_row){ .key = pb_str(pb_str_dup(key), key.len), .value = pb_str(pb_str_dup(value), value.len) };
 }
 
-/* Rows that are moved or old name themselves in the index; a fresh one can only be where its id says. */
-static int by_id(struct queue *q, const char *id, int (*visit)(void *arg, const struct found *f), void *arg, struct pb_error *err)
+static void picture_free(struct picture *p)
 {
+	for (size_t i = 0; i < p->n; i++) {
+		free((char *)p->rows[i].key.ptr);
+		free((char *)p->rows[i].value.ptr);
+	}
+	free(p->rows);
+}
+
+/* Rows that are moved or old name themselves in the index; a fresh one can only be where its id says. Callers hold the shard's lock. */
+static int picture_take(struct queue *q, unsigned shard, const char *id, size_t nlanes, struct picture *ret, struct pb_error *err)
+{
+	struct pb_str entity = shard_entity(&q->shards[shard]);
 	struct engine_page page = ENGINE_PAGE;
 	struct key from, to;
+	PB_AUTOBUF(value);
+	int rc;
+
+	key_index(&from, id, 0);
+	key_index(&to, id, UINT64_MAX);
+	rc = engine_scan(q->kernel->engine, entity, key_str(&from), key_str(&to), 1000, false, &page, err);
+	for (size_t i = 0; i < page.n && !rc; i++) {
+		int missing = engine_get(q->kernel->engine, entity, page.rows[i].value, &value, err);
+
+		if (!missing)
+			picture_add(ret, page.rows[i].value, pb_buf_str(&value));
+		else if (missing != PB_ENOTFOUND)
+			rc = missing;
+	}
+	for (size_t l = 0; l < nlanes && !rc; l++) {
+		struct lane *lane;
+
+		pthread_mutex_lock(&q->lock);
+		lane = q->lanes[l];
+		pthread_mutex_unlock(&q->lock);
+		key_row(&from, STATE_ACTIVE, pb_str(lane->name, lane->len), queue_id_time(pb_strz(id)), id, 0);
+		key_row(&to, STATE_ACTIVE, pb_str(lane->name, lane->len), queue_id_time(pb_strz(id)), id, UINT64_MAX);
+		rc = engine_scan(q->kernel->engine, entity, key_str(&from), key_str(&to), 1000, false, &page, err);
+		for (size_t i = 0; i < page.n && !rc; i++)
+			picture_add(ret, page.rows[i].key, page.rows[i].value);
+	}
+	engine_page_free(&page);
+	return rc;
+}
+
+/* Under the shard's lock nothing of the message moves, so what is queued is met, wherever it is on its way to. Visitors take that lock themselves. */
+static int by_id(struct queue *q, const char *id, int (*visit)(void *arg, const struct found *f), void *arg, struct pb_error *err)
+{
 	size_t nlanes;
 	int rc = 0;
 
@@ -118,25 +167,19 @@ static int by_id(struct queue *q, const char *id, int (*visit)(void *arg, const 
 	nlanes = q->nlanes;
 	pthread_mutex_unlock(&q->lock);
 	for (unsigned s = 0; s < SHARDS && !rc; s++) {
-		key_index(&from, id, 0);
-		key_index(&to, id, UINT64_MAX);
-		rc = engine_scan(q->kernel->engine, shard_entity(&q->shards[s]), key_str(&from), key_str(&to), 1000, false, &page, err);
-		for (size_t i = 0; i < page.n && !rc; i++)
-			rc = visit_key(q, s, page.rows[i].value, visit, arg, err);
-		for (size_t l = 0; l < nlanes && !rc; l++) {
-			struct lane *lane;
+		struct picture seen = { 0 };
 
-			pthread_mutex_lock(&q->lock);
-			lane = q->lanes[l];
-			pthread_mutex_unlock(&q->lock);
-			key_row(&from, STATE_ACTIVE, pb_str(lane->name, lane->len), queue_id_time(pb_strz(id)), id, 0);
-			key_row(&to, STATE_ACTIVE, pb_str(lane->name, lane->len), queue_id_time(pb_strz(id)), id, UINT64_MAX);
-			rc = engine_scan(q->kernel->engine, shard_entity(&q->shards[s]), key_str(&from), key_str(&to), 1000, false, &page, err);
-			for (size_t i = 0; i < page.n && !rc; i++)
-				rc = visit_key(q, s, page.rows[i].key, visit, arg, err);
+		pthread_mutex_lock(&q->shards[s].lock);
+		rc = picture_take(q, s, id, nlanes, &seen, err);
+		pthread_mutex_unlock(&q->shards[s].lock);
+		for (size_t i = 0; i < seen.n && !rc; i++) {
+			struct found f;
+
+			if (to_found(q, s, &seen.rows[i], &f))
+				rc = visit(arg, &f);
 		}
+		picture_free(&seen);
 	}
-	engine_page_free(&page);
 	return rc;
 }
 

@@ -253,6 +253,47 @@ static void a_message_is_shown_with_every_recipient(void **state)
 	rig_free(d.r);
 }
 
+struct mover {
+	struct desk *d;
+	const char *id;
+	atomic_bool over;
+};
+
+static void *move_about(void *arg)
+{
+	struct mover *m = arg;
+
+	while (!atomic_load(&m->over))
+		run(m->d, queue_retry, "id", m->id);
+	return NULL;
+}
+
+/* Whatever it is on its way to: it is never nowhere. */
+static void a_message_is_found_while_it_moves(void **state)
+{
+	struct pb_error err = { 0 };
+	struct mover m = { 0 };
+	pthread_t thread;
+	struct desk d;
+
+	(void)state;
+	desk_new(&d);
+	d.w.retry = true;
+	rig_attach(&d.w.host, "*.inbound", work);
+	m = (struct mover){ .d = &d, .id = rig_accept_one(&d.in, "a@x", "one@y") };
+	rig_settle(d.r);
+	assert_int_equal(pthread_create(&thread, NULL, move_about, &m), 0);
+	for (int i = 0; i < 10000; i++) {
+		json_t *shown = NULL;
+
+		assert_int_equal(queue_show(d.r->kernel.queue, m.id, &shown, &err), 0);
+		json_decref(shown);
+	}
+	atomic_store(&m.over, true);
+	pthread_join(thread, NULL);
+	rig_free(d.r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -262,6 +303,7 @@ int main(void)
 		cmocka_unit_test(what_is_in_hand_obeys_when_it_is_settled),
 		cmocka_unit_test(lists_go_on_where_they_ended),
 		cmocka_unit_test(a_message_is_shown_with_every_recipient),
+		cmocka_unit_test(a_message_is_found_while_it_moves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
