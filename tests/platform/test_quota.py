@@ -38,16 +38,17 @@ def notices(s, address):
 
 
 def deliver(s, address, subject, size=1000):
-    """Send and see it settled."""
-    s.send(letter(subject, size), to=(address,))
+    """Send and see it settled, and on the disk: before that no session is shown it."""
+    id = s.send(letter(subject, size), to=(address,))
     postbus.wait(lambda: not s.ctl("queue", "list")["items"], "an empty queue")
+    if "delivered" in [event["what"] for event in s.ctl("trace", id)["messages"][0]["events"]]:
+        postbus.wait(lambda: any(m["Subject"] == subject for m in parsed(s, address)), f"{subject} at {address}")
 
 
 def empty(s, address):
     with s.imap(address) as i:
-        i.select("INBOX")
-        i.store("1:*", "+FLAGS", r"\Deleted")
-        i.expunge()
+        assert int(i.select("INBOX")[1][0]) > 0, "nothing to remove"
+        assert i.store("1:*", "+FLAGS", r"\Deleted")[0] == "OK" and i.expunge()[0] == "OK"
 
 
 def test_the_owner_is_warned_at_each_level_and_again_once_it_fell_below(s):

@@ -20,9 +20,8 @@ def subjects(server, folder="INBOX"):
 
 def delete_all(server, folder="INBOX"):
     i = server.imap()
-    i.select(f'"{folder}"')
-    i.store("1:*", "+FLAGS", "\\Deleted")
-    i.expunge()
+    assert int(i.select(f'"{folder}"')[1][0]) > 0, "nothing to remove"
+    assert i.store("1:*", "+FLAGS", "\\Deleted")[0] == "OK" and i.expunge()[0] == "OK"
     i.logout()
 
 
