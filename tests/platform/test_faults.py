@@ -77,7 +77,7 @@ def test_a_full_disk():
                 return True
             except AssertionError:
                 return False
-        wait(taken, "service without a restart", 60)
+        wait(taken, "service without a restart", 120)
         assert wait(lambda: try_append(i)[0] == "OK", "an append")
         i.logout()
         have = wait(lambda: (lambda l: l if set(sent) <= set(l) else None)(
@@ -98,7 +98,7 @@ def test_a_full_disk():
 # ---- peers ----
 
 def talk(s, listener="smtp"):
-    c = socket.create_connection(("127.0.0.1", s.ports[listener]), 60)
+    c = socket.create_connection(("127.0.0.1", s.ports[listener]), 120)
     return c, c.makefile("rb")
 
 
@@ -200,7 +200,7 @@ def test_a_reader_that_does_not_read_holds_nobody_up(s):
 
 
 def test_who_is_too_slow_is_told():
-    with Server(config={"limits": {"command_time": "2s"}}) as s:
+    with Server(config={"limits": {"command_time": f"{int(5 * postbus.PATIENCE)}s"}}) as s:     # which is also all that others have for each of theirs
         c, f = talk(s)
         assert f.readline().startswith(b"220")
         c.sendall(b"HELO x\r\nMAIL FROM:<a@remote.example>\r\nRCPT TO:<alice@demo.example>\r\nDATA\r\n")

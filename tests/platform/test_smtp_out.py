@@ -502,13 +502,14 @@ def test_a_login_is_never_sent_in_the_clear(s):
 
 def test_what_stays_late_fails_in_the_end(s):
     p = Peer(replies={"RCPT": "450 4.2.1 never ready"})
-    config = {"routes": {"late.example": f"127.0.0.1:{p.port}"}, "retry_ladder": ["1s"], "retry_expire": "3s"}
+    config = {"routes": {"late.example": f"127.0.0.1:{p.port}"}, "retry_ladder": ["1s"]}
     with Server(config={"plugins": {"conn_smtp": {"config": config}}}) as other:
         id = other.submit(letter("x@late.example"), to=["x@late.example"])
+        wait(lambda: len(p.lines("RCPT")) >= 2, "another attempt")
+        other.ctl("config", "set", "conn_smtp", "retry_expire", "1s")
         r = report(other, id)
         said = " ".join(r.split())
         assert "127.0.0.1 said last: 450 4.2.1 never ready" in said and "said: 554" not in said and "Action: failed" in r, r
-        assert len(p.lines("RCPT")) >= 2
 
 
 def test_what_nobody_else_said_is_nobody_elses(s):
@@ -546,7 +547,7 @@ def test_a_silent_server_does_not_hold_up_the_end(s):
     p = Peer(replies={"MAIL": silence})
     with Server(config={"plugins": {"conn_smtp": {"config": {"routes": {"silent.example": f"127.0.0.1:{p.port}"}}}}}) as other:
         id = other.submit(letter("x@silent.example"), to=["x@silent.example"])
-        assert asked.wait(20)
+        assert asked.wait(120)
         assert other.stop() == 0
         p.replies.clear()
         other.start()
