@@ -111,7 +111,7 @@ class Server:
             self.wait_ready(begin)
         return self
 
-    def wait_ready(self, begin=0, seconds=60):
+    def wait_ready(self, begin=0, seconds=120):
         end = time.monotonic() + seconds * PATIENCE
         while time.monotonic() < end:
             with open(self.log_path, "rb") as log:
@@ -130,7 +130,7 @@ class Server:
     def log(self):
         return open(self.log_path, errors="replace").read()
 
-    def wait_log(self, pattern, seconds=20):
+    def wait_log(self, pattern, seconds=60):
         """Waits until the log has a line that matches; gives the match."""
         return wait(lambda: re.search(pattern, self.log()), f"log line {pattern!r}", seconds)
 
@@ -139,11 +139,11 @@ class Server:
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(40 * PATIENCE)
+                self.process.wait(120 * PATIENCE)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-                raise AssertionError(f"postbusd did not end within {40 * PATIENCE} s of SIGTERM")
+                raise AssertionError(f"postbusd did not end within {120 * PATIENCE} s of SIGTERM")
         self.look_through_log()
         return self.process.returncode if self.process else None
 
@@ -210,7 +210,7 @@ class Server:
 
     def smtp(self, listener="smtp"):
         import smtplib
-        return smtplib.SMTP("127.0.0.1", self.ports[listener], local_hostname="client.example", timeout=30 * PATIENCE)
+        return smtplib.SMTP("127.0.0.1", self.ports[listener], local_hostname="client.example", timeout=120 * PATIENCE)
 
     def send(self, message, sender="someone@remote.example", to=("alice@demo.example",)):
         """By SMTP to the MX port, from outside; gives the queue id."""
@@ -249,7 +249,7 @@ class Server:
 
     def pop3(self, user="alice@demo.example", password=PASSWORD):
         import poplib
-        p = poplib.POP3_SSL("127.0.0.1", self.ports["pop3s"], context=no_check(), timeout=30 * PATIENCE)
+        p = poplib.POP3_SSL("127.0.0.1", self.ports["pop3s"], context=no_check(), timeout=120 * PATIENCE)
         if user:
             p.user(user)
             p.pass_(password)
@@ -273,7 +273,7 @@ class Server:
         """Waits until whatever is still in the queue is on its way out of the house."""
         wait(lambda: all(item["lane"] == "conn_smtp.outgoing" for item in self.call("queue.list")["items"]), "the queue is worked off")
 
-    def wait_messages(self, n, user="alice@demo.example", folder="INBOX", seconds=20):
+    def wait_messages(self, n, user="alice@demo.example", folder="INBOX", seconds=60):
         return wait(lambda: (lambda m: m if len(m) >= n else None)(self.messages(user, folder)), f"{n} messages of {user}", seconds)
 
 
@@ -328,18 +328,19 @@ def no_check():
     return context
 
 
-def wait(condition, what, seconds=20):
+def wait(condition, what, seconds=60):
     """Polls until condition() is true and gives its value; an AssertionError names what never came. A question that costs much is asked less often, for it holds
-    up the answer."""
+    up the answer. The last one is asked when the time is over: this process may have been the one that did not get on."""
     seconds *= PATIENCE
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while True:
         asked = time.monotonic()
         value = condition()
         if value:
             return value
+        if asked >= end:
+            raise AssertionError(f"waited {seconds} s for {what}")
         time.sleep(min(max(0.02, time.monotonic() - asked), 0.5))
-    raise AssertionError(f"waited {seconds} s for {what}")
 
 
 def free_port(span=1):

@@ -93,7 +93,7 @@ def test_workers_count_at_once():
     go = threading.Event()
 
     def hold(session, line):
-        go.wait(30)
+        go.wait(600)
         return "250 2.1.0 ok"
     p = Peer(replies={"MAIL": hold})
     config = {"routes": {"one.example": f"127.0.0.1:{p.port}", "two.example": f"127.0.0.1:{p.port}"}, "workers": 1}
@@ -179,7 +179,7 @@ def test_a_secret_is_asked_for_twice_at_a_terminal_and_not_echoed(server):
     until(b"value again: ")
     os.write(ours, b"hush hush\n")
     until(b"(set)")
-    assert process.wait(20) == 0 and b"hush" not in said, said
+    assert process.wait(120) == 0 and b"hush" not in said, said
     os.close(ours)
     server.ctl("config", "unset", "conn_smtp", "smart_host_password")
 

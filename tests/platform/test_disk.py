@@ -101,7 +101,7 @@ def test_the_log_meets_the_end_of_the_disk():
         disk.fill()
         done = expunge_all(s, i, copies)
         assert 0 < done < copies, (done, copies, log_end(disk.where))
-        assert s.process.wait(40) == 1
+        assert s.process.wait(120) == 1
         s.wait_log("event=store.failed reason=.*No space left")
         # as a supervisor does: at once, and again
         up = started(s) or started(s)
@@ -114,7 +114,7 @@ def test_the_log_meets_the_end_of_the_disk():
                 return True
             except AssertionError:
                 return False
-        wait(taken, "service", 60)
+        wait(taken, "service", 120)
         assert s.ctl("store", "verify")["ok"]
         s.wait_messages(MANY + 1)
         i = s.imap()

@@ -13,7 +13,7 @@ class Raw:
     """A client that takes nothing for granted: sends bytes, gives whole responses (lines with their literals) as bytes."""
 
     def __init__(self, server, user=ALICE, login=True, clear=False):
-        self.s = socket.create_connection(("127.0.0.1", server.ports["imap" if clear else "imaps"]), 30)
+        self.s = socket.create_connection(("127.0.0.1", server.ports["imap" if clear else "imaps"]), 120)
         self.s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if not clear:
             self.s = postbus.no_check().wrap_socket(self.s)

@@ -228,7 +228,7 @@ def start_postfix(s):
 
 
 def postfix(word):
-    return subprocess.run(["/usr/sbin/postfix", "-c", os.path.join(state["dir"], "etc"), word], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    return subprocess.run(["/usr/sbin/postfix", "-c", os.path.join(state["dir"], "etc"), word], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
 
 
 def answers():
@@ -245,7 +245,7 @@ def maillog():
 
 
 def through_postfix(to, text, sender="remote@remote.example", options=()):
-    with smtplib.SMTP("127.0.0.1", state["port"], local_hostname="client.example", timeout=30) as c:
+    with smtplib.SMTP("127.0.0.1", state["port"], local_hostname="client.example", timeout=120) as c:
         c.sendmail(sender, to, text, options)
 
 

@@ -136,7 +136,7 @@ set confirmappend=no confirmcreate=no delete=yes move=no quit=yes wait_key=no co
 push "<tag-pattern>~s mutt<enter><tag-prefix><copy-message>=Trash<enter><flag-message><sync-mailbox><exit>"
 """)
         subprocess.run(["script", "-qec", f"mutt -n -F {rc}", "/dev/null"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                       timeout=60, env=dict(os.environ, HOME=where, TERM="vt100"))
+                       timeout=120, env=dict(os.environ, HOME=where, TERM="vt100"))
         subjects = b"".join(server.messages(ALICE, "Trash"))
         assert b"mutt one" in subjects and b"mutt two" in subjects
     finally:

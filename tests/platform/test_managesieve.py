@@ -13,7 +13,7 @@ class Raw:
     """A connection; run() gives the lines before the last and the last one."""
 
     def __init__(self, server, user=None, tls=True):
-        self.s = socket.create_connection(("127.0.0.1", server.ports["managesieve"]), 30)
+        self.s = socket.create_connection(("127.0.0.1", server.ports["managesieve"]), 120)
         self.f = self.s.makefile("rb")
         self.capabilities = self.answer()[0]
         if tls:

@@ -52,7 +52,7 @@ class Supervised(Server):
     def post(self, to, sender="someone@remote.example", subject="hello"):
         """Sends, again under another subject if the daemon ended meanwhile and nobody said 250. Gives id and subject."""
         for n in range(200):
-            self.up.wait(60)
+            self.up.wait(120)
             try:
                 return self.send(message(f"{subject} {n}"), sender, (f"{to}@demo.example",)), f"{subject} {n}"
             except (OSError, smtplib.SMTPException):
@@ -69,7 +69,7 @@ class Supervised(Server):
 
     def asked(self, *words):
         """An answer of a daemon that may end at any time; {} when it did."""
-        self.up.wait(60)
+        self.up.wait(120)
         code, answer = self.ctl(*words, check=False)
         return answer if code == 0 else {}
 
@@ -167,7 +167,7 @@ def test_who_was_merely_in_hand_survives():
         wait(lambda: len(re.findall("event=waiting", s.log())) == 2, "two in hand")
         id = s.poison("kill")
         wait(lambda: s.deaths, "a death")
-        s.up.wait(60)
+        s.up.wait(120)
         for one in innocent:
             wait(lambda: [e["text"].split(": ")[-1] for e in s.crashes(one)] == [f"1 of {LIMIT}"], "a suspicion")
         # one of the suspects is in hand, no other goes near it

@@ -12,7 +12,7 @@ DOTS = b"From: a@x.example\r\nSubject: dots\r\n\r\n.\r\n..two\r\nline\r\n.end"
 
 class Raw:
     def __init__(self, server, user=ALICE, clear=False):
-        self.s = socket.create_connection(("127.0.0.1", server.ports["pop3" if clear else "pop3s"]), 30)
+        self.s = socket.create_connection(("127.0.0.1", server.ports["pop3" if clear else "pop3s"]), 120)
         if not clear:
             self.s = postbus.no_check().wrap_socket(self.s)
         self.f = self.s.makefile("rb")

@@ -30,11 +30,11 @@ WRONG = (
 
 
 def check(s):
-    done = subprocess.run([postbus.program("postbusd"), "-c", s.file, "--check"], env=s.env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([postbus.program("postbusd"), "-c", s.file, "--check"], env=s.env, capture_output=True, text=True, timeout=120)
     return done.returncode, done.stderr
 
 
-def refused_at_start(s, want, seconds=60):
+def refused_at_start(s, want, seconds=120):
     begin = os.path.getsize(s.log_path) if os.path.exists(s.log_path) else 0
     s.start(wait=False)
     assert s.process.wait(seconds) == 1

@@ -35,13 +35,13 @@ def sockets():
 
 
 def greeting(port, address="127.0.0.1"):
-    with socket.create_connection((address, port), 20) as s:
+    with socket.create_connection((address, port), 120) as s:
         return s.makefile("rb").readline()
 
 
 def refused(port):
     try:
-        socket.create_connection(("127.0.0.1", port), 20).close()
+        socket.create_connection(("127.0.0.1", port), 120).close()
         return False
     except ConnectionRefusedError:
         return True
@@ -85,7 +85,7 @@ def test_options_change_without_a_new_socket(server):
     write(server, lambda d: listen(d, "conn_smtp", "smtp").update(proxies=["127.0.0.0/8"]))
     server.ctl("config", "reload")
     assert bound(server)["conn_smtp.smtp"] == [where] and sockets()[where] == inode, "a port that was any free one stays"
-    with socket.create_connection(where, 20) as s:
+    with socket.create_connection(where, 120) as s:
         s.sendall(b"PROXY TCP4 192.0.2.7 192.0.2.1 1234 25\r\n")
         assert s.makefile("rb").readline().startswith(b"220 ")
         assert "192.0.2.7" in str(server.ctl("session", "list")), "the header is believed"
@@ -213,7 +213,7 @@ def make_certificate(server, name, host):
 def shown(port, host):
     """The certificate that somebody gets who asks for this name."""
     context = ssl._create_unverified_context()
-    with socket.create_connection(("127.0.0.1", port), 30) as s, context.wrap_socket(s, server_hostname=host) as t:
+    with socket.create_connection(("127.0.0.1", port), 120) as s, context.wrap_socket(s, server_hostname=host) as t:
         return t.getpeercert(binary_form=True)
 
 

@@ -145,7 +145,7 @@ def test_the_gsasl_program_logs_in_bound_by_the_exporter(server):
             run = lambda password: subprocess.run(
                 ["gsasl", "--client", f"--{protocol}", "--connect", f"127.0.0.1:{server.ports[listener]}", "--mechanism", mechanism, "--authentication-id", ALICE,
                  "--password", password, "--x509-ca-file="] + (["--no-cb"] if mechanism == PLAIN else []),
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60 * postbus.PATIENCE)
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120 * postbus.PATIENCE)
             done = run(PASSWORD)
             assert done.returncode == 0 and "server trusted" in done.stdout and f" {mechanism}\n" in done.stdout, done.stdout
             if mechanism == PLUS:       # "p=tls-exporter," in base64
@@ -160,7 +160,7 @@ def test_mpop_fetches_with_scram(server):
     where = os.path.join(server.home, "mpop-got")
     done = subprocess.run(["mpop", "--host=127.0.0.1", f"--port={server.ports['pop3s']}", "--tls=on", "--tls-starttls=off", "--tls-certcheck=off", "--auth=scram-sha-256",
                            f"--user={ALICE}", f"--passwordeval=echo '{PASSWORD}'", f"--delivery=mbox,{where}", f"--uidls-file={where}.uidls", "--keep=on"],
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60 * postbus.PATIENCE,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120 * postbus.PATIENCE,
                           env=dict(os.environ, HOME=server.home))
     assert done.returncode == 0 and "for mpop" in open(where).read(), done.stdout
 

@@ -38,7 +38,7 @@ def send(s, *locals_, mode=0, sender=ME, text="Hello.\r\n"):
     return s.submit(message("to the fake server", text, sender=ME, to=to[0]), to=to, sender=sender)
 
 
-def ended(s, id, *patterns, seconds=40):
+def ended(s, id, *patterns, seconds=120):
     return wait(lambda: (lambda t: t if all(re.search(p, t) for p in patterns) else None)(s.ctl("trace", id, json_out=False)),
                 f"{patterns} in the timeline of {id}", seconds)
 

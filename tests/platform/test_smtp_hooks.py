@@ -28,7 +28,7 @@ def ends(code, text, want):
 def test_connect(s):
     import socket
     import ssl
-    with socket.create_connection(("127.0.0.1", s.ports["submissions"]), 20) as raw, postbus.no_check().wrap_socket(raw) as c:
+    with socket.create_connection(("127.0.0.1", s.ports["submissions"]), 120) as raw, postbus.no_check().wrap_socket(raw) as c:
         got = b""
         while True:
             more = c.recv(1000)
@@ -40,7 +40,7 @@ def test_connect(s):
 
 def test_the_kernel_asks_before_any_protocol(s):
     import socket
-    with socket.create_connection(("127.0.0.1", s.ports["pop3"]), 20) as c, c.makefile("rb") as f:
+    with socket.create_connection(("127.0.0.1", s.ports["pop3"]), 120) as c, c.makefile("rb") as f:
         assert f.readline().startswith(b"-ERR"), "a guest who is refused"
         assert f.readline() == b""
     s.wait_log(r'event=session.refused client=127.0.0.1 listener=pop3 by=hook_probe text="no guests"')

@@ -88,7 +88,7 @@ def start_postfix(server):
 
 
 def postfix(word):
-    return subprocess.run(["/usr/sbin/postfix", "-c", os.path.join(state["dir"], "etc"), word], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    return subprocess.run(["/usr/sbin/postfix", "-c", os.path.join(state["dir"], "etc"), word], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
 
 
 def answers():
@@ -110,7 +110,7 @@ def mail_at_postfix(user, what):
             text = open(path, "rb").read()
             if what in text:
                 return text
-    return wait(look, f"{what!r} at postfix\n{maillog()[-2000:]}", 30)
+    return wait(look, f"{what!r} at postfix\n{maillog()[-2000:]}", 120)
 
 
 def maillog():
@@ -130,7 +130,7 @@ def test_many_to_postfix(s):
     needs_postfix()
     to = [f"many{i}@remote.example" for i in range(150)]
     s.submit(message("many to postfix", sender=ME, to=to[0]), to=to)
-    wait(lambda: len(re.findall(r"to=<many\d+@remote.example>, relay=virtual.*status=sent", maillog())) >= 150, "150 deliveries", 40)
+    wait(lambda: len(re.findall(r"to=<many\d+@remote.example>, relay=virtual.*status=sent", maillog())) >= 150, "150 deliveries", 120)
 
 
 def test_a_refusal_of_postfix(s):
@@ -140,7 +140,7 @@ def test_a_refusal_of_postfix(s):
 
 
 def send_through_postfix(to, text, sender="remote@remote.example", options=()):
-    with smtplib.SMTP("127.0.0.1", state["port"], local_hostname="client.example", timeout=30) as c:
+    with smtplib.SMTP("127.0.0.1", state["port"], local_hostname="client.example", timeout=120) as c:
         c.sendmail(sender, to, text, options)
 
 
@@ -149,7 +149,7 @@ def test_from_postfix(s):
     body = "text\r\n.\r\n" + "\u00fcber\r\n"
     send_through_postfix([ME, "bob@demo.example"], message("from postfix", body), options=["BODY=8BITMIME"])
     for user in (ME, "bob@demo.example"):
-        found = wait(lambda: next((m for m in s.messages(user) if b"from postfix" in m), None), f"mail of {user}\n{maillog()[-2000:]}", 30)
+        found = wait(lambda: next((m for m in s.messages(user) if b"from postfix" in m), None), f"mail of {user}\n{maillog()[-2000:]}", 120)
         assert b"with ESMTPS" in found and b"by postfix.remote.example" in found and found.endswith(body.encode()), found
 
 
@@ -157,7 +157,7 @@ def test_many_from_postfix(s):
     needs_postfix()
     for i in range(30):
         send_through_postfix([ME], message(f"burst {i:02}", "x" * 70 + "\r\n" * 10))
-    wait(lambda: len({m for m in re.findall(rb"Subject: (burst \d\d)", b"".join(s.messages(ME)))}) == 30, f"30 messages\n{maillog()[-2000:]}", 40)
+    wait(lambda: len({m for m in re.findall(rb"Subject: (burst \d\d)", b"".join(s.messages(ME)))}) == 30, f"30 messages\n{maillog()[-2000:]}", 120)
     assert sum(b"Subject: burst" in m for m in s.messages(ME)) == 30
 
 
@@ -175,7 +175,7 @@ def test_dsn_from_end_to_end(s):
         c.login(ME, postbus.PASSWORD)
         c.sendmail(ME, ["dsn@remote.example"], message("dsn", sender=ME), ["ENVID=through+2Bpostfix"], ["NOTIFY=SUCCESS"])
     # Postfix delivered it and reports that to us
-    found = wait(lambda: next((m for m in s.messages(ME) if b"through+postfix" in m), None), f"the report\n{maillog()[-2000:]}", 30)
+    found = wait(lambda: next((m for m in s.messages(ME) if b"through+postfix" in m), None), f"the report\n{maillog()[-2000:]}", 120)
     assert b"Action: delivered" in found and b"Reporting-MTA: dns; postfix.remote.example" in found, found
 
 
@@ -188,7 +188,7 @@ def submit(s, to, text, options=(), rcpt=()):
 
 def mine(s, what, user=ME):
     """The one message of a user that has these bytes."""
-    found = wait(lambda: [m for m in s.messages(user) if what in m], f"{what!r} of {user}\n{maillog()[-2000:]}", 30)
+    found = wait(lambda: [m for m in s.messages(user) if what in m], f"{what!r} of {user}\n{maillog()[-2000:]}", 120)
     assert len(found) == 1, found
     return found[0]
 
@@ -210,7 +210,7 @@ def test_utf8_addresses_both_ways(s):
     s.ctl("mailbox", "create", here)
     s.ctl("mailbox", "password", here, stdin=postbus.PASSWORD + "\n")
     send_through_postfix([here], message("Gr\u00fc\u00dfe her", sender=there, to=here), sender=there, options=["SMTPUTF8", "BODY=8BITMIME"])
-    wait(lambda: s.ctl("mailbox", "show", here)["used_messages"] == 1, f"the mail of {here}\n{maillog()[-2000:]}", 30)
+    wait(lambda: s.ctl("mailbox", "show", here)["used_messages"] == 1, f"the mail of {here}\n{maillog()[-2000:]}", 120)
     i = s.imap(None)
     i.authenticate("PLAIN", lambda _: f"\0{here}\0{postbus.PASSWORD}".encode())
     i.select("INBOX", readonly=True)
@@ -240,7 +240,7 @@ def test_what_is_too_big_for_postfix_is_not_even_sent(s):
 
 def test_a_success_report_of_ours_goes_to_the_sender_at_postfix(s):
     needs_postfix()
-    with smtplib.SMTP("127.0.0.1", state["port"], local_hostname="client.example", timeout=30) as c:
+    with smtplib.SMTP("127.0.0.1", state["port"], local_hostname="client.example", timeout=120) as c:
         c.sendmail("asks@remote.example", [ME], message("tell me"), ["ENVID=asked+2Bfor"], ["NOTIFY=SUCCESS", "ORCPT=rfc822;Alice+2BX@demo.example"])
     text = mail_at_postfix("asks", b"Original-Envelope-Id: asked+for")
     assert b"Action: delivered" in text and b"Reporting-MTA: dns; mail.demo.example" in text, text

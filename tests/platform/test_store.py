@@ -238,7 +238,7 @@ def test_a_newer_store_is_refused_and_left_alone():
             f.write(re.sub(r"store \d+", "store 99", text))
         before = digest(s.home)
         s.start(wait=False)
-        assert s.process.wait(40) == 1
+        assert s.process.wait(120) == 1
         assert "has format 99" in s.log() and "nothing was changed" in s.log()
         assert digest(s.home) == before
         with open(path, "w") as f:

@@ -126,7 +126,7 @@ def test_a_release_that_a_kill_cuts_off_delivers_once(server):
                 first.set()
         worker = threading.Thread(target=release)
         worker.start()
-        first.wait(30)
+        first.wait(120)
         server.kill()
         worker.join()
         server.start()

@@ -105,7 +105,7 @@ def test_a_probe_that_the_queue_gives_up_stops_at_once(server):
 
 
 def test_who_was_stopped_is_warned_and_then_removed(server):
-    postbus.wait(lambda: known(server, "dead@there.example") is None, "removed", 30)
+    postbus.wait(lambda: known(server, "dead@there.example") is None, "removed", 120)
     warnings = [m for m in peer.messages if "dead@" in m[1][0] and b"You get no more posts" in m[2]]
     assert len(warnings) == 2, len(warnings)
     assert server.ctl("list", "member", "show", DEV, "dead@there.example", check=False)[0] != 0

@@ -13,7 +13,7 @@ FORM = "application/x-www-form-urlencoded"
 
 def ask(server, method, path, body=None, type=FORM, tls=False):
     port = server.ports["unsubscribes" if tls else "unsubscribe"]
-    c = http.client.HTTPSConnection("127.0.0.1", port, context=postbus.no_check(), timeout=30) if tls else http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    c = http.client.HTTPSConnection("127.0.0.1", port, context=postbus.no_check(), timeout=120) if tls else http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     c.request(method, path, body=body, headers={"Content-Type": type} if body is not None else {})
     answer = c.getresponse()
     return answer.status, answer.read().decode(), answer
@@ -70,7 +70,7 @@ def test_a_name_that_was_not_written_here_is_nobody(server):
 
 def test_what_is_no_request_gets_an_error(server):
     def say(text):
-        with socket.create_connection(("127.0.0.1", server.ports["unsubscribe"]), 30) as s:
+        with socket.create_connection(("127.0.0.1", server.ports["unsubscribe"]), 120) as s:
             s.sendall(text)
             s.shutdown(socket.SHUT_WR)
             return b"".join(iter(lambda: s.recv(4096), b"")).split(b"\r\n")[0]

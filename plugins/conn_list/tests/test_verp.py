@@ -20,7 +20,7 @@ def test_each_member_has_a_return_path_of_his_own(server):
     server.ctl("list", "create", DEV, "--posting", "anyone")
     server.ctl("list", "member", "add", DEV, *members, "o'brien+x@there.example")
     server.send(f"From: a@remote.example\r\nTo: {DEV}\r\nSubject: to all\r\n\r\nHello.\r\n", to=(DEV,))
-    postbus.wait(lambda: len(peer.messages) >= MEMBERS + 1, "all messages", 60)
+    postbus.wait(lambda: len(peer.messages) >= MEMBERS + 1, "all messages", 120)
     seen = {}
     for mail, rcpts, body in peer.messages:
         assert len(rcpts) == 1
@@ -39,7 +39,7 @@ def test_without_verp_many_share_a_transaction(server):
 
     def later():
         return [m for m in peer.messages if b"Subject: again" in m[2]]
-    postbus.wait(lambda: sum(len(rcpts) for _, rcpts, _ in later()) >= MEMBERS + 1, "all again", 60)
+    postbus.wait(lambda: sum(len(rcpts) for _, rcpts, _ in later()) >= MEMBERS + 1, "all again", 120)
     assert len(later()) <= 3 and all("<dev-bounces@demo.example>" in mail for mail, _, _ in later()), len(later())
 
 

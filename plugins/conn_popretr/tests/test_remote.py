@@ -305,7 +305,7 @@ def test_every_mode_of_the_fake_server(s):
         for mode in modes[::-1]:
             want = {"dropretr": 4, "err3": 4, "lock": 0, "temp": 0, "many": 3000}.get(mode, 5)
             last = run(s, mode) if mode != "slow" else None
-            total = postbus.wait(lambda: (lambda a: a if a["last_run"] and a["state"] != "running" else None)(s.ctl("retrieve", "show", mode)), mode, 60)
+            total = postbus.wait(lambda: (lambda a: a if a["last_run"] and a["state"] != "running" else None)(s.ctl("retrieve", "show", mode)), mode, 120)
             assert total["messages"] == want, (mode, last, total)
             assert not last or bool(last["error"]) == (mode in ("dropretr", "dropquit", "err3", "lock", "temp")), (mode, last)
             if want and want < 3000:

@@ -191,7 +191,7 @@ def test_killed_before_it_is_known_what_was_taken(s):
             box[user] = account(s, peer, user, "--leave", "never")
             s.ctl("retrieve", "run", user, "--wait", "0")
         for user in lies:
-            assert len(s.wait_messages(255 if "nouidl" in lies[user] else 256, box[user], seconds=60)) < 270, user
+            assert len(s.wait_messages(255 if "nouidl" in lies[user] else 256, box[user], seconds=120)) < 270, user
         s.kill()
         for user in lies:
             peer.lies[user] -= {"stop-id270"}
