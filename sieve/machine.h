@@ -117,6 +117,7 @@ struct matching {
 	struct matcher how;
 	struct list keys;
 	uint64_t count;
+	size_t nth;			/* which field of its name is meant, from 1; 0: all of them */
 	bool captures, matched, bad_regex;
 };
 
@@ -125,8 +126,11 @@ void matching_begin(struct matching *x, struct machine *m, const struct call *c,
 bool matching_value(struct matching *x, struct pb_str value);
 bool matching_end(struct matching *x, bool *ret);
 
-/* The values of a part's fields of this name, those of them that :index and :last mean; none where it is no name. */
-size_t fields_chosen(struct machine *m, const struct call *c, uint32_t part, struct pb_str name, bool decoded, struct pb_str **ret);
+/* Which field :index and :last mean (RFC 5260 6): fields are counted through all names of the test, one name behind the other, in this part. Gives its name, and sets
+ * nth. False: there is none. */
+bool field_indexed(struct matching *x, uint32_t part, const struct list *names, struct pb_str *ret_name);
+/* The values of a part's fields of this name, or that of the nth; none where it is no name. */
+size_t fields_chosen(struct matching *x, uint32_t part, struct pb_str name, bool decoded, struct pb_str **ret);
 
 bool test_header(struct machine *m, const struct call *c, bool *ret);
 bool test_address(struct machine *m, const struct call *c, bool *ret);

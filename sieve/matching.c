@@ -48,15 +48,36 @@ bool matching_end(struct matching *x, bool *ret)
 	return !x->m->stopped;
 }
 
-size_t fields_chosen(struct machine *m, const struct call *c, uint32_t part, struct pb_str name, bool decoded, struct pb_str **ret)
+bool field_indexed(struct matching *x, uint32_t part, const struct list *names, struct pb_str *ret_name)
 {
-	size_t n = mail_values(m->mail, part, name, decoded, ret);
-	uint64_t index = call_number(c, S_INDEX, 0);
+	uint64_t index = call_number(x->c, S_INDEX, 0), all = 0;
+	struct pb_str *values;
 
-	if (!n || !c->slots[S_INDEX].there)
+	for (size_t i = 0; i < names->n; i++)
+		all += mail_values(x->m->mail, part, names->items[i], false, &values);
+	if (!index || index > all)
+		return false;
+	if (x->c->slots[S_LAST].there)
+		index = all - index + 1;
+	for (size_t i = 0; i < names->n; i++) {
+		size_t n = mail_values(x->m->mail, part, names->items[i], false, &values);
+
+		if (index <= n) {
+			*ret_name = names->items[i];
+			x->nth = (size_t)index;
+			return true;
+		}
+		index -= n;
+	}
+	return false;
+}
+
+size_t fields_chosen(struct matching *x, uint32_t part, struct pb_str name, bool decoded, struct pb_str **ret)
+{
+	size_t n = mail_values(x->m->mail, part, name, decoded, ret);
+
+	if (!x->nth)
 		return n;
-	if (!index || index > n)
-		return 0;
-	*ret += c->slots[S_LAST].there ? n - index : index - 1;
+	*ret += x->nth - 1;
 	return 1;
 }

@@ -81,10 +81,14 @@ static bool zone_wanted(struct machine *m, const struct call *c, int64_t moment,
 
 static bool header_dates(struct matching *x, const struct call *c)
 {
-	struct pb_str *values;
-	size_t n = fields_chosen(x->m, c, 0, call_str(c, S_1), false, &values);
+	struct pb_str *values, name = call_str(c, S_1);
+	const struct list names = { .items = &name, .n = 1 };
 	bool more = true;
+	size_t n;
 
+	if (c->slots[S_INDEX].there && !field_indexed(x, 0, &names, &name))
+		return true;
+	n = fields_chosen(x, 0, name, false, &values);
 	for (size_t i = 0; i < n && more; i++) {
 		int64_t moment;
 		int zone, wanted;

@@ -45,7 +45,7 @@ static bool give_fields(struct matching *x, const struct call *c, uint32_t part,
 	enum mime_how how = (enum mime_how)call_number(c, S_MIME_HOW, MIME_PLAIN);
 	bool raw = how != MIME_PLAIN || c->slots[S_PARAM].there, more = true;
 	struct pb_str *values;
-	size_t n = fields_chosen(x->m, c, part, name, !raw, &values);
+	size_t n = fields_chosen(x, part, name, !raw, &values);
 
 	for (size_t i = 0; i < n && more; i++)
 		more = c->slots[S_PARAM].there ? give_parameters(x, c, values[i]) : raw ? give_aspect(x, how, values[i]) : matching_value(x, values[i]);
@@ -62,9 +62,15 @@ static bool each_field(struct machine *m, const struct call *c, bool (*give)(str
 
 	matching_begin(&x, m, c, S_2);
 	range(m, c, &first, &end);
-	for (uint32_t part = first; part < end && more; part++)
-		for (size_t i = 0; i < names->n && more; i++)
-			more = give(&x, c, part, names->items[i]);
+	for (uint32_t part = first; part < end && more; part++) {
+		struct pb_str name;
+
+		if (c->slots[S_INDEX].there)
+			more = !field_indexed(&x, part, names, &name) || give(&x, c, part, name);
+		else
+			for (size_t i = 0; i < names->n && more; i++)
+				more = give(&x, c, part, names->items[i]);
+	}
 	return matching_end(&x, ret);
 }
 
@@ -135,11 +141,10 @@ static bool give_addresses(struct matching *x, const struct call *c, const struc
 static bool give_indexed(struct matching *x, const struct call *c, uint32_t part, struct pb_str name)
 {
 	struct pb_str *values;
-	size_t n = fields_chosen(x->m, c, part, name, false, &values);
 	const struct mail_address *list;
+	size_t n;
 
-	if (!n)
-		return true;
+	fields_chosen(x, part, name, false, &values);
 	n = mail_addresses_of(x->m->mail, values[0], &list);
 	return give_addresses(x, c, list, n);
 }
