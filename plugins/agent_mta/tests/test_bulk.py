@@ -11,7 +11,7 @@ MAIL = "From: {sender}\r\nTo: x\r\n{more}Subject: {subject}\r\n\r\nhello\r\n"
 
 
 def make():
-    return postbus.Server(config={"plugins": {"agent_mta": {"config": {"event_program": "event", "event_timeout": "60s", "event_pool": 8, "workers": 2, "bulk_workers": 2,
+    return postbus.Server(config={"plugins": {"agent_mta": {"config": {"event_program": "event", "event_timeout": "600s", "event_pool": 8, "workers": 2, "bulk_workers": 2,
                                                                          "retry": ["1s"]}}}}, start=False)
 
 
@@ -64,9 +64,10 @@ def test_low_priority_is_bulk_and_marks_may_not_count(server):
 def test_what_waits_too_long_goes_back(server):
     for name in ("b3", "author"):
         fresh(server, name)
-    server.ctl("config", "set", "agent_mta", "inbound_max", "2s")
     queued = send(server, "stuck", "b3", sender=user("author"))
-    text = trace(server, queued, "retry", "failed .*550 5.4.7 The message has waited")
+    trace(server, queued, "retry")
+    server.ctl("config", "set", "agent_mta", "inbound_max", "2s")
+    text = trace(server, queued, "failed .*550 5.4.7 The message has waited")
     report = server.wait_messages(1, user("author"))[0]
     assert b"Status: 5.4.7" in report and b"Action: failed" in report, report
     assert "event=message.late" in server.log() and server.messages(user("b3")) == [], text

@@ -14,7 +14,7 @@ ZONE += ['_dmarc.demo.example. 300 IN TXT "v=DMARC1; p=none"', 'proven.example. 
 
 def make():
     # What comes from this machine is checked as if it came from outside.
-    server = postbus.Server(config={"plugins": {"agent_auth": {"config": {"trusted": [], "dmarc_action": "none"}}, "agent_dns": {"config": {"local": ZONE, "timeout": 1}}, "conn_list": {"config": {"interval": 1}}}})
+    server = postbus.Server(config={"plugins": {"agent_auth": {"config": {"trusted": [], "dmarc_action": "none"}}, "agent_dns": {"config": {"local": ZONE, "zones": ["example. static"], "timeout": 60}}, "conn_list": {"config": {"interval": 1}}}})
     server.ctl("list", "create", DEV, "--posting", "anyone")
     server.ctl("list", "member", "add", DEV, BOB)
     return server

@@ -20,7 +20,7 @@ def make():
     shutil.copy(os.path.join(TOP, "plugins", "conn_list", "tests", "list_source.json"), where)
     root = os.environ.get("POSTBUS_BIN")
     others = os.path.join(os.path.dirname(root), "lib", "postbus", "plugins") if root else postbus.plugin_dir()
-    server = postbus.Server(config={"plugin_path": [where, others], "plugins": {"agent_dns": {"config": {"timeout": 1}}, "conn_list": {"config": {"interval": 1, "retry": [1], "answers": 100}}}})
+    server = postbus.Server(config={"plugin_path": [where, others], "plugins": {"agent_dns": {"config": {"zones": ["example. static"], "timeout": 60}}, "conn_list": {"config": {"interval": 1, "retry": [1], "answers": 100}}}})
     server.ctl("mailbox", "create", CAROL)
     server.ctl("mailbox", "password", CAROL, stdin=postbus.PASSWORD + "\n")
     server.ctl("list", "create", DEV, "--description", "Developers", "--owners", ALICE)
