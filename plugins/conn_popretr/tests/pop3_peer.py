@@ -48,7 +48,7 @@ class Session(socketserver.StreamRequestHandler):
 
     def talk(self):
         if self.lie("mute"):
-            self.peer.hold.wait(60)
+            self.peer.hold.wait(600)
             return
         self.say(b"+OK ready " + (STAMP if self.peer.apop else b""))
         while True:
@@ -217,7 +217,7 @@ class Session(socketserver.StreamRequestHandler):
             self.say("-ERR no such message")
             return
         if self.lie("stop-" + self.seen[k - 1][0]):
-            self.peer.hold.wait(120)
+            self.peer.hold.wait(600)
             return "end"
         self.peer.retrieved.append((self.user, self.seen[k - 1][0]))
         text = self.stuffed(self.body(k))
@@ -225,7 +225,7 @@ class Session(socketserver.StreamRequestHandler):
             self.wfile.write(b"+OK\r\n" + text[:len(text) // 2])
             self.wfile.flush()
             if self.lie("drip"):
-                self.peer.hold.wait(60)
+                self.peer.hold.wait(600)
             return "end"
         if third and self.lie("endless"):
             self.wfile.write(b"+OK\r\n" + text)

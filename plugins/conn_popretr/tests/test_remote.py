@@ -12,7 +12,7 @@ WHERE = tempfile.mkdtemp(prefix="pb-remote-")
 
 
 def make():
-    s = postbus.Server({"plugins": {"conn_popretr": {"config": {"timeout": 5, "run_max": 60, "settle_wait": 20, "per_host": 10}}}})
+    s = postbus.Server({"plugins": {"conn_popretr": {"config": {"timeout": 60, "run_max": 600, "settle_wait": 120, "per_host": 10}}}})
     certificate(s)
     return s
 

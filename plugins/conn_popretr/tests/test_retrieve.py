@@ -11,7 +11,7 @@ BOX = iter(f"box{n}@demo.example" for n in range(1000))
 
 
 def make():
-    return postbus.Server({"plugins": {"conn_popretr": {"config": {"timeout": 2, "run_max": 30, "size_max": "1M", "settle_wait": 20, "report_to": "alice@demo.example"}}}})
+    return postbus.Server({"plugins": {"conn_popretr": {"config": {"timeout": 60, "run_max": 600, "size_max": "1M", "settle_wait": 120, "report_to": "alice@demo.example"}}}})
 
 
 def account(s, peer, user, *options, box=None, protocol="pop3", tls="none"):
@@ -83,7 +83,7 @@ def test_what_is_on_its_way_here_stays_there(s):
             box[user] = account(s, peer, user, "--leave", "never")
             assert [(r["messages"], r["removed"]) for r in (run(s, user), run(s, user))] == [(5, 0), (0, 0)] and len(peer.boxes[user]) == 5, user
         s.ctl("plugin", "enable", "conn_postoffice")
-        s.ctl("config", "set", "conn_popretr", "settle_wait", "20")
+        s.ctl("config", "set", "conn_popretr", "settle_wait", "120")
         for user in box:
             assert run(s, user)["removed"] == 5 and peer.boxes[user] == [] and subjects(s, box[user], 5) == FIVE, user
 
@@ -155,10 +155,12 @@ def test_messages_that_break_off_or_are_refused(s):
     with Peer(lies) as peer:
         for user in ("cut", "refuse", "drip"):
             peer.fill(user)
+            s.ctl("config", "set", "conn_popretr", "timeout", "2" if user == "drip" else "60")        # which that one lets run out
             box, first, second = twice(s, peer, user, "--leave", "never")
             assert first["messages"] == 4 and first["removed"] == 4 and "1 messages cannot be had" in second["error"], (user, first, second)
             assert subjects(s, box, 4) == ["1", "2", "4", "5"] and [uid for uid, _ in peer.boxes[user]] == ["id3"]
             del peer.lies[user]
+        s.ctl("config", "set", "conn_popretr", "timeout", "60")
         peer.hold.set()
         peer.fill("endless", 2)
         peer.fill("endless", 1)
@@ -197,7 +199,7 @@ def test_killed_before_it_is_known_what_was_taken(s):
             peer.lies[user] -= {"stop-id270"}
         peer.hold.set()
         s.start()
-        s.ctl("config", "set", "conn_popretr", "timeout", "2")
+        s.ctl("config", "set", "conn_popretr", "timeout", "60")
         for user in lies:
             last = run(s, user)
             assert last["error"] == "" and last["removed"] == 300 and peer.boxes[user] == [], (user, last)
