@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Members that mail does not reach: counted from this server's own queue and from bounces of others, probed, stopped, warned, removed; and what does not count."""
-import email, email.policy, os, sys
+import email, email.policy, os, sys, time
 
 TOP = os.environ.get("srcdir") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
 sys.path.insert(0, os.path.join(TOP, "tests", "platform"))
@@ -43,6 +43,7 @@ def test_what_the_queue_gives_up_counts_and_is_reported_to_nobody(server):
     server.ctl("list", "create", DEV, "--posting", "anyone", "--owners", ALICE)
     server.ctl("list", "member", "add", DEV, "good@there.example", "gone@there.example", "full@there.example")
     refused.update({"gone@there.example": "550 5.1.1 no such user", "full@there.example": "554 5.7.1 this looks like spam"})
+    day = time.time() // 86400
     post(server, "first")
     gone = postbus.wait(lambda: known(server, "gone@there.example"), "it is counted")
     assert gone["score"] == 10 and "no such user" in gone["reason"] and gone["stopped"] == ""
@@ -51,7 +52,11 @@ def test_what_the_queue_gives_up_counts_and_is_reported_to_nobody(server):
     post(server, "once a day only")
     postbus.wait(lambda: len([m for m in peer.messages if b"once a day" in m[2]]) == 1, "the second post")
     settled(server)
-    assert known(server, "gone@there.example")["score"] == 10
+    score = known(server, "gone@there.example")["score"]
+    if time.time() // 86400 == day:
+        assert score == 10
+    else:
+        postbus.leave_out("midnight came between two posts of one day")
     assert not [l for l in peer.lines("MAIL") if "<>" in l] and server.messages(ALICE) == []
 
 
