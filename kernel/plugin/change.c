@@ -21,22 +21,37 @@ static json_t *file_plugins(struct plugins *all)
 	return json_object_get(all->kernel->config->doc, "plugins");
 }
 
-/* One that was installed since the start: known from now on, disabled until it is enabled. */
-static struct plugin *discover(struct plugins *all, const char *name, struct pb_error *err)
+void plugins_discover(struct plugins *all)
 {
-	struct plugin *p;
+	struct pb_error err;
 	json_t *values;
 
 	plugins_search(all);
-	for (p = all->first; p; p = p->next) {
+	for (struct plugin *p = all->first; p; p = p->next) {
 		if (p->config)
 			continue;
-		if (values_compute(p, file_plugins(all), all->settings, all->kernel->config->path, &values, err) &&
-		    values_compute(p, NULL, NULL, "defaults", &values, err))
+		if (values_compute(p, file_plugins(all), all->settings, all->kernel->config->path, &values, &err) &&
+		    values_compute(p, NULL, NULL, "defaults", &values, &err))
 			values = json_object();
 		values_install(p, values);
 	}
-	return plugin_find(all, name);
+}
+
+/* Why the manifest of this name was left out by the last search; NULL: there is none. */
+static const char *refused_manifest(const struct plugins *all, const char *name)
+{
+	const char *path;
+	char file[80];
+	json_t *reason;
+
+	snprintf(file, sizeof file, "/%.70s.json", name);
+	json_object_foreach (all->refused, path, reason) {
+		size_t n = strlen(path), tail = strlen(file);
+
+		if (n > tail && !strcmp(path + n - tail, file))
+			return json_string_value(reason);
+	}
+	return NULL;
 }
 
 static int find(struct plugins *all, const char *name, struct plugin **ret, struct pb_error *err)
@@ -46,12 +61,16 @@ static int find(struct plugins *all, const char *name, struct plugin **ret, stru
 	const char *near;
 	int rc;
 
-	if (!p)
-		p = discover(all, name, err);
+	if (!p) {
+		plugins_discover(all);
+		p = plugin_find(all, name);
+	}
 	if (p) {
 		*ret = p;
 		return 0;
 	}
+	if (refused_manifest(all, name))
+		return pb_fail(err, PB_EINVALID, "%s", refused_manifest(all, name));
 	known = json_object();
 	for (p = all->first; p; p = p->next)
 		json_object_set_new(known, p->manifest->name, json_null());
@@ -88,6 +107,8 @@ static json_t *brief(const struct plugins *all, const struct plugin *p)
 	json_t *one = json_pack("{s:s s:s s:s s:s s:s}", "name", p->manifest->name, "kind", json_string_value(json_object_get(doc, "kind")), "version",
 				json_string_value(json_object_get(doc, "version")), "state", state_of(all, p), "summary", json_string_value(json_object_get(doc, "summary")));
 
+	if (json_array_size(json_object_get(doc, "lanes")))
+		json_object_set_new(one, "lanes", json_deep_copy(json_object_get(doc, "lanes")));
 	if (p->state == PLUGIN_FAILED || p->state == PLUGIN_STUCK)
 		json_object_set_new(one, "reason", json_string(p->reason));
 	return one;
@@ -279,7 +300,7 @@ int plugins_reload(struct plugins *all, const char *name, json_t **ret, struct p
 	if (change_begin(all, "plugin reload", name, err))
 		return err->code;
 	rc = find(all, name, &p, err);
-	if (!rc && p->state == PLUGIN_DISABLED)
+	if (!rc && p->state == PLUGIN_DISABLED && !values_enabled(p, file_plugins(all), all->settings))
 		rc = pb_fail(err, PB_EINVALID, "%s is disabled", name);
 	if (!rc)
 		rc = reload(all, p, err);

@@ -59,6 +59,7 @@ struct plugins {
 	bool ended;			/* no more changes; changing */
 	struct plugin *first;		/* in dependency order after plugins_start */
 	json_t *settings;
+	json_t *refused;		/* path of a manifest or directory: why the last search left it out; changing */
 	bool offline, running;
 };
 
@@ -69,6 +70,8 @@ void change_end(struct plugins *all);
 void plugin_state_set(struct plugins *all, struct plugin *p, enum plugin_state state, const char *reason);
 /* Reads the manifests of the plugin directories that are not known yet. */
 void plugins_search(struct plugins *all);
+/* The same while running: what was installed since the start, or mended, is known from now on, with values; it does not run yet. */
+void plugins_discover(struct plugins *all);
 
 void plugin_leave_out(struct plugins *all, struct plugin *p, const char *reason);
 /* Names of plugins and their listeners in a file. */

@@ -89,6 +89,7 @@ static void plugin_free(struct plugin *p)
 static void refuse_path(struct plugins *all, const char *path, const char *reason)
 {
 	log_line(all->kernel->log, PB_ERROR, NULL, "plugin.left_out", "manifest=%s reason=%s", path, pb_logq(pb_strz(reason)));
+	json_object_set_new(all->refused, path, json_string(reason));
 }
 
 static void found(struct plugins *all, const char *path)
@@ -161,6 +162,7 @@ void plugins_search(struct plugins *all)
 	char *own;
 	size_t i;
 
+	json_object_clear(all->refused);
 	json_array_foreach (path, i, dir) {
 		own = config_path(all->kernel->config, json_string_value(dir));
 		search(all, own);
@@ -218,6 +220,7 @@ int plugins_open(struct kernel *kernel, struct plugins **ret, struct pb_error *e
 	pthread_mutex_init(&all->changing, &recursive);
 	pthread_mutexattr_destroy(&recursive);
 	all->settings = json_object();
+	all->refused = json_object();
 	plugins_search(all);
 	if (plugins_check_file(all, kernel->config, err))
 		goto fail;
@@ -351,6 +354,7 @@ void plugins_close(struct plugins *all)
 		plugin_free(p);
 	}
 	json_decref(all->settings);
+	json_decref(all->refused);
 	pthread_mutex_destroy(&all->lock);
 	pthread_mutex_destroy(&all->changing);
 	free(all);

@@ -199,6 +199,7 @@ int plugins_reread(struct plugins *all, bool check_only, json_t **ret, struct pb
 	rc = change_begin(all, check_only ? "config check" : "config reload", NULL, err);
 	if (rc)
 		goto done;
+	plugins_discover(all);
 	rc = config_read(all->kernel->config->path, &fresh, err);
 	if (!rc)
 		rc = check_values(all, fresh, values, changes, err);
