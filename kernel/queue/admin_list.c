@@ -320,6 +320,23 @@ static json_t *damaged_json(struct queue *q, const struct found *f, const struct
 	return json_pack("{s:s, s:s, s:s, s:I, s:s}", "id", f->id, "lane", f->lane->name, "state", state_name(q, f), "due", (json_int_t)f->due, "reason", why->text);
 }
 
+static bool has_consumer(struct queue *q, const struct lane *lane)
+{
+	bool has;
+
+	pthread_mutex_lock(&q->lock);
+	has = lane->consumer != NULL;
+	pthread_mutex_unlock(&q->lock);
+	return has;
+}
+
+/* It waits for a plugin, whatever its last attempt met. */
+static void say_unserved(struct queue *q, const struct found *f, json_t *item)
+{
+	if (f->state == STATE_ACTIVE && !has_consumer(q, f->lane))
+		json_object_set_new(item, "reason", json_string(LANE_UNSERVED));
+}
+
 static json_t *list_json(struct queue *q, const struct found *f)
 {
 	struct pb_error err = { 0 };
@@ -340,6 +357,7 @@ static json_t *list_json(struct queue *q, const struct found *f)
 	}
 	json_object_set_new(o, "recipients", list);
 	json_object_set_new(o, "reason", text(reason));
+	say_unserved(q, f, o);
 	row_free(&row);
 	return o;
 }
@@ -384,6 +402,7 @@ static int show_one(void *arg, const struct found *f)
 	for (size_t i = 0; i < row.nrcpts && row_rcpt_get(&row, &to, NULL) == 0; i++)
 		json_array_append_new(list, rcpt_json(&to));
 	json_object_set_new(o, "recipients", list);
+	say_unserved(s->q, f, o);
 	json_array_append_new(s->items, o);
 	row_free(&row);
 	return 0;
@@ -524,6 +543,8 @@ int queue_counts(struct queue *q, json_t **ret, struct pb_error *err)
 						       (json_int_t)positive(sum[COUNT_FRESH] + here - leased), "deferred",
 						       (json_int_t)positive(sum[COUNT_DEFERRED] - here), "held", (json_int_t)positive(sum[COUNT_HELD]), "leased",
 						       (json_int_t)leased, "dead", (json_int_t)positive(sum[COUNT_DEAD])));
+		if (sum[COUNT_FRESH] + sum[COUNT_DEFERRED] > 0 && !has_consumer(q, lane))
+			json_object_set_new(json_array_get(lanes, i), "note", json_string(LANE_UNSERVED));
 	}
 	*ret = json_pack("{s:o}", "lanes", lanes);
 	return 0;

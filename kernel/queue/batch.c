@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include "kernel/clock/clock.h"
 #include "kernel/queue/private.h"
+#include "kernel/store/timeline.h"
 
 #define GROW(array, n, cap) \
 	do { \
@@ -208,7 +209,9 @@ struct lane *batch_publish(struct batch *b, int64_t now)
 		next = e->next;
 		e->next = NULL;
 		if (e->state == STATE_ACTIVE && (e->due <= now || !entry_is_deferred(e))) {
-			if (!first && e->lane->consumer)
+			if (!e->lane->consumer)
+				timeline_text(queue_timeline(b->q), e->id, "kernel", "waits", LANE_UNSERVED);
+			else if (!first)
 				first = e->lane;
 			entry_publish(b->q, e);
 			continue;

@@ -206,6 +206,9 @@ struct queue {
 	struct metric *accepted, *delivered, *relayed, *retried, *failed, *dead;
 };
 
+/* What is said of items in a lane that has no consumer. */
+#define LANE_UNSERVED "no plugin serves this lane now: see plugin list"
+
 struct lane *lane_get(struct queue *q, struct pb_str name);	/* makes it; NULL for a name that cannot be one */
 bool lane_takes(const struct consumer *c, const struct lane *lane);
 void lane_bind(struct queue *q, struct lane *lane);		/* to the first consumer that wants it */

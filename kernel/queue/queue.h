@@ -44,7 +44,7 @@ int queue_hold(struct queue *q, const json_t *params, json_t **ret, struct pb_er
 int queue_release(struct queue *q, const json_t *params, json_t **ret, struct pb_error *err);
 int queue_retry(struct queue *q, const json_t *params, json_t **ret, struct pb_error *err);
 int queue_delete(struct queue *q, const json_t *params, json_t **ret, struct pb_error *err);
-int queue_counts(struct queue *q, json_t **ret, struct pb_error *err);				/* per lane: ready, deferred, held, leased, dead */
+int queue_counts(struct queue *q, json_t **ret, struct pb_error *err);				/* per lane: ready, deferred, held, leased, dead; note: nobody serves what waits */
 
 /* The end is near: who is killed from now on was too slow, which says nothing about what is in hand. */
 void queue_ending(struct queue *q);

@@ -188,6 +188,75 @@ def test_a_server_with_couriers_that_never_return_ends_and_keeps_what_they_had()
     shutil.rmtree(where)
 
 
+def queued(s, lane):
+    return postbus.wait(lambda: [i for i in s.call("queue.list")["items"] if i["lane"] == lane and i["state"] == "ready"], f"an item in {lane}")
+
+
+def noted(s):
+    """What status says beside the lanes in which something waits for a plugin."""
+    return {lane["lane"]: lane["note"] for lane in s.ctl("status")["lanes"] if "note" in lane}
+
+
+def test_mail_for_a_connector_that_does_not_run_says_what_it_waits_for():
+    where = probe.directory()
+    probe.build(where, "guest", kind="connector", lanes=["outgoing"])
+    manifest = os.path.join(where, "guest.json")
+    with Server(config={"plugin_path": [where, probe.others()]}) as s:
+        code, answer = s.ctl("address-map", "create", "x@demo.example", "--to", "geust:thing", check=False)
+        assert code == 6 and re.search("^no connector 'geust' is installed; there are: .*conn_smtp.*guest", answer["error"]["text"]), (code, answer)
+        assert "note" not in s.ctl("address-map", "create", "x@demo.example", "--to", "guest:thing")
+        assert s.ctl("plugin", "disable", "guest")["state"] == "disabled"
+        assert s.ctl("address-map", "show", "x@demo.example")["note"] == "guest is disabled: mail for it waits in the queue"
+        id = s.send(message("for guest"), to=("x@demo.example",))
+        why = "no plugin serves this lane now: see plugin list"
+        assert queued(s, "guest.outgoing")[0]["reason"] == why and s.ctl("queue", "show", id)["items"][0]["reason"] == why
+        assert noted(s) == {"guest.outgoing": why}
+        assert ["waits", why] in [[e["what"], e["text"]] for e in s.ctl("trace", id)["messages"][0]["events"]]
+        # removed, and put back
+        assert s.stop() == 0
+        os.rename(manifest, manifest + ".away")
+        s.start()
+        assert [m["note"] for m in s.ctl("address-map", "list")["address_maps"] if m["address"] == "x@demo.example"] == ["guest is not installed: mail for it waits in the queue"]
+        assert queued(s, "guest.outgoing")[0]["reason"] == why and noted(s) == {"guest.outgoing": why}
+        os.rename(manifest + ".away", manifest)
+        assert s.ctl("plugin", "enable", "guest")["state"] == "running"
+        postbus.wait(lambda: "delivered" in [e["what"] for e in s.ctl("trace", id)["messages"][0]["events"]], "the message to be delivered")
+        assert "note" not in s.ctl("address-map", "show", "x@demo.example") and noted(s) == {}
+        assert s.stop() == 0
+    shutil.rmtree(where)
+
+
+def test_a_manifest_that_was_mended_is_read_by_a_reload():
+    where = probe.directory()
+    for name in ("first", "second", "third"):
+        probe.build(where, name)
+        os.rename(os.path.join(where, name + ".json"), os.path.join(where, name + ".good"))
+        with open(os.path.join(where, name + ".json"), "w") as f:
+            f.write('{ "name": ')
+    mend = lambda name: os.replace(os.path.join(where, name + ".good"), os.path.join(where, name + ".json"))
+    with Server(config={"plugin_path": [where, probe.others()]}) as s:
+        assert not {"first", "second", "third"} & set(states(s))
+        code, answer = s.ctl("plugin", "reload", "first", check=False)
+        assert code == 6 and "first.json" in answer["error"]["text"], (code, answer)
+        mend("first")
+        assert s.ctl("plugin", "reload", "first")["state"] == "running" and "answer" not in s.ctl("first", "call")
+        # all that were mended, by the signal; config check says it before
+        mend("second")
+        assert s.ctl("config", "check")["changes"] == ["second: start"]
+        s.process.send_signal(signal.SIGHUP)
+        postbus.wait(lambda: states(s).get("second") == "running", "the plugin to start")
+        assert "third" not in states(s)
+        # what was switched off stays so
+        s.ctl("plugin", "disable", "third", check=False)
+        mend("third")
+        assert s.ctl("plugin", "disable", "third")["state"] == "disabled"
+        code, answer = s.ctl("plugin", "reload", "third", check=False)
+        assert code == 6 and answer["error"]["text"] == "third is disabled", (code, answer)
+        assert s.ctl("config", "reload")["changes"] == [] and states(s)["third"] == "disabled"
+        assert s.stop() == 0
+    shutil.rmtree(where)
+
+
 def test_a_server_that_a_plugin_keeps_from_starting_can_be_stopped():
     where = probe.directory()
     probe.build(where, "guest")

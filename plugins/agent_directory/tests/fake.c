@@ -45,7 +45,7 @@ struct fake {
 	void (*interfere)(struct fake *f), (*interfere_get)(struct fake *f);
 	int gets_left;
 	unsigned reads, ended;
-	const char *hostname;
+	const char *hostname, *fax, *fax_state;
 	int64_t now;
 	struct pb_error err;
 };
@@ -340,7 +340,30 @@ static void ask(struct pb_host *host, const struct pb_question *q, struct pb_ver
 		pb_verdict_set(v, PB_REJECT, 0, NULL, "%s is busy", json_string_value(json_object_get(q->facts, "postoffice")));
 }
 
+/* The kernel, asked who is installed: conn_smtp runs, another as fake_plugin says, agent_mta is no connector, and conn_popretr takes no mail. */
+static int call_kernel(struct pb_host *host, const char *method, json_t *params, json_t **ret_result, struct pb_error *err)
+{
+	(void)params;
+	must(!strcmp(method, "plugin.list"), "what does it call?");
+	if (!host->fake->fax)
+		return pb_fail(err, PB_EUNAVAILABLE, "nobody provides plugin.list now");
+	*ret_result = json_pack("{s:[{s:s s:s s:s s:[s]} {s:s s:s s:s s:[s s]} {s:s s:s s:s s:[s s]} {s:s s:s s:s s:[s]} {s:s s:s s:s}]}", "plugins",
+				"name", host->fake->fax, "kind", "connector", "state", host->fake->fax_state, "lanes", "outgoing",
+				"name", "conn_smtp", "kind", "connector", "state", "running", "lanes", "inbound", "outgoing",
+				"name", "agent_mta", "kind", "agent", "state", "running", "lanes", "inbound", "outgoing",
+				"name", "conn_popretr", "kind", "connector", "state", "running", "lanes", "inbound",
+				"name", "agent_dns", "kind", "agent", "state", "running");
+	return 0;
+}
+
+void fake_plugin(struct fake *f, const char *name, const char *state)
+{
+	f->fax = name;
+	f->fax_state = state;
+}
+
 static const struct pb_host_ops ops = {
+	.call = call_kernel,
 	.ask = ask, .sessions_end = sessions_end,
 	.hostname = hostname, .config_str = config_str, .config_int = config_int, .config_bool = config_bool, .log_text = log_text, .count = count, .now = now, .table_open = table_open, .table_close = table_close,
 	.table_get = table_get, .table_scan = table_scan, .table_apply = table_apply, .mailbox_create = mailbox_create, .mailbox_destroy = mailbox_destroy,

@@ -38,6 +38,8 @@ void fake_interfere(struct fake *f, void (*act)(struct fake *f));
 void fake_interfere_get(struct fake *f, int nth, void (*act)(struct fake *f));
 /* Like fake_call, from any thread: *ret is the caller's. The switches above are for one thread. */
 int fake_call_from_thread(struct fake *f, const char *method, json_t *params, json_t **ret, struct pb_error *err);
+/* Beside conn_smtp this connector is installed, in this state; until then there is no kernel to ask. */
+void fake_plugin(struct fake *f, const char *name, const char *state);
 /* How often the table was read. */
 unsigned fake_reads(struct fake *f);
 /* How often the sessions of a mailbox were ended. */

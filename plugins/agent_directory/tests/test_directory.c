@@ -82,6 +82,27 @@ static void maps_lead_on_and_circles_end(void **state)
 	leads_to(f, "bob@moved.example", "bob@demo.example");
 }
 
+static void a_map_leads_to_connectors_that_are_installed(void **state)
+{
+	struct fake *f = *state;
+
+	fake_plugin(f, "conn_fax", "disabled");
+	REFUSED(f, PB_EINVALID, "address-map.create", "{s:s s:s}", "address", "fax@demo.example", "to", "conn_fxa:12345");
+	assert_string_equal(fake_error(f), "no connector 'conn_fxa' is installed; there are: conn_fax, conn_smtp");
+	REFUSED(f, PB_EINVALID, "address-map.create", "{s:s s:s}", "address", "fax@demo.example", "to", "conn_popretr:x");	/* takes no mail */
+	DO(f, "address-map.create", "{s:s s:s}", "address", "fax@demo.example", "to", "conn_fax:12345");
+	assert_string_equal(got(f, "note"), "conn_fax is disabled: mail for it waits in the queue");
+	REFUSED(f, PB_EINVALID, "address-map.set", "{s:s s:s}", "address", "fax@demo.example", "to", "conn_fxa:12345");
+	fake_plugin(f, "conn_fax", "running");
+	DO(f, "address-map.show", "{s:s}", "address", "fax@demo.example");
+	assert_null(json_object_get(fake_result(f), "note"));
+	fake_plugin(f, "conn_other", "running");
+	DO(f, "address-map.list", "{}");
+	assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(fake_result(f), "address_maps"), 0), "note")),
+			    "conn_fax is not installed: mail for it waits in the queue");
+	REFUSED(f, PB_EINVALID, "address-map.set", "{s:s s:s}", "address", "fax@demo.example", "to", "conn_fax:678");
+}
+
 static void a_map_with_extensions_has_their_mail_too(void **state)
 {
 	struct fake *f = *state;
@@ -526,6 +547,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(unknown_and_disabled_addresses_are_told_apart, begin, end),
 		cmocka_unit_test_setup_teardown(subaddresses_and_catch_alls_come_after_exact_ones, begin, end),
 		cmocka_unit_test_setup_teardown(maps_lead_on_and_circles_end, begin, end),
+		cmocka_unit_test_setup_teardown(a_map_leads_to_connectors_that_are_installed, begin, end),
 		cmocka_unit_test_setup_teardown(a_map_with_extensions_has_their_mail_too, begin, end),
 		cmocka_unit_test_setup_teardown(alias_domains_share_every_address, begin, end),
 		cmocka_unit_test_setup_teardown(an_address_belongs_to_one_thing_at_a_time, begin, end),
