@@ -411,7 +411,7 @@ def test_what_delivery_puts_before_a_message_belongs_to_it(server):
     c = Raw(server)
     message = MULTI.replace(b"Subject: multi", f"Subject: delivered{next(fresh)}".encode())
     server.send(message, sender="who@remote.example")
-    server.wait_messages(1)
+    postbus.wait(lambda: any(m.endswith(message) for m in server.messages()), "the message")
     c.ok("SELECT INBOX")
     seq = c.ok("SEARCH " + message[message.index(b"Subject"):].split(b"\r\n")[0].decode().replace("Subject: ", "SUBJECT "))[0].split()[-1].decode()
     whole = fetch(c, seq, "BODY.PEEK[]")

@@ -158,7 +158,8 @@ def test_a_server_with_a_hook_that_never_returns_ends():
         assert re.search(r"event=plugin.stuck plugin=guest", s.log()) and re.search(r"event=end.forced reason=\"guest was told to stop", s.log()), s.log()[-2000:]
         probe.release(where, "guest", "ask")
         s.start()
-        assert len(s.messages()) == 1 and "delivered" in [e["what"] for e in s.ctl("trace", id)["messages"][0]["events"]]
+        postbus.wait(lambda: "delivered" in [e["what"] for e in s.ctl("trace", id)["messages"][0]["events"]], "its line in the trace")
+        assert len(s.messages()) == 1
         assert s.stop() == 0
     shutil.rmtree(where)
 

@@ -99,7 +99,7 @@ def test_with_enough_points_a_probe_decides(server):
     postbus.wait(lambda: [m for m in peer.messages if b"to those left" in m[2] and "alive@" in m[1][0]], "the post")
     settled(server)
     assert not [m for m in peer.messages if b"to those left" in m[2] and "dead@" in m[1][0]]
-    assert any(b"dead@there.example gets no more posts" in m for m in server.messages(ALICE))
+    postbus.wait(lambda: any(b"dead@there.example gets no more posts" in m for m in server.messages(ALICE)), "a letter to the owner")
 
 
 def test_a_probe_that_the_queue_gives_up_stops_at_once(server):
