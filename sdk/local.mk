@@ -31,6 +31,7 @@ libpostbus_la_SOURCES = \
 	%D%/src/scan.c \
 	%D%/src/search.c \
 	%D%/src/str.c \
+	%D%/src/table.c \
 	%D%/src/value.c \
 	%D%/src/verdict.c \
 	%D%/src/verp.c \

@@ -101,40 +101,15 @@ int words_change(struct bayes *b, struct pb_str office, const uint64_t *hashes, 
 
 /* ---- forgetting ---- */
 
-struct page {
-	struct pb_arena *arena;
-	struct pb_change changes[BATCH];
-	size_t n;
-};
-
-static bool note(void *arg, struct pb_str key, struct pb_str value)
-{
-	struct page *p = arg;
-
-	(void)value;
-	p->changes[p->n++] = (struct pb_change){ PB_DELETE, pb_arena_str(p->arena, key), PB_NOSTR };
-	return p->n < BATCH;
-}
-
 static int forget_in(struct pb_table *t, struct pb_str office, struct pb_error *err)
 {
-	struct page page = { .arena = pb_arena_new() };
 	PB_AUTOBUF(from);
 	PB_AUTOBUF(to);
-	int rc;
 
 	word_key(&from, office, NULL);
 	pb_buf_addstr(&to, office);
 	pb_buf_addc(&to, '\1');
-	do {
-		page.n = 0;
-		pb_arena_reset(page.arena);
-		rc = pb_table_scan(t, pb_buf_str(&from), pb_buf_str(&to), BATCH, note, &page, err);
-		if (!rc && page.n)
-			rc = pb_table_apply(t, page.changes, page.n, err);
-	} while (!rc && page.n);
-	pb_arena_free(page.arena);
-	return rc;
+	return pb_table_clear(t, pb_buf_str(&from), pb_buf_str(&to), err);
 }
 
 int words_forget(struct bayes *b, struct pb_str office, struct pb_error *err)

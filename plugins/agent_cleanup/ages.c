@@ -3,7 +3,7 @@
 #include <postbus/date.h>
 #include "cleanup.h"
 
-enum { DAY_BYTES = 4, VALUE = 8, PAGE = 1000 };
+enum { DAY_BYTES = 4, VALUE = 8 };
 
 int64_t today_of(struct cleanup *c)
 {
@@ -53,8 +53,7 @@ int age_note(struct cleanup *c, struct pb_str mailbox, struct pb_str folder, uin
 
 struct search {
 	uint32_t uidvalidity, limit;
-	struct pb_arena *arena;
-	struct pb_change old[PAGE];
+	struct pb_buf last;		/* key */
 	size_t n;
 };
 
@@ -65,13 +64,15 @@ static bool look(void *arg, struct pb_str key, struct pb_str value)
 
 	if (value.len == VALUE && get32(value.ptr) == s->uidvalidity)
 		s->limit = get32(value.ptr + 4);
-	s->old[s->n++] = (struct pb_change){ PB_DELETE, pb_arena_str(s->arena, key), PB_NOSTR };
-	return s->n < PAGE;
+	pb_buf_reset(&s->last);
+	pb_buf_addstr(&s->last, key);
+	s->n++;
+	return true;
 }
 
 int age_limit(struct cleanup *c, struct pb_str mailbox, struct pb_str folder, uint32_t uidvalidity, int64_t days, uint32_t *ret, struct pb_error *err)
 {
-	struct search s = { .uidvalidity = uidvalidity, .arena = pb_arena_new() };
+	struct search s = { .uidvalidity = uidvalidity, .last = PB_BUF };
 	int64_t day = today_of(c) - days;
 	PB_AUTOBUF(from);
 	PB_AUTOBUF(to);
@@ -79,10 +80,10 @@ int age_limit(struct cleanup *c, struct pb_str mailbox, struct pb_str folder, ui
 
 	key_of(&from, mailbox, folder, 0);
 	key_of(&to, mailbox, folder, day < 0 ? 0 : day + 1);
-	rc = pb_table_scan(c->ages, pb_buf_str(&from), pb_buf_str(&to), PAGE, look, &s, err);
+	rc = pb_table_scan(c->ages, pb_buf_str(&from), pb_buf_str(&to), 0, look, &s, err);
 	if (!rc && s.n > 1)
-		rc = pb_table_apply(c->ages, s.old, s.n - 1, err);
-	pb_arena_free(s.arena);
+		rc = pb_table_clear(c->ages, pb_buf_str(&from), pb_buf_str(&s.last), err);
+	pb_buf_free(&s.last);
 	*ret = s.limit;
 	return rc;
 }

@@ -47,24 +47,8 @@ int scripts_apply(struct filter *f, struct pb_str owner, const struct pb_change 
 	return rc;
 }
 
-struct rows {
-	struct pb_arena *arena;
-	struct pb_change changes[500];
-	size_t n;
-};
-
-static bool gather_row(void *arg, struct pb_str key, struct pb_str value)
-{
-	struct rows *rows = arg;
-
-	(void)value;
-	rows->changes[rows->n++] = (struct pb_change){ PB_DELETE, pb_arena_str(rows->arena, key), PB_NOSTR };
-	return rows->n < sizeof rows->changes / sizeof *rows->changes;
-}
-
 int scripts_forget(struct filter *f, struct pb_str owner, struct pb_error *err)
 {
-	struct rows rows = { .arena = pb_arena_new() };
 	PB_AUTOBUF(from);
 	PB_AUTOBUF(to);
 	int rc;
@@ -72,16 +56,9 @@ int scripts_forget(struct filter *f, struct pb_str owner, struct pb_error *err)
 	owner_row(&from, owner, '\0', PB_NOSTR);
 	owner_row(&to, owner, '\x7f', PB_NOSTR);
 	pthread_mutex_lock(&f->changes);
-	do {
-		rows.n = 0;
-		pb_arena_reset(rows.arena);
-		rc = pb_table_scan(f->scripts, pb_buf_str(&from), pb_buf_str(&to), sizeof rows.changes / sizeof *rows.changes, gather_row, &rows, err);
-		if (!rc && rows.n)
-			rc = pb_table_apply(f->scripts, rows.changes, rows.n, err);
-	} while (!rc && rows.n);
+	rc = pb_table_clear(f->scripts, pb_buf_str(&from), pb_buf_str(&to), err);
 	pthread_mutex_unlock(&f->changes);
 	programs_forget(f, owner);
-	pb_arena_free(rows.arena);
 	return rc;
 }
 

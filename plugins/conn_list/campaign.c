@@ -296,37 +296,18 @@ static bool is_past(void *arg, struct pb_str key, struct pb_str value)
 	return true;
 }
 
-static bool add_deletion(void *arg, struct pb_str key, struct pb_str value)
-{
-	struct writing *w = arg;
-
-	(void)value;
-	pb_buf_addstr(&w->keys[w->n], key);
-	w->changes[w->n] = (struct pb_change){ PB_DELETE, pb_buf_str(&w->keys[w->n]), PB_NOSTR };
-	return ++w->n < ROWS_AT_ONCE;
-}
-
 /* Its results before itself, so that what is cut off is gone on with. */
 static int remove_one(struct lists *all, struct pb_str campaign, struct pb_error *err)
 {
-	struct writing *w = pb_alloc(sizeof *w);
 	PB_AUTOBUF(from);
 	PB_AUTOBUF(end);
-	bool more = true;
-	int rc = 0;
+	int rc;
 
 	pb_buf_addstr(&from, campaign);
 	pb_buf_addc(&from, '\0');
 	pb_buf_addstr(&end, campaign);
 	pb_buf_addc(&end, '\1');
-	while (more && !rc) {
-		rc = pb_table_scan(all->results, pb_buf_str(&from), pb_buf_str(&end), ROWS_AT_ONCE, add_deletion, w, err);
-		more = w->n > 0;
-		if (!rc)
-			rc = flush(all, w, err);
-	}
-	forget(w);
-	free(w);
+	rc = pb_table_clear(all->results, pb_buf_str(&from), pb_buf_str(&end), err);
 	return rc ? rc : pb_table_apply(all->campaigns, &(struct pb_change){ PB_DELETE, campaign, PB_NOSTR }, 1, err);
 }
 

@@ -263,39 +263,13 @@ int members_each(struct lists *all, const struct list *l, struct pb_str from, st
 
 /* ---- without a list ---- */
 
-struct keys {
-	struct pb_arena *arena;
-	struct pb_change changes[BATCH];
-	size_t n;
-	const struct list *list;
-};
-
-static bool keep_key(void *arg, const struct member *m)
-{
-	struct keys *k = arg;
-	PB_AUTOBUF(key);
-
-	prefix(&key, k->list);
-	pb_buf_addstr(&key, m->key);
-	k->changes[k->n++] = (struct pb_change){ PB_DELETE, pb_arena_str(k->arena, pb_buf_str(&key)), PB_NOSTR };
-	return k->n < BATCH;
-}
-
 int members_remove_all(struct lists *all, const struct list *l, struct pb_error *err)
 {
-	struct keys *k = pb_alloc(sizeof *k);
-	int rc;
+	PB_AUTOBUF(from);
+	PB_AUTOBUF(end);
 
-	k->arena = pb_arena_new();
-	k->list = l;
-	do {
-		k->n = 0;
-		pb_arena_reset(k->arena);
-		rc = members_each(all, l, PB_NOSTR, PB_NOSTR, keep_key, k, err);
-		if (!rc && k->n)
-			rc = pb_table_apply(all->members, k->changes, k->n, err);
-	} while (!rc && k->n);
-	pb_arena_free(k->arena);
-	free(k);
-	return rc;
+	prefix(&from, l);
+	prefix(&end, l);
+	end.ptr[end.len - 1] = 1;	/* behind the NUL */
+	return pb_table_clear(all->members, pb_buf_str(&from), pb_buf_str(&end), err);
 }

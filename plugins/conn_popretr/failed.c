@@ -52,29 +52,13 @@ int failed_load(struct retr *r, const char *serial, json_t **ret, struct pb_erro
 	return rc;
 }
 
-static int drop_one(struct retr *r, const char *serial, const char *uid, struct pb_error *err)
-{
-	char key[SERIAL_LEN + 2 * UID_HASH + 3];
-	struct pb_change gone = { .kind = PB_DELETE, .key = pb_str(key, (size_t)snprintf(key, sizeof key, "%s/%s", serial, uid)) };
-
-	return pb_table_apply(r->failed_table, &gone, 1, err);
-}
-
 int failed_drop(struct retr *r, const char *serial, struct pb_error *err)
 {
-	json_t *all = NULL;
-	const char *key;
-	json_t *row;
-	int rc;
+	char from[SERIAL_LEN + 2], to[SERIAL_LEN + 2];
 
-	rc = failed_load(r, serial, &all, err);
-	if (rc)
-		return rc;
-	json_object_foreach(all, key, row)
-		if (!rc)
-			rc = drop_one(r, serial, key, err);
-	json_decref(all);
-	return rc;
+	snprintf(from, sizeof from, "%s/", serial);
+	snprintf(to, sizeof to, "%s0", serial);		/* '0' comes behind '/' */
+	return pb_table_clear(r->failed_table, pb_strz(from), pb_strz(to), err);
 }
 
 int failed_over(struct retr *r, const char *serial, const char *uid, int64_t attempt, bool *ret_gone, struct pb_error *err)

@@ -280,12 +280,9 @@ int seen_compact(struct seen *s, struct pb_error *err)
 
 int seen_drop(struct retr *r, const char *serial, struct pb_error *err)
 {
-	struct seen s;
-	int rc = seen_load(r, serial, &s, err);
+	char from[SERIAL_LEN + 2], to[SERIAL_LEN + 2];
 
-	if (!rc && s.rows)
-		rc = drop_rows(r, serial, s.first_row, s.next_row, err);
-	if (!rc)
-		seen_free(&s);
-	return rc;
+	snprintf(from, sizeof from, "%s/", serial);
+	snprintf(to, sizeof to, "%s0", serial);
+	return pb_table_clear(r->ids_table, pb_strz(from), pb_strz(to), err);
 }

@@ -1,5 +1,5 @@
 # Tests of libpostbus.
-sdk_tests = sdk_test_address sdk_test_base sdk_test_date sdk_test_letter sdk_test_message sdk_test_scram sdk_test_text
+sdk_tests = sdk_test_address sdk_test_base sdk_test_date sdk_test_letter sdk_test_message sdk_test_scram sdk_test_table sdk_test_text
 CPPFLAGS_SDKTEST = -D_GNU_SOURCE -I$(top_srcdir)/sdk/include -I$(top_srcdir)/sdk/tests
 CFLAGS_SDKTEST = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CMOCKA_CFLAGS)
 LIBS_SDKTEST = libpostbus.la $(CMOCKA_LIBS) $(JANSSON_LIBS)
@@ -24,6 +24,11 @@ sdk_test_scram_SOURCES = %D%/test_scram.c
 sdk_test_scram_CPPFLAGS = $(CPPFLAGS_SDKTEST)
 sdk_test_scram_CFLAGS = $(CFLAGS_SDKTEST)
 sdk_test_scram_LDADD = $(LIBS_SDKTEST)
+# With a host of its own: the table of operations is not among the public headers.
+sdk_test_table_SOURCES = %D%/test_table.c
+sdk_test_table_CPPFLAGS = $(CPPFLAGS_SDKTEST) -I$(top_srcdir)
+sdk_test_table_CFLAGS = $(CFLAGS_SDKTEST)
+sdk_test_table_LDADD = $(LIBS_SDKTEST)
 sdk_test_base_SOURCES = %D%/test_base.c %D%/tables.h
 sdk_test_base_CPPFLAGS = $(CPPFLAGS_SDKTEST)
 sdk_test_base_CFLAGS = $(CFLAGS_SDKTEST)

@@ -36,7 +36,7 @@ static void spool_discard(struct pb_spool *spool)
 	free(spool);
 }
 
-static const struct pb_host_ops ops = { .spool_discard = spool_discard };
+static const struct pb_host_ops ops = { .spool_discard = spool_discard, .table_scan = host_table_scan, .table_apply = host_table_apply };
 
 static void open_all(struct mail *m)
 {

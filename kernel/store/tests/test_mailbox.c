@@ -469,6 +469,42 @@ static void things_are_remembered_for_a_while(void **state)
 	mail_close(m);
 }
 
+static bool count_all(void *arg, struct pb_str key, struct pb_str value)
+{
+	(void)key;
+	(void)value;
+	++*(unsigned *)arg;
+	return true;
+}
+
+static size_t rows_from(struct pb_table *t, struct pb_str from, struct pb_str to)
+{
+	unsigned n = 0;
+
+	assert_int_equal(host_table_scan(t, from, to, 0, count_all, &n, &err), 0);
+	return n;
+}
+
+static void a_range_of_a_table_is_cleared_and_nothing_beside_it(void **state)
+{
+	struct mail *m = mail_new();
+	struct pb_table *t;
+	char key[20];
+
+	(void)state;
+	assert_int_equal(host_table_open(&m->host, "many", &t, &err), 0);
+	for (int i = 0; i < 2100; i++)	/* more than two pages */
+		assert_int_equal(host_table_apply(t, &(struct pb_change){ PB_PUT, pb_str(key, (size_t)snprintf(key, sizeof key, "b/%04d", i)), PB_STR("x") }, 1, &err), 0);
+	assert_int_equal(host_table_apply(t, (struct pb_change[]){ { PB_PUT, PB_STR("b."), PB_STR("x") }, { PB_PUT, PB_STR("b0"), PB_STR("x") } }, 2, &err), 0);
+	assert_int_equal(pb_table_clear(t, PB_STR("b/"), PB_STR("b0"), &err), 0);
+	assert_int_equal(rows_from(t, PB_STR("b/"), PB_STR("b0")), 0);
+	assert_int_equal(rows_from(t, PB_NOSTR, PB_NOSTR), 2);
+	assert_int_equal(pb_table_clear(t, PB_NOSTR, PB_NOSTR, &err), 0);
+	assert_int_equal(rows_from(t, PB_NOSTR, PB_NOSTR), 0);
+	host_table_close(t);
+	mail_close(m);
+}
+
 static bool count_row(void *arg, struct pb_str key, struct pb_str value)
 {
 	(void)key;
@@ -536,6 +572,7 @@ int main(void)
 		cmocka_unit_test(an_append_tells_what_the_mailbox_holds_with_it),
 		cmocka_unit_test(tables_are_guarded_ordered_and_private),
 		cmocka_unit_test(things_are_remembered_for_a_while),
+		cmocka_unit_test(a_range_of_a_table_is_cleared_and_nothing_beside_it),
 		cmocka_unit_test(tables_have_limits),
 	};
 

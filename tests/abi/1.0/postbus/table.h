@@ -41,6 +41,10 @@ struct pb_change {
 /* All or nothing, durable when it returns 0. PB_ECONFLICT: a guard did not hold, nothing was written. */
 int pb_table_apply(struct pb_table *t, const struct pb_change *changes, size_t n, struct pb_error *err);
 
+/* All rows with from <= key < to go (to empty: no end; both empty: all of the table), in batches: not all or nothing, but each is durable, and what an error or a
+ * kill cut off is finished by another call. Rows that others write there meanwhile may go too. No rows is fine. Errors are those of pb_table_scan and pb_table_apply. */
+int pb_table_clear(struct pb_table *t, struct pb_str from, struct pb_str to, struct pb_error *err);
+
 /* ---- things remembered for a while: who had an answer, what was seen before. A table that is used so holds nothing else. ---- */
 
 /* key: 1 byte to any length (kept as its SHA-256). until: microseconds since 1970. by: who remembers it, at most 200 bytes, may be empty. */
