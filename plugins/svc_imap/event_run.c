@@ -49,19 +49,13 @@ static struct pb_str token_of(const struct job *j, char *room, size_t size)
 
 /* ---- flags: bits here, words there ---- */
 
-static const struct { const char *name; uint64_t bit; } system_flags[] = {
-	{ "\\Seen", PB_SEEN }, { "\\Answered", PB_ANSWERED }, { "\\Flagged", PB_FLAGGED }, { "\\Deleted", PB_DELETED }, { "\\Draft", PB_DRAFT },
-};
-
+/* By their bits, so that the same flags are the same words. */
 static json_t *flag_words(const struct pb_view *v, uint64_t flags)
 {
 	json_t *words = json_array();
 
-	for (size_t i = 0; i < sizeof system_flags / sizeof *system_flags; i++)
-		if (flags & system_flags[i].bit)
-			json_array_append_new(words, json_string(system_flags[i].name));
-	for (unsigned bit = PB_KEYWORD_FIRST; bit < 64; bit++) {
-		struct pb_str name = flags >> bit & 1 ? pb_view_keyword(v, bit) : PB_NOSTR;
+	for (unsigned bit = 0; bit < 64; bit++) {
+		struct pb_str name = flags >> bit & 1 ? flag_name(v, bit) : PB_NOSTR;
 
 		if (name.len)
 			json_array_append_new(words, json_stringn(name.ptr, name.len));

@@ -134,6 +134,7 @@ bool view_lost(struct pb_session *s, const uint32_t *uids, size_t n)
 
 /* ---- flags ---- */
 
+/* In the order in which lists of flags name them. */
 static const struct {
 	const char *name;
 	uint64_t bit;
@@ -150,6 +151,16 @@ uint64_t flag_bit(struct pb_str name)
 		if (pb_str_ieq(name, pb_strz(system_flags[i].name)))
 			return system_flags[i].bit;
 	return 0;
+}
+
+struct pb_str flag_name(const struct pb_view *v, unsigned bit)
+{
+	if (bit >= PB_KEYWORD_FIRST)
+		return pb_view_keyword(v, bit);
+	for (size_t i = 0; i < SYSTEM_FLAGS; i++)
+		if (system_flags[i].bit == UINT64_C(1) << bit)
+			return pb_strz(system_flags[i].name);
+	return PB_NOSTR;
 }
 
 uint64_t flags_after(uint64_t flags, enum pb_store_mode mode, uint64_t change)

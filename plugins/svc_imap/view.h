@@ -75,5 +75,7 @@ bool view_lost(struct pb_session *s, const uint32_t *uids, size_t n);
 
 /* A system flag's bit; IMAP_RECENT for \Recent; 0: none of them. */
 uint64_t flag_bit(struct pb_str name);
+/* The other way, for a bit's number, 0 to 63: a system flag, \Recent, or what the folder calls a keyword; empty: nothing has this bit. As long as the view. */
+struct pb_str flag_name(const struct pb_view *v, unsigned bit);
 
 #endif
