@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The address map: create, list, show, set, delete. An entry leads an address, or "*@domain", to another address or to "connector:target".
- * Following entries is resolve.c's.
+ * Following entries is find.c's.
  */
 #include <stdio.h>
 #include "directory.h"

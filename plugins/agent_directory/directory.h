@@ -210,7 +210,7 @@ int mailbox_settle(struct directory *d, struct pb_str id, struct pb_error *err);
 /* Finish what a crash left. */
 int mailbox_settle_all(struct directory *d, struct pb_error *err);
 
-/* ---- looking up (resolve.c) ---- */
+/* ---- finding (find.c) ---- */
 
 struct found {
 	struct row *domain, *address, *mailbox;	/* released by found_release */
@@ -225,6 +225,8 @@ struct found {
 
 /* PB_ENOTFOUND, PB_EINVALID, PB_EUNAVAILABLE. */
 int find_address(struct directory *d, struct pb_str address, struct found *f, struct pb_error *err);
+/* PB_ENOTFOUND, in the words of find_address. */
+int address_unknown(struct pb_str address, struct pb_error *err);
 void found_release(struct found *f);
 /* The row of the mailbox that an id or an address of its own names (no maps, no subaddress). */
 int find_mailbox(struct directory *d, struct pb_str which, struct row **ret, struct pb_error *err);

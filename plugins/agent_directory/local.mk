@@ -6,6 +6,7 @@ agent_directory_la_CFLAGS = $(CFLAGS_PLUGIN) $(GNUTLS_CFLAGS) $(CRYPT_CFLAGS)
 agent_directory_la_LDFLAGS = $(LDFLAGS_PLUGIN)
 agent_directory_la_LIBADD = $(LIBS_PLUGIN) $(GNUTLS_LIBS) $(CRYPT_LIBS) $(UNISTRING_LIBS) -lpthread
 agent_directory_sources = \
+	%D%/answers.c \
 	%D%/auth.c \
 	%D%/cmd_domain.c \
 	%D%/cmd_group.c \
@@ -15,6 +16,7 @@ agent_directory_sources = \
 	%D%/cmd_postoffice.c \
 	%D%/command.c \
 	%D%/directory.h \
+	%D%/find.c \
 	%D%/hash.c \
 	%D%/login.c \
 	%D%/mailbox_fields.c \
@@ -27,7 +29,6 @@ agent_directory_sources = \
 	%D%/policy_keys.c \
 	%D%/policy_value.c \
 	%D%/postmaster.c \
-	%D%/resolve.c \
 	%D%/rows.c \
 	%D%/scram.c \
 	%D%/senders.c \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Who is postmaster where nobody was named (RFC 5321 4.5.1): a list of each post office's mailboxes in the order in which they stand in, kept by the
- * commands, so that finding the first one is one look, whoever asks how often. Named addresses come before it, and are resolve.c's.
+ * commands, so that finding the first one is one look, whoever asks how often. Named addresses come before it, and are find.c's.
  */
 #include <postbus/address.h>
 #include "directory.h"
