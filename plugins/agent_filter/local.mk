@@ -7,6 +7,7 @@ agent_filter_la_LDFLAGS = $(LDFLAGS_PLUGIN)
 agent_filter_la_LIBADD = libsieve.la $(LIBS_PLUGIN) $(PCRE2_LIBS)
 agent_filter_la_SOURCES = \
 	%D%/actions.c \
+	%D%/cmd_test.c \
 	%D%/conditions.c \
 	%D%/deeds.c \
 	%D%/filter.h \
@@ -19,7 +20,7 @@ agent_filter_la_SOURCES = \
 	%D%/programs.c \
 	%D%/rules.c \
 	%D%/rule_text.c \
-	%D%/run.c \
+	%D%/run.c %D%/run.h \
 	%D%/scripts.c \
 	%D%/words.c %D%/words.h \
 	%D%/world.c

@@ -1,20 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * filter.run: the scripts of a scope, one after the other, on the message that the call is about. Each sees what the one before made of it; one runs only if
- * the one before kept the message. What they want done comes back as a list; whoever asked does it. filter.test is the same for a message that is given.
+ * the one before kept the message. What they want done comes back as a list; whoever asked does it. filter.test, for a message that is given, is cmd_test.c's.
  */
-#include <stdlib.h>
 #include <postbus/message.h>
-#include "filter.h"
-
-struct outcome {
-	json_t *actions, *flags;
-	bool ran, keep, edited;
-	bool held;				/* quarantined, or in a public folder instead: no more scripts; it is kept where that cannot be done */
-	struct pb_spool *versions[PB_VERSIONS_MAX];	/* from 1; 0 is what it came as */
-	unsigned nversions, version;		/* what it is now */
-	char fault[300];
-};
+#include "run.h"
 
 /* ---- one script ---- */
 
@@ -267,9 +257,25 @@ static int run_scope(struct run *r, struct sieve_message *m, struct outcome *o, 
 	return rc;
 }
 
+int run_script(struct run *r, struct pb_str owner, struct pb_str script, struct sieve_message *m, struct outcome *o, struct pb_error *err)
+{
+	struct sieve_program *p;
+	int rc;
+
+	if (!script.len)
+		return owner.ptr[0] == 'g' ? run_owner(r, owner, m, o, err) : run_scope(r, m, o, err);
+	r->owner = owner;
+	rc = script_compile(r->f, owner, script, &p, err);
+	if (rc)
+		return rc;
+	rc = run_one(r, p, m, o, err);
+	sieve_program_free(p);
+	return rc;
+}
+
 /* ---- the result ---- */
 
-static json_t *result_json(struct outcome *o)
+json_t *outcome_json(struct outcome *o)
 {
 	json_t *ret = json_pack("{s:b, s:b, s:b, s:O}", "ran", o->ran, "keep", o->keep, "changed", o->version != 0, "actions", o->actions);
 
@@ -282,7 +288,7 @@ static json_t *result_json(struct outcome *o)
 	return ret;
 }
 
-static void outcome_free(struct outcome *o)
+void outcome_free(struct outcome *o)
 {
 	json_decref(o->actions);
 	json_decref(o->flags);
@@ -303,23 +309,6 @@ static void give_versions(struct outcome *o, struct pb_subject *about)
 static bool is_text(const struct run *r)
 {
 	return pb_str_eq(text_of(r->params, "scope"), PB_STR("text"));
-}
-
-/* Without a script: those that the owner has, of a mailbox behind those of its post office. */
-static int try_script(struct run *r, struct pb_str owner, struct pb_str script, struct sieve_message *m, struct outcome *o, struct pb_error *err)
-{
-	struct sieve_program *p;
-	int rc;
-
-	if (!script.len)
-		return owner.ptr[0] == 'g' ? run_owner(r, owner, m, o, err) : run_scope(r, m, o, err);
-	r->owner = owner;
-	rc = script_compile(r->f, owner, script, &p, err);
-	if (rc)
-		return rc;
-	rc = run_one(r, p, m, o, err);
-	sieve_program_free(p);
-	return rc;
 }
 
 /* With nothing to run the answer is at hand. */
@@ -350,7 +339,7 @@ static bool is_idle(struct run *r)
 	return !r->mailbox.len || owner_mailbox(&owner, r->mailbox, NULL) || !has_programs(r->f, owner_str(&owner), &more);
 }
 
-static struct sieve_message message_of(struct run *r, struct pb_str bytes, struct pb_arena **arena)
+struct sieve_message run_message(struct run *r, struct pb_str bytes, struct pb_arena **arena)
 {
 	const struct pb_envelope *env = r->about->envelope;
 	struct sieve_message m = { .bytes = bytes, .facts = r->facts, .from = env->sender, .to = r->recipient, .auth = env->user };
@@ -372,7 +361,7 @@ static struct sieve_message message_of(struct run *r, struct pb_str bytes, struc
 	return m;
 }
 
-static void take_params(struct run *r, const json_t *params)
+void run_params(struct run *r, const json_t *params)
 {
 	r->params = params;
 	r->mailbox = text_of(params, "mailbox");
@@ -394,7 +383,7 @@ METHOD(filter_run)
 
 	if (!about || !about->body || !about->envelope)
 		return pb_fail(err, PB_EINVALID, "filter.run is a call about a message");
-	take_params(&r, params);
+	run_params(&r, params);
 	if (is_text(&r) && owner_office(&owner, r.postoffice, err))
 		return pb_because(err, "filter.run");
 	if (is_idle(&r)) {
@@ -408,109 +397,15 @@ METHOD(filter_run)
 		return rc;
 	r.header = pb_str_head(bytes, pb_header_size(bytes));
 	o.actions = json_array();
-	m = message_of(&r, bytes, &arena);
-	rc = is_text(&r) ? try_script(&r, owner_str(&owner), text_of(params, "text"), &m, &o, err) : run_scope(&r, &m, &o, err);
+	m = run_message(&r, bytes, &arena);
+	rc = is_text(&r) ? run_script(&r, owner_str(&owner), text_of(params, "text"), &m, &o, err) : run_scope(&r, &m, &o, err);
 	if (!rc) {
-		*ret_result = result_json(&o);
+		*ret_result = outcome_json(&o);
 		give_versions(&o, about);
 	}
 	run_end(&r);
 	outcome_free(&o);
 	pb_arena_free(arena);
 	pb_count(f->host, "runs", 1);
-	return rc;
-}
-
-/* ---- filter.test ---- */
-
-/* Mailbox and post office of an owner; *ret_found holds their names. */
-static int take_owner(struct run *r, struct pb_str owner, json_t **ret_found, struct pb_error *err)
-{
-	struct pb_str id = pb_str_skip(owner, 2);
-	json_t *ask;
-	int rc;
-
-	r->mailbox = r->postoffice = PB_NOSTR;
-	if (owner.ptr[0] == 'p')
-		r->postoffice = id;
-	if (owner.ptr[0] != 'm')
-		return 0;
-	ask = json_pack("{s:s%}", "mailbox", id.ptr, id.len);
-	rc = pb_call(r->f->host, "directory.mailbox", ask, ret_found, err);
-	json_decref(ask);
-	r->mailbox = id;
-	r->postoffice = text_of(*ret_found, "postoffice");
-	return rc;
-}
-
-static void take_envelope(struct run *r, struct pb_envelope *env, const json_t *params)
-{
-	pb_envelope_sender(env, text_of(params, "from"));
-	pb_envelope_rcpt(env, r->recipient);
-	env->client = pb_envelope_copy(env, text_of(params, "client"));
-	if (json_object_get(params, "notes"))
-		json_object_update(env->notes, json_object_get(params, "notes"));
-}
-
-/* What the message is where it is kept, and what actions did with another that they name. */
-static void show_versions(const struct outcome *o, json_t *result)
-{
-	json_t *all = json_array();
-	struct pb_str bytes;
-
-	for (unsigned i = 0; i < o->nversions; i++) {
-		if (pb_spool_view(o->versions[i], &bytes, NULL))
-			bytes = PB_NOSTR;
-		json_array_append_new(all, json_text(bytes));
-	}
-	if (o->version)
-		json_object_set(result, "message", json_array_get(all, o->version - 1));
-	if (o->nversions)
-		json_object_set(result, "versions", all);
-	json_decref(all);
-}
-
-METHOD(filter_test)
-{
-	struct filter *f = self;
-	struct pb_envelope *env = pb_envelope_new();
-	struct pb_subject about = { .id = PB_STR("try"), .envelope = env };
-	struct run r = { .f = f, .about = &about };
-	struct outcome o = { .keep = true };
-	PB_AUTOBUF(bytes);
-	PB_AUTOBUF(facts);
-	struct sieve_message m;
-	struct pb_arena *arena = NULL;
-	json_t *found = NULL;
-	struct owner owner;
-	int rc = owner_of(f, who, params, &owner, err);
-
-	if (!rc && pb_base64_decode(&bytes, text_of(params, "message")))
-		rc = pb_fail(err, PB_EINVALID, "the message is not base64");
-	if (!rc) {
-		take_params(&r, params);
-		rc = take_owner(&r, owner_str(&owner), &found, err);
-	}
-	if (!rc) {
-		take_envelope(&r, env, params);
-		pb_facts_make(pb_buf_str(&bytes), &facts);
-		r.facts = pb_buf_str(&facts);
-		r.header = pb_str_head(pb_buf_str(&bytes), pb_header_size(pb_buf_str(&bytes)));
-		r.trace = json_array();
-		o.actions = json_array();
-		m = message_of(&r, pb_buf_str(&bytes), &arena);
-		rc = try_script(&r, owner_str(&owner), text_of(params, "script"), &m, &o, err);
-	}
-	if (!rc) {
-		*ret_result = result_json(&o);
-		json_object_set(*ret_result, "tests", r.trace);
-		show_versions(&o, *ret_result);
-	}
-	json_decref(r.trace);
-	json_decref(found);
-	run_end(&r);
-	outcome_free(&o);
-	pb_envelope_free(env);
-	pb_arena_free(arena);
 	return rc;
 }
