@@ -43,6 +43,23 @@ static bool failed(struct pb_session *s, const struct pb_error *err, int *ret_ne
 
 /* ---- MAIL ---- */
 
+int belongs_to_login(struct pb_session *s, struct pb_str address, struct pb_error *err)
+{
+	json_t *params = json_object(), *answer = NULL;
+	bool allowed;
+	int rc;
+
+	json_object_set_new(params, "mailbox", json_stringn(pb_session_user(s)->mailbox.ptr, pb_session_user(s)->mailbox.len));
+	json_object_set_new(params, "sender", json_stringn(address.ptr, address.len));
+	rc = pb_call(pb_session_host(s), "directory.may_send", params, &answer, err);
+	json_decref(params);
+	allowed = rc == 0 && json_is_true(json_object_get(answer, "allowed"));
+	json_decref(answer);
+	if (rc == PB_ENOTFOUND || rc == PB_EINVALID || (!rc && !allowed))
+		return pb_fail(err, PB_EDENIED, "the address does not belong to the login");
+	return rc;
+}
+
 bool allowed_size(struct pb_session *s, uint64_t size, int *ret_next)
 {
 	struct conversation *c = pb_session_data(s);

@@ -23,20 +23,11 @@ void transaction_reset(struct pb_session *s)
 static bool may_send(struct pb_session *s, struct pb_str sender, int *ret_next)
 {
 	struct pb_error err = { 0 };
-	json_t *params, *answer = NULL;
-	bool allowed;
-	int rc;
+	int rc = belongs_to_login(s, sender, &err);
 
-	params = json_object();
-	json_object_set_new(params, "mailbox", json_stringn(pb_session_user(s)->mailbox.ptr, pb_session_user(s)->mailbox.len));
-	json_object_set_new(params, "sender", json_stringn(sender.ptr, sender.len));
-	rc = pb_call(pb_session_host(s), "directory.may_send", params, &answer, &err);
-	json_decref(params);
-	allowed = rc == 0 && json_is_true(json_object_get(answer, "allowed"));
-	json_decref(answer);
-	if (allowed)
+	if (!rc)
 		return true;
-	if (rc && rc != PB_EDENIED && rc != PB_ENOTFOUND && rc != PB_EINVALID) {
+	if (rc != PB_EDENIED) {
 		*ret_next = say_failure(s, &err);
 		return false;
 	}

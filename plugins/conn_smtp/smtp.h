@@ -86,7 +86,9 @@ bool ask(struct pb_session *s, const char *point, struct pb_str id, struct pb_st
 /* transaction.c */
 void transaction_reset(struct pb_session *s);
 
-/* allowed.c: what the settings of the login and of the recipient allow. False: answered, *ret_next */
+/* allowed.c: 0: mail may come from this address by the directory's word; PB_EDENIED: it may not; else: it could not be asked */
+int belongs_to_login(struct pb_session *s, struct pb_str address, struct pb_error *err);
+/* What the settings of the login and of the recipient allow. False: answered, *ret_next */
 bool allowed_mail(struct pb_session *s, uint64_t size, int *ret_next);
 bool allowed_size(struct pb_session *s, uint64_t size, int *ret_next);
 bool allowed_rcpt(struct pb_session *s, struct pb_str address, bool local, int *ret_next);

@@ -56,12 +56,9 @@ static size_t own_field_end(struct pb_str view)
 
 static bool may_write_as(struct pb_session *s, struct pb_str field, struct pb_str address, int *ret_next)
 {
-	const struct pb_user *user = pb_session_user(s);
 	struct conversation *c = pb_session_data(s);
 	struct pb_error err = { 0 };
-	json_t *params, *answer = NULL;
 	PB_AUTOBUF(normal);
-	bool allowed;
 	int rc;
 
 	if (pb_address_normal(&normal, address, NULL)) {
@@ -70,16 +67,10 @@ static bool may_write_as(struct pb_session *s, struct pb_str field, struct pb_st
 	}
 	if (pb_str_eq(pb_buf_str(&normal), c->env->sender))
 		return true;
-	params = json_object();
-	json_object_set_new(params, "mailbox", json_stringn(user->mailbox.ptr, user->mailbox.len));
-	json_object_set_new(params, "sender", json_stringn(normal.ptr, normal.len));
-	rc = pb_call(pb_session_host(s), "directory.may_send", params, &answer, &err);
-	json_decref(params);
-	allowed = rc == 0 && json_is_true(json_object_get(answer, "allowed"));
-	json_decref(answer);
-	if (allowed)
+	rc = belongs_to_login(s, pb_buf_str(&normal), &err);
+	if (!rc)
 		return true;
-	if (rc && rc != PB_EDENIED && rc != PB_ENOTFOUND && rc != PB_EINVALID) {
+	if (rc != PB_EDENIED) {
 		*ret_next = say_failure(s, &err);
 		return false;
 	}
