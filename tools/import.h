@@ -56,6 +56,8 @@ int feed_message(struct feed *f, const struct message *m, struct pb_error *err);
 void feed_problem(struct feed *f, const char *where, const char *fmt, ...) PB_PRINTF(3, 4);
 /* A line of the report under this key: "needs_password". */
 void feed_note(struct feed *f, const char *key, const char *fmt, ...) PB_PRINTF(3, 4);
+/* Calls a method, also in a dry run. Takes params over. ret may be NULL; else *ret is a new reference, set where 0 is returned. */
+int feed_call(struct feed *f, const char *method, json_t *params, json_t **ret, struct pb_error *err);
 /* Calls a method for its effect; not in a dry run. PB_EEXISTS is fine: *ret_made says whether it was made. */
 int feed_make(struct feed *f, const char *method, json_t *params, bool *ret_made, struct pb_error *err);
 

@@ -62,8 +62,7 @@ static bool is_problem(int code)
 	return code == PB_EQUOTA || code == PB_ETOOBIG || code == PB_EINVALID || code == PB_ENOTFOUND || code == PB_EEXISTS || code == PB_EDENIED || code == PB_ECORRUPT;
 }
 
-/* Takes params over. *ret may be NULL. */
-static int call(struct feed *f, const char *method, json_t *params, json_t **ret, struct pb_error *err)
+int feed_call(struct feed *f, const char *method, json_t *params, json_t **ret, struct pb_error *err)
 {
 	json_t *result = NULL;
 	int rc = client_call(f->client, method, params, &result, err);
@@ -84,7 +83,7 @@ int feed_make(struct feed *f, const char *method, json_t *params, bool *ret_made
 	if (f->options->dry_run)
 		json_decref(params);
 	else
-		rc = call(f, method, params, NULL, err);
+		rc = feed_call(f, method, params, NULL, err);
 	if (rc)
 		*ret_made = false;
 	return rc == PB_EEXISTS ? 0 : rc;
@@ -100,7 +99,7 @@ static void note_mailbox(struct feed *f, const char *address, const char *state)
 static int open_mailbox(struct feed *f, const char *address, struct pb_error *err)
 {
 	json_t *found = NULL;
-	int rc = call(f, "import.open", json_pack("{s:s}", "mailbox", address), &found, err);
+	int rc = feed_call(f, "import.open", json_pack("{s:s}", "mailbox", address), &found, err);
 
 	f->id[0] = 0;
 	if (rc == 0)
@@ -154,7 +153,7 @@ int feed_folder(struct feed *f, const char *name, bool *ret_there, struct pb_err
 	}
 	snprintf(f->name, sizeof f->name, "%s", name);
 	if (!f->options->dry_run && strcmp(name, "INBOX"))
-		rc = call(f, "import.folder", json_pack("{s:s s:s}", "mailbox", f->id, "folder", name), NULL, err);
+		rc = feed_call(f, "import.folder", json_pack("{s:s s:s}", "mailbox", f->id, "folder", name), NULL, err);
 	if (rc && !is_problem(rc))
 		return rc;
 	if (rc) {
@@ -198,7 +197,7 @@ static int is_known(struct feed *f, const char *key, bool *ret, struct pb_error 
 	*ret = false;
 	if (!f->id[0])
 		return 0;
-	rc = call(f, "import.known", json_pack("{s:[s]}", "keys", key), &answer, err);
+	rc = feed_call(f, "import.known", json_pack("{s:[s]}", "keys", key), &answer, err);
 	*ret = rc == 0 && json_is_true(json_array_get(json_object_get(answer, "known"), 0));
 	json_decref(answer);
 	return rc;
@@ -218,7 +217,7 @@ static json_t *in_base64(struct pb_buf *piece)
 static int send_piece(struct feed *f, struct pb_error *err)
 {
 	json_t *answer = NULL;
-	int rc = call(f, "import.data", json_pack("{s:I s:o}", "upload", f->upload, "data", in_base64(&f->piece)), &answer, err);
+	int rc = feed_call(f, "import.data", json_pack("{s:I s:o}", "upload", f->upload, "data", in_base64(&f->piece)), &answer, err);
 
 	if (rc == 0)
 		f->upload = json_integer_value(json_object_get(answer, "upload"));
@@ -284,7 +283,7 @@ static int send_message(struct feed *f, const struct message *m, const char *key
 			   in_base64(&f->piece), "over_quota", f->options->over_quota);
 	if (m->flags)
 		json_object_set(params, "flags", m->flags);
-	rc = call(f, "import.message", params, &answer, err);
+	rc = feed_call(f, "import.message", params, &answer, err);
 	*ret_added = rc == 0 && json_is_true(json_object_get(answer, "added"));
 	if (rc == 0 && json_integer_value(json_object_get(answer, "left_out")))
 		count(f->folder, "keywords_left_out", json_integer_value(json_object_get(answer, "left_out")));

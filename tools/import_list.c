@@ -13,19 +13,6 @@ static bool is_problem(int code)
 	return code == PB_EINVALID || code == PB_ENOTFOUND || code == PB_EEXISTS || code == PB_EDENIED || code == PB_ETOOBIG;
 }
 
-static int call(struct feed *f, const char *method, json_t *params, json_t **ret, struct pb_error *err)
-{
-	json_t *result = NULL;
-	int rc = client_call(f->client, method, params, &result, err);
-
-	json_decref(params);
-	if (rc == 0 && ret)
-		*ret = result;
-	else
-		json_decref(result);
-	return rc;
-}
-
 int list_begin(struct list_import *l, struct feed *f, const char *address, const char *where, struct pb_error *err)
 {
 	bool made = false;
@@ -35,7 +22,7 @@ int list_begin(struct list_import *l, struct feed *f, const char *address, const
 	snprintf(l->address, sizeof l->address, "%s", address);
 	rc = feed_make(f, "list.create", json_pack("{s:s}", "list", address), &made, err);
 	if (!rc && !made && !f->options->dry_run) {	/* there is something of that name: a list, or not */
-		rc = call(f, "list.show", json_pack("{s:s}", "list", address), NULL, err);
+		rc = feed_call(f, "list.show", json_pack("{s:s}", "list", address), NULL, err);
 		if (rc == PB_ENOTFOUND)
 			pb_fail(err, rc, "the address is another thing's already");
 	}
@@ -55,7 +42,7 @@ int list_set(struct list_import *l, const char *setting, json_t *values, struct 
 		json_decref(values);
 		return 0;
 	}
-	rc = call(l->feed, "list.set", json_pack("{s:s s:s s:o}", "list", l->address, "setting", setting, "value", values), NULL, err);
+	rc = feed_call(l->feed, "list.set", json_pack("{s:s s:s s:o}", "list", l->address, "setting", setting, "value", values), NULL, err);
 	if (rc && is_problem(rc)) {
 		feed_problem(l->feed, l->where, "setting %s of %s: %s", setting, l->address, err->text);
 		return 0;
@@ -71,7 +58,7 @@ int list_set_word(struct list_import *l, const char *setting, const char *value,
 static int add(struct list_import *l, json_t *addresses, struct pb_error *err)
 {
 	json_t *said = NULL;
-	int rc = call(l->feed, "list.member.add", json_pack("{s:s s:O s:s}", "list", l->address, "addresses", addresses, "delivery", l->delivery), &said, err);
+	int rc = feed_call(l->feed, "list.member.add", json_pack("{s:s s:O s:s}", "list", l->address, "addresses", addresses, "delivery", l->delivery), &said, err);
 
 	if (!rc) {
 		l->added += (size_t)json_integer_value(json_object_get(said, "added"));
