@@ -8,13 +8,6 @@
 
 enum { PAGE = 1000, HASH = 8 };
 
-static struct pb_str text_of(const json_t *o, const char *key)
-{
-	const json_t *v = json_object_get(o, key);
-
-	return json_is_string(v) ? pb_str(json_string_value(v), json_string_length(v)) : PB_NOSTR;
-}
-
 /* The post office that is meant, as the directory writes it; an administrator has his own alone. */
 static int office_of(struct bayes *b, const struct pb_caller *who, const json_t *params, struct pb_buf *out, struct pb_error *err)
 {

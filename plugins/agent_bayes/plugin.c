@@ -39,13 +39,6 @@ static void unload(void *self)
 
 /* ---- every message ---- */
 
-static struct pb_str text_of(const json_t *o, const char *key)
-{
-	const json_t *v = json_object_get(o, key);
-
-	return json_is_string(v) ? pb_str(json_string_value(v), json_string_length(v)) : PB_NOSTR;
-}
-
 /* Of the first recipient that belongs to one. */
 static bool office_of(struct bayes *b, const struct pb_envelope *env, struct pb_buf *out)
 {
