@@ -54,14 +54,11 @@ static bool office_of(struct bayes *b, const struct pb_envelope *env, struct pb_
 	return out->len > 0;
 }
 
-/* Half is nothing; from there a score of up to ten, as other scanners count. */
+/* Half is nothing; from there a score of up to ten, as other scanners count. Theirs stay: the highest counts (pb_envelope_spam_score). */
 static void note(struct bayes *b, struct pb_verdict *v, double p)
 {
 	pb_verdict_note(v, "bayes", json_integer((json_int_t)(p * 100)));
-	if (p > 0.5)
-		pb_verdict_note(v, "spam_score", json_real((p - 0.5) * 2 * (double)pb_config_int(b->host, "score") / 10));
-	else
-		pb_verdict_note(v, "spam_score", json_real(0));
+	pb_verdict_note(v, "spam_score.bayes", json_real(p > 0.5 ? (p - 0.5) * 2 * (double)pb_config_int(b->host, "score") / 10 : 0));
 }
 
 static int at_accepted(void *self, const struct pb_question *q, struct pb_verdict *v, struct pb_error *err)

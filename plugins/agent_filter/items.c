@@ -11,15 +11,21 @@ static const json_t *note_of(struct run *r, const char *name)
 	return r->about->envelope ? json_object_get(r->about->envelope->notes, name) : NULL;
 }
 
-/* Notes "spam_score" and "spam_limit" (numbers): at the limit the score counts as 5 of 10, and as 50 per cent. RFC 5235: 0 is not tested. */
+/* Of all scanners (pb_envelope_spam_score). */
+static bool score_of(struct run *r, double *ret)
+{
+	return r->about->envelope && pb_envelope_spam_score(r->about->envelope, ret);
+}
+
+/* The spam score, and the note "spam_limit" (a number): at the limit the score counts as 5 of 10, and as 50 per cent. RFC 5235: 0 is not tested. */
 int item_spam(void *arg, bool percent)
 {
-	const json_t *score = note_of(arg, "spam_score"), *limit = note_of(arg, "spam_limit");
-	double most = json_number_value(limit) > 0 ? 2 * json_number_value(limit) : 10, part;
+	const json_t *limit = note_of(arg, "spam_limit");
+	double most = json_number_value(limit) > 0 ? 2 * json_number_value(limit) : 10, score, part;
 
-	if (!json_is_number(score))
+	if (!score_of(arg, &score))
 		return 0;
-	part = json_number_value(score) / most;
+	part = score / most;
 	part = part < 0 ? 0 : part > 1 ? 1 : part;
 	return percent ? (int)(part * 100) : 1 + (int)(part * 9);
 }
@@ -144,14 +150,14 @@ static struct pb_str direction_of(struct run *r)
 /* "spam_over:4.5", "spam_under:0": what was not scored is neither. */
 static bool is_scored(struct run *r, struct pb_str name)
 {
-	const json_t *score = note_of(r, "spam_score");
 	bool over = pb_str_starts(name, PB_STR("spam_over:"));
 	char limit[24];
+	double score;
 
 	snprintf(limit, sizeof limit, "%.*s", PB_FMT(pb_str_head(pb_str_skip(name, over ? 10 : 11), sizeof limit - 1)));
-	if (!json_is_number(score))
+	if (!score_of(r, &score))
 		return false;
-	return over ? json_number_value(score) > strtod(limit, NULL) : json_number_value(score) < strtod(limit, NULL);
+	return over ? score > strtod(limit, NULL) : score < strtod(limit, NULL);
 }
 
 /* What is asked for by a name with a value in it; false: it is no such name. */
@@ -173,6 +179,7 @@ bool item_text(void *arg, struct pb_str name, struct pb_buf *out)
 	struct run *r = arg;
 	const struct pb_envelope *env = r->about->envelope;
 	bool answer;
+	double score;
 	char note[64];
 
 	if (!env)
@@ -207,7 +214,9 @@ bool item_text(void *arg, struct pb_str name, struct pb_buf *out)
 		pb_buf_addz(out, has_ptr(r) ? "yes" : "no");
 	else if (asked(r, name, &answer))
 		pb_buf_addz(out, answer ? "yes" : "no");
-	else {	/* what other plugins noted: spf, dkim, dmarc, spam_score, virus, ... */
+	else if (pb_str_eq(name, PB_STR("spam_score")) && score_of(r, &score))
+		pb_buf_addf(out, "%g", score);
+	else {	/* what other plugins noted: spf, dkim, dmarc, spam_score.bayes, virus, ... */
 		snprintf(note, sizeof note, "%.*s", PB_FMT(pb_str_head(name, sizeof note - 1)));
 		add_note(out, note_of(r, note));
 		return json_object_get(env->notes, note) != NULL;

@@ -116,11 +116,12 @@ struct copies {
 /* A hook's or the MTA's word, or a spam score that the mailbox's setting does not bear. Known before filters run, so that they may decide otherwise. */
 static bool is_junk(const struct delivery *d)
 {
-	const json_t *notes = pb_item_envelope(d->item)->notes, *score = json_object_get(notes, "spam_score");
+	const json_t *notes = pb_item_envelope(d->item)->notes;
 	json_int_t most = json_integer_value(json_object_get(json_object_get(d->mailbox, "policy"), "junk_score"));
+	double score;
 
 	return d->verdict.decision == PB_QUARANTINE || json_is_true(json_object_get(notes, "quarantine")) || json_is_true(json_object_get(notes, "spam")) ||
-	       (most && json_is_number(score) && json_number_value(score) * 10 >= (double)most);
+	       (most && pb_envelope_spam_score(pb_item_envelope(d->item), &score) && score * 10 >= (double)most);
 }
 
 static void make_copies(struct delivery *d, struct copies *c)

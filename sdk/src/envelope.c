@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Envelopes: one owner of all their strings. Leaves syntax to address.c and durability to the queue. */
 #include <stdlib.h>
+#include <string.h>
 #include <postbus/address.h>
 #include <postbus/queue.h>
 
@@ -108,4 +109,20 @@ void pb_envelope_sender_for(const struct pb_envelope *env, const struct pb_rcpt 
 {
 	if (!env->sender.len || !json_is_true(json_object_get(env->notes, "verp")) || pb_verp_make(out, env->sender, rcpt->address, NULL))
 		pb_buf_addstr(out, env->sender);
+}
+
+bool pb_envelope_spam_score(const struct pb_envelope *env, double *ret)
+{
+	const char *name;
+	json_t *note;
+	bool any = false;
+
+	json_object_foreach (env->notes, name, note) {
+		if (!json_is_number(note) || (strcmp(name, "spam_score") && strncmp(name, "spam_score.", 11)))
+			continue;
+		if (!any || json_number_value(note) > *ret)
+			*ret = json_number_value(note);
+		any = true;
+	}
+	return any;
 }

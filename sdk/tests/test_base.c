@@ -153,6 +153,25 @@ static void envelopes(void **state)
 	pb_envelope_free(NULL);
 }
 
+static void the_highest_of_the_spam_scores_counts(void **state)
+{
+	struct pb_envelope *env = pb_envelope_new();
+	double score = 42;
+
+	(void)state;
+	json_object_set_new(env->notes, "spam_scores", json_real(9));
+	json_object_set_new(env->notes, "spam_score.words", json_string("9"));
+	assert_true(!pb_envelope_spam_score(env, &score) && score == 42);
+	json_object_set_new(env->notes, "spam_score", json_integer(-3));
+	assert_true(pb_envelope_spam_score(env, &score) && score == -3);
+	json_object_set_new(env->notes, "spam_score.one", json_real(4.5));
+	json_object_set_new(env->notes, "spam_score.two", json_integer(0));
+	assert_true(pb_envelope_spam_score(env, &score) && score == 4.5);
+	json_object_set_new(env->notes, "spam_score", json_integer(7));
+	assert_true(pb_envelope_spam_score(env, &score) && score == 7);
+	pb_envelope_free(env);
+}
+
 static void verdicts(void **state)
 {
 	struct pb_verdict v = PB_VERDICT;
@@ -244,7 +263,7 @@ int main(void)
 		cmocka_unit_test(encodings),
 		cmocka_unit_test(buffers_and_arenas),
 		cmocka_unit_test(errors),
-		cmocka_unit_test(envelopes),
+		cmocka_unit_test(envelopes), cmocka_unit_test(the_highest_of_the_spam_scores_counts),
 		cmocka_unit_test(verdicts),
 		cmocka_unit_test(log_values),
 		cmocka_unit_test(sasl),

@@ -4,7 +4,7 @@
 A test is a Python file whose test_* functions each take a Server; run() runs them all and ends with "N passed, N failed".
 Programs are found through POSTBUS_BIN (a bin directory beside sbin), else in the build tree.
 """
-import json, os, re, shutil, signal, socket, subprocess, sys, tempfile, time, traceback
+import atexit, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, time, traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.environ.get("srcdir") or os.path.dirname(os.path.dirname(HERE))
@@ -275,6 +275,19 @@ class Server:
 
     def wait_messages(self, n, user="alice@demo.example", folder="INBOX", seconds=60):
         return wait(lambda: (lambda m: m if len(m) >= n else None)(self.messages(user, folder)), f"{n} messages of {user}", seconds)
+
+
+def path_with(room, probe):
+    """The plugin path, with a plugin before it that plugins/ROOM/tests has for tests alone."""
+    made = os.path.join(BUILD, ".libs", probe + ".so")
+    if not os.path.exists(made):
+        raise SystemExit(f"{made} is not built: make check builds it")
+    where = tempfile.mkdtemp(prefix="pb-probe-")
+    atexit.register(shutil.rmtree, where, True)
+    shutil.copy(made, where)
+    shutil.copy(os.path.join(TOP, "plugins", room, "tests", probe + ".json"), where)
+    root = os.environ.get("POSTBUS_BIN")
+    return [where, os.path.join(os.path.dirname(root), "lib", "postbus", "plugins") if root else plugin_dir()]
 
 
 def plugin_dir():

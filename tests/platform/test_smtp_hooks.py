@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The decision points of conn_smtp: a plugin that hooks all of them (hook_probe) decides, and the conversation shows it."""
-import atexit, os, shutil, sys, tempfile
+import sys
 import postbus
 from postbus import Server, message, wait
 
@@ -8,16 +8,7 @@ ME = "alice@demo.example"
 
 
 def make():
-    made = os.path.join(postbus.BUILD, ".libs", "hook_probe.so")
-    if not os.path.exists(made):
-        raise SystemExit(f"{made} is not built: make check builds it")
-    where = tempfile.mkdtemp(prefix="pb-probe-")
-    atexit.register(shutil.rmtree, where, True)
-    shutil.copy(made, where)
-    shutil.copy(os.path.join(postbus.TOP, "plugins", "conn_smtp", "tests", "hook_probe.json"), where)
-    root = os.environ.get("POSTBUS_BIN")
-    others = os.path.join(os.path.dirname(root), "lib", "postbus", "plugins") if root else postbus.plugin_dir()
-    return Server(config={"plugin_path": [where, others]})
+    return Server(config={"plugin_path": postbus.path_with("conn_smtp", "hook_probe")})
 
 
 def ends(code, text, want):

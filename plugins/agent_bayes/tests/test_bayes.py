@@ -65,6 +65,16 @@ def test_what_comes_in_is_judged_and_goes_to_junk_by_score(server):
     assert b"<2000.cheap@x>" in server.messages(folder="Junk")[0] and b"<2000.meeting@x>" in server.messages()[0]
 
 
+def test_what_another_scanner_found_stands_beside(server):
+    """hook_probe gives this sender a score of 9, the classifier the message 0: the highest counts."""
+    bob = "robert@demo.example"
+    server.ctl("mailbox", "create", bob)
+    server.ctl("mailbox", "password", bob, stdin=postbus.PASSWORD + "\n")
+    for k, sender in ((2500, "late-spam@remote.example"), (2501, "late@remote.example")):
+        server.send(make(HAM, k), sender=sender, to=(bob,))
+    assert b"<2501.meeting@x>" in server.wait_messages(1, bob)[0] and b"<2500.meeting@x>" in server.wait_messages(1, bob, "Junk")[0]
+
+
 def test_it_learns_from_moves_to_and_from_junk(server):
     def counts():
         shown = server.ctl("bayes", "show", "demo")
@@ -127,4 +137,4 @@ def test_a_memory_goes_with_its_post_office(server):
     assert (shown["spam"], shown["ham"]) == (0, 0) and server.ctl("bayes", "export", "third")["words"] == [], shown
 
 
-postbus.run(sys.modules[__name__], lambda: postbus.Server({"plugins": {"agent_bayes": {"enabled": True, "config": {"least": 10}}}}))
+postbus.run(sys.modules[__name__], lambda: postbus.Server({"plugin_path": postbus.path_with("conn_smtp", "hook_probe"), "plugins": {"agent_bayes": {"enabled": True, "config": {"least": 10}}}}))

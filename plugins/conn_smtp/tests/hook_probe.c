@@ -66,6 +66,8 @@ static int at_data(void *self, const struct pb_question *q, struct pb_verdict *v
 		pb_verdict_set(v, PB_REJECT, 550, "5.7.1", "no at %s", q->point);
 	else if (says(q, "sender", "late-wait"))
 		pb_verdict_set(v, PB_DEFER, 451, "4.7.1", "wait at %s", q->point);
+	else if (says(q, "sender", "late-spam"))
+		pb_verdict_note(v, "spam_score", json_integer(9));
 	return decide(q, v, "helo");
 }
 

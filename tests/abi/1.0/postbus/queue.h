@@ -58,6 +58,9 @@ struct pb_str pb_envelope_copy(struct pb_envelope *env, struct pb_str s);	/* a c
 struct pb_envelope *pb_envelope_dup(const struct pb_envelope *env, bool with_rcpts);
 /* Append the reverse-path that goes with this recipient: the sender; with the note "verp" (true) the one that names him (pb_verp_make), where that can be made. */
 void pb_envelope_sender_for(const struct pb_envelope *env, const struct pb_rcpt *rcpt, struct pb_buf *out);
+/* The spam score: the highest number among the note "spam_score" and those named "spam_score.NAME". A scanner notes its own under its own name, so that none
+ * takes another's away. False, *ret untouched: nobody scored the message. */
+bool pb_envelope_spam_score(const struct pb_envelope *env, double *ret);
 
 /* ---- spool: a body while it is written ---- */
 
