@@ -79,6 +79,8 @@ void keyring_close(struct keyring *k);
 int keyring_add(struct keyring *k, struct pb_str domain, struct pb_str selector, struct private_key *key, bool active, struct pb_error *err);
 int keyring_activate(struct keyring *k, struct pb_str domain, struct pb_str selector, bool active, struct pb_error *err);
 int keyring_delete(struct keyring *k, struct pb_str domain, struct pb_str selector, struct pb_error *err);
+/* All of the domain. What failed leaves the others deleted, and is done by the next call. */
+int keyring_forget(struct keyring *k, struct pb_str domain, struct pb_error *err);
 /* Under the lock: the first key of the domain at or behind *at that is meant (selector empty: any, active ones alone where only_active), or NULL; *at goes
  * on. */
 const struct held_key *keyring_next(struct keyring *k, struct pb_str domain, struct pb_str selector, bool only_active, size_t *at);

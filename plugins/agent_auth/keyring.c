@@ -289,7 +289,7 @@ int keyring_activate(struct keyring *k, struct pb_str domain, struct pb_str sele
 	return rc;
 }
 
-static int forget(struct keyring *k, struct pb_str domain, struct pb_str selector, struct pb_error *err)
+static int delete_row(struct keyring *k, struct pb_str domain, struct pb_str selector, struct pb_error *err)
 {
 	char path[4096];
 	PB_AUTOBUF(key);
@@ -306,20 +306,50 @@ static int forget(struct keyring *k, struct pb_str domain, struct pb_str selecto
 	return 0;
 }
 
+/* Under the write lock. One whose file is gone has a row alone. */
+static int forget(struct keyring *k, struct pb_str domain, struct pb_str selector, struct pb_error *err)
+{
+	int rc = delete_row(k, domain, selector, err);
+	long i = find(k, domain, selector);
+
+	if (!rc && i >= 0)
+		drop(k, (size_t)i);
+	return rc;
+}
+
 int keyring_delete(struct keyring *k, struct pb_str domain, struct pb_str selector, struct pb_error *err)
 {
 	PB_AUTOBUF(key);
 	PB_AUTOBUF(value);
 	int rc;
-	long i;
 
 	row_key(&key, domain, selector);
 	pthread_rwlock_wrlock(&k->lock);
-	i = find(k, domain, selector);
-	/* One whose file is gone has a row alone. */
-	rc = i < 0 && pb_table_get(k->table, pb_buf_str(&key), &value, NULL) ? no_key(domain, selector, err) : forget(k, domain, selector, err);
-	if (!rc && i >= 0)
-		drop(k, (size_t)i);
+	rc = pb_table_get(k->table, pb_buf_str(&key), &value, NULL) ? no_key(domain, selector, err) : forget(k, domain, selector, err);
+	pthread_rwlock_unlock(&k->lock);
+	return rc;
+}
+
+int keyring_forget(struct keyring *k, struct pb_str domain, struct pb_error *err)
+{
+	PB_AUTOBUF(from);
+	PB_AUTOBUF(to);
+	size_t n = 1;
+	int rc = 0;
+
+	row_key(&from, domain, PB_NOSTR);
+	pb_buf_addstr(&to, domain);
+	pb_buf_addc(&to, '\1');
+	pthread_rwlock_wrlock(&k->lock);
+	while (!rc && n) {
+		json_t *rows = json_array();
+
+		rc = pb_table_scan(k->table, pb_buf_str(&from), pb_buf_str(&to), 0, take_row, rows, err);
+		n = json_array_size(rows);
+		for (size_t i = 0; i < n && !rc; i++)
+			rc = forget(k, domain, text_of(json_array_get(rows, i), "selector"), err);
+		json_decref(rows);
+	}
 	pthread_rwlock_unlock(&k->lock);
 	return rc;
 }

@@ -96,7 +96,16 @@ static const struct pb_method methods[] = {
 	{ 0 },
 };
 
-static const struct pb_hook hooks[] = { { "message.accepted", hook_accepted }, { 0 } };
+/* Whoever has this domain next does not sign with the keys of the one before. */
+static int at_domain_delete(void *self, const struct pb_question *q, struct pb_verdict *v, struct pb_error *err)
+{
+	struct agent *a = self;
+
+	(void)v;
+	return keyring_forget(&a->keys, text_of(q->facts, "domain"), err);
+}
+
+static const struct pb_hook hooks[] = { { "message.accepted", hook_accepted }, { "domain.delete", at_domain_delete }, { 0 } };
 
 PB_PLUGIN(agent_auth) = {
 	PB_PLUGIN_HEAD("agent_auth"),

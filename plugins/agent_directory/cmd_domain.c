@@ -153,20 +153,39 @@ static int step_set(struct command *c, struct tx *tx, struct pb_error *err)
 	return 0;
 }
 
+/* Its row, if nothing hangs on it any more. */
+static int unused_domain(struct command *c, struct tx *tx, struct pb_buf *ascii, json_t **ret_row, struct pb_error *err)
+{
+	PB_AUTOBUF(what);
+	int rc = name_domain(ascii, text_of(c->params, "domain"), err);
+
+	if (!rc)
+		rc = command_domain(c, tx, pb_buf_str(ascii), ret_row, err);
+	if (!rc)
+		rc = domain_in_use(c->d, pb_buf_str(ascii), &what, err);
+	if (!rc && what.len)
+		rc = pb_fail(err, PB_EBUSY, "the domain '%s' still has %s", pb_buf_z(ascii), pb_buf_z(&what));
+	return rc;
+}
+
+static int step_look(struct command *c, struct tx *tx, struct pb_error *err)
+{
+	PB_AUTOBUF(ascii);
+	json_t *row;
+	int rc = unused_domain(c, tx, &ascii, &row, err);
+
+	if (!rc)
+		c->result = json_pack("{s:s, s:O}", "domain", pb_buf_z(&ascii), "postoffice", json_object_get(row, "postoffice"));
+	return rc;
+}
+
 static int step_delete(struct command *c, struct tx *tx, struct pb_error *err)
 {
 	PB_AUTOBUF(ascii);
-	PB_AUTOBUF(what);
 	struct pb_str office_key;
 	json_t *row, *po;
-	int rc = name_domain(&ascii, text_of(c->params, "domain"), err);
+	int rc = unused_domain(c, tx, &ascii, &row, err);
 
-	if (!rc)
-		rc = command_domain(c, tx, pb_buf_str(&ascii), &row, err);
-	if (!rc)
-		rc = domain_in_use(c->d, pb_buf_str(&ascii), &what, err);
-	if (!rc && what.len)
-		rc = pb_fail(err, PB_EBUSY, "the domain '%s' still has %s", pb_buf_z(&ascii), pb_buf_z(&what));
 	if (rc)
 		return rc;
 	office_key = tx_key(tx, "p", text_of(row, "postoffice"), PB_NOSTR, PB_NOSTR);
@@ -196,7 +215,13 @@ METHOD(domain_set)
 
 METHOD(domain_delete)
 {
-	return command_do(self, who, params, step_delete, ret_result, err);
+	json_t *facts = NULL;
+	int rc = command_do(self, who, params, step_look, &facts, err);
+
+	if (!rc)
+		rc = command_ask(self, "domain.delete", facts, "the domain", err);
+	json_decref(facts);
+	return rc ? rc : command_do(self, who, params, step_delete, ret_result, err);
 }
 
 METHOD(domain_show)

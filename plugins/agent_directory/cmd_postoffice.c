@@ -140,23 +140,7 @@ static int step_look(struct command *c, struct tx *tx, struct pb_error *err)
 	int rc = empty_office(c, tx, &row, &key, err);
 
 	if (!rc)
-		c->result = json_incref(json_object_get(row, "name"));
-	return rc;
-}
-
-/* What others keep for it is under its name, and the next that has this name shall not find it. */
-static int ask_others(struct directory *d, json_t *name, struct pb_error *err)
-{
-	json_t *facts = json_pack("{s:O}", "postoffice", name);
-	struct pb_question q = { .point = "postoffice.delete", .facts = facts };
-	struct pb_verdict v = PB_VERDICT;
-	int rc = 0;
-
-	pb_ask(d->host, &q, &v);
-	if (v.decision != PB_CONTINUE && v.decision != PB_ACCEPT)
-		rc = pb_fail(err, PB_EBUSY, "%s does not let the post office go: %s", v.plugin, v.text[0] ? v.text : "it could not forget what it keeps for it");
-	pb_verdict_clear(&v);
-	json_decref(facts);
+		c->result = json_pack("{s:O}", "postoffice", json_object_get(row, "name"));
 	return rc;
 }
 
@@ -185,12 +169,12 @@ METHOD(postoffice_set)
 
 METHOD(postoffice_delete)
 {
-	json_t *name = NULL;
-	int rc = command_do(self, who, params, step_look, &name, err);
+	json_t *facts = NULL;
+	int rc = command_do(self, who, params, step_look, &facts, err);
 
 	if (!rc)
-		rc = ask_others(self, name, err);
-	json_decref(name);
+		rc = command_ask(self, "postoffice.delete", facts, "the post office", err);
+	json_decref(facts);
 	return rc ? rc : command_do(self, who, params, step_delete, ret_result, err);
 }
 

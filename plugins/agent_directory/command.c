@@ -16,6 +16,19 @@ int command_do(void *self, const struct pb_caller *who, const json_t *params, in
 	return rc;
 }
 
+int command_ask(struct directory *d, const char *point, const json_t *facts, const char *what, struct pb_error *err)
+{
+	struct pb_question q = { .point = point, .facts = facts };
+	struct pb_verdict v = PB_VERDICT;
+	int rc = 0;
+
+	pb_ask(d->host, &q, &v);
+	if (v.decision != PB_CONTINUE && v.decision != PB_ACCEPT)
+		rc = pb_fail(err, PB_EBUSY, "%s does not let %s go: %s", v.plugin, what, v.text[0] ? v.text : "it could not forget what it keeps for it");
+	pb_verdict_clear(&v);
+	return rc;
+}
+
 bool command_may(const struct command *c, struct pb_str postoffice)
 {
 	if (c->who->role == PB_ROLE_SYSTEM)

@@ -144,6 +144,8 @@ int command_run(struct command *c, int (*step)(struct command *c, struct tx *tx,
 /* A method that is one step. */
 int command_do(void *self, const struct pb_caller *who, const json_t *params, int (*step)(struct command *c, struct tx *tx, struct pb_error *err),
 	       json_t **ret_result, struct pb_error *err);
+/* Before a name goes, what others keep under it has to go, so that the next who has this name does not find it. PB_EBUSY: somebody rejects. */
+int command_ask(struct directory *d, const char *point, const json_t *facts, const char *what, struct pb_error *err);
 /* Rows that commands start from; what belongs to another post office than an admin's is not there for him. PB_ENOTFOUND. */
 int command_domain(struct command *c, struct tx *tx, struct pb_str domain, json_t **ret, struct pb_error *err);
 /* The mailbox that an id or address names. A user sees himself alone. */

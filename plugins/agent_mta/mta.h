@@ -116,6 +116,8 @@ int quarantine_open(struct mta *mta, struct pb_error *err);
 int quarantine_add(struct mta *mta, const struct pb_subject *about, const json_t *recipients, struct pb_str reason, struct pb_str by, struct pb_error *err);
 /* Away with what is older than the setting, and on with releases that were cut off. */
 void quarantine_sweep(struct mta *mta);
+/* Recipients of a domain that goes, or of a post office (the facts of domain.delete and postoffice.delete), leave; what has others stays for them. */
+int quarantine_leave(struct mta *mta, const json_t *facts, struct pb_error *err);
 
 #define UNUSED __attribute__((unused))
 #define METHOD(name) \

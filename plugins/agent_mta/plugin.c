@@ -57,6 +57,13 @@ static void tick(void *self)
 	quarantine_sweep(self);
 }
 
+static int at_delete(void *self, const struct pb_question *q, struct pb_verdict *v, struct pb_error *err)
+{
+	(void)v;
+	return quarantine_leave(self, q->facts, err);
+}
+
+static const struct pb_hook hooks[] = { { "domain.delete", at_delete }, { "postoffice.delete", at_delete }, { 0 } };
 static const struct pb_agent agent = { .process = process, .tick = tick };
 static const struct pb_courier bulk = { .deliver = deliver };
 
@@ -76,5 +83,6 @@ PB_PLUGIN(agent_mta) = {
 	.unload = unload,
 	.agent = &agent,
 	.courier = &bulk,
+	.hooks = hooks,
 	.methods = methods,
 };

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What is in quarantine: shown, released, deleted, and gone with time. An administrator has the recipients of his post office, a user himself; what others have of
- * the same message stays.
+ * What is in quarantine: shown, released, deleted, and gone with time or with its post office or domain. An administrator has the recipients of his post office, a
+ * user himself; what others have of the same message stays.
  *
  * A release is written down first, then the message enters the queue under an id made of what is released, then its row goes. Whatever cuts it off, it is gone
  * through again at the next start, and the queue knows the id.
  */
 #include <stdlib.h>
+#include <postbus/address.h>
 #include <postbus/message.h>
 #include "quarantine.h"
 
@@ -312,6 +313,53 @@ METHOD(quarantine_delete)
 	}
 	pthread_mutex_unlock(&mta->releasing);
 	return rc;
+}
+
+/* ---- with their post office or domain ---- */
+
+struct leaving {
+	struct pb_str domain, postoffice;	/* domain empty: all of the post office */
+	struct pb_error *err;
+	int rc;
+};
+
+static bool goes_with(const struct leaving *l, const json_t *rcpt)
+{
+	struct pb_str rest = text_of(rcpt, "address"), last = PB_NOSTR;
+	PB_AUTOBUF(ascii);
+
+	if (!l->domain.len)
+		return pb_str_ieq(text_of(rcpt, "postoffice"), l->postoffice);
+	while (pb_str_cut(&rest, '@', &last))
+		continue;
+	return pb_domain_ascii(&ascii, last, NULL) == 0 && pb_str_ieq(pb_buf_str(&ascii), l->domain);
+}
+
+static bool leave_row(struct mta *mta, json_t *row, void *arg)
+{
+	struct leaving *l = arg;
+	const json_t *rcpt, *list = json_object_get(row, "recipients");
+	json_t *addresses = json_array();
+	size_t i;
+
+	json_array_foreach(list, i, rcpt)
+		if (goes_with(l, rcpt))
+			json_array_append(addresses, json_object_get(rcpt, "address"));
+	if (json_array_size(addresses))
+		l->rc = drop(mta, row, addresses, l->err);
+	json_decref(addresses);
+	return !l->rc;
+}
+
+int quarantine_leave(struct mta *mta, const json_t *facts, struct pb_error *err)
+{
+	struct leaving l = { text_of(facts, "domain"), text_of(facts, "postoffice"), err, 0 };
+	int rc;
+
+	pthread_mutex_lock(&mta->releasing);
+	rc = each(mta, leave_row, &l, err);
+	pthread_mutex_unlock(&mta->releasing);
+	return rc ? rc : l.rc;
 }
 
 /* ---- with time ---- */

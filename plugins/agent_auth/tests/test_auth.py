@@ -138,6 +138,27 @@ def test_keys_live_in_files_and_their_records_in_the_dns(server):
     assert code == 3, said
 
 
+def test_keys_go_with_their_domain(server):
+    def files():
+        return sorted(n for where, _, names in os.walk(os.path.join(server.home, "state", "agent_auth")) for n in names if "gone.example" in n)
+
+    for domain in ("gone.example", "gone.example.net"):
+        server.ctl("domain", "create", domain, "--postoffice", "demo")
+        for words in (("a",), ("b", "--inactive")):
+            server.ctl("dkim", "key", "create", domain, "--algorithm", "ed25519", "--selector", *words)
+    server.ctl("domain", "delete", "Gone.Example")
+    assert server.ctl("dkim", "key", "list", "gone.example")["keys"] == []
+    assert files() == ["a._domainkey.gone.example.net.pem", "b._domainkey.gone.example.net.pem"], files()
+    server.ctl("domain", "create", "gone.example", "--postoffice", "demo")
+    assert server.ctl("dkim", "key", "create", "gone.example", "--algorithm", "ed25519", "--selector", "a")["selector"] == "a"
+    server.stop()
+    server.start()
+    for domain, want in (("gone.example", ["a"]), ("gone.example.net", ["a", "b"])):
+        assert sorted(k["selector"] for k in server.ctl("dkim", "key", "list", domain)["keys"]) == want, domain
+        server.ctl("domain", "delete", domain)
+    assert files() == []
+
+
 def test_what_logins_send_is_signed_behind_all_that_changes_it(server):
     server.ctl("dkim", "key", "create", "demo.example", "--selector", "two", "--algorithm", "ed25519")
     publish_keys(server, "one", "two")

@@ -330,14 +330,15 @@ static void must(bool holds, const char *what)
 	abort();
 }
 
-/* Another plugin, asked about the only thing that the directory asks about. */
+/* Another plugin, asked about the only things that the directory asks about. */
 static void ask(struct pb_host *host, const struct pb_question *q, struct pb_verdict *v)
 {
+	const char *domain = json_string_value(json_object_get(q->facts, "domain")), *office = json_string_value(json_object_get(q->facts, "postoffice"));
 	struct pb_error err;
 
-	must(!strcmp(q->point, "postoffice.delete") && json_is_string(json_object_get(q->facts, "postoffice")), "what does it ask?");
+	must(office && !strcmp(q->point, domain ? "domain.delete" : "postoffice.delete"), "what does it ask?");
 	if (tripped(host->fake, "ask", &err))
-		pb_verdict_set(v, PB_REJECT, 0, NULL, "%s is busy", json_string_value(json_object_get(q->facts, "postoffice")));
+		pb_verdict_set(v, PB_REJECT, 0, NULL, "%s of %s is busy", domain ? domain : "all", office);
 }
 
 /* The kernel, asked who is installed: conn_smtp runs, another as fake_plugin says, agent_mta is no connector, and conn_popretr takes no mail. */

@@ -191,10 +191,14 @@ static void post_offices_and_domains_go_only_when_empty(void **state)
 	REFUSED(f, PB_EBUSY, "domain.delete", "{s:s}", "domain", "demo.example");
 	DO(f, "mailbox.delete", "{s:s}", "mailbox", "alice@demo.example");
 	DO(f, "mailbox.delete", "{s:s}", "mailbox", "bob@demo.example");
+	fake_fail(f, "ask", 1, PB_EBUSY);
+	REFUSED(f, PB_EBUSY, "domain.delete", "{s:s}", "domain", "Demo.Example");
+	assert_non_null(strstr(fake_error(f), "does not let the domain go: demo.example of demo is busy"));
+	DO(f, "domain.show", "{s:s}", "domain", "demo.example");
 	DO(f, "domain.delete", "{s:s}", "domain", "demo.example");
 	fake_fail(f, "ask", 1, PB_EBUSY);
 	REFUSED(f, PB_EBUSY, "postoffice.delete", "{s:s}", "name", "DEMO");
-	assert_non_null(strstr(fake_error(f), "demo is busy"));
+	assert_non_null(strstr(fake_error(f), "does not let the post office go: all of demo is busy"));
 	DO(f, "postoffice.show", "{s:s}", "name", "demo");
 	DO(f, "postoffice.delete", "{s:s}", "name", "demo");
 	assert_int_equal(fake_rows(f, ""), fake_rows(f, "k/"));
