@@ -10,14 +10,15 @@
 static const char usage[] =
     "Usage: postbusctl import maildir DIR (--mailbox ADDRESS [--folder NAME] | --domain DOMAIN)\n"
     "       postbusctl import mbox FILE|DIR (--mailbox ADDRESS [--folder NAME] | --domain DOMAIN) [--keep-quotes]\n"
-    "       postbusctl import mailenable DIR [--postoffice NAME]\n"
-    "       postbusctl import mlmmj|mailman DIR\n"
+    "       postbusctl import mailenable DIR [--postoffice NAME] [--again]\n"
+    "       postbusctl import mlmmj|mailman DIR [--again]\n"
     "  --mailbox ADDRESS  into this mailbox; a directory of mbox files becomes folders\n"
     "  --domain DOMAIN    DIR has an entry for each mailbox, named by its local part\n"
     "  --folder NAME      what would go to INBOX goes there\n"
     "  --postoffice NAME  this post office only\n"
     "  --date file|name|header  when a message came: by the file's time, a Maildir name, the Date field\n"
     "  --keep-quotes      \">From \" in an mbox stays as it is\n"
+    "  --again            members of lists who left since an import before come back\n"
     "  --create           make mailboxes that are missing, without a password\n"
     "  --over-quota       whatever quotas say\n"
     "  --dry-run          write nothing, say what would be done\n"
@@ -51,6 +52,7 @@ static int parse(int argc, char **argv, struct import_options *o)
 		{ "mailbox", required_argument, NULL, 'm' }, { "domain", required_argument, NULL, 'd' },  { "folder", required_argument, NULL, 'f' },
 		{ "postoffice", required_argument, NULL, 'p' }, { "date", required_argument, NULL, 't' }, { "keep-quotes", no_argument, NULL, 'k' },
 		{ "create", no_argument, NULL, 'c' },	     { "over-quota", no_argument, NULL, 'q' },	  { "dry-run", no_argument, NULL, 'n' },
+		{ "again", no_argument, NULL, 'a' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -83,6 +85,9 @@ static int parse(int argc, char **argv, struct import_options *o)
 		case 'q':
 			o->over_quota = true;
 			break;
+		case 'a':
+			o->again = true;
+			break;
 		case 'n':
 			o->dry_run = true;
 			break;
@@ -102,7 +107,7 @@ static bool fits(const struct kind *kind, const struct import_options *o)
 		return !o->mailbox && !o->domain && !o->folder && !o->postoffice;
 	if (kind->run == import_mailenable)
 		return !o->mailbox && !o->domain && !o->folder;
-	return !o->postoffice && !o->mailbox != !o->domain && (o->mailbox || !o->folder);
+	return !o->again && !o->postoffice && !o->mailbox != !o->domain && (o->mailbox || !o->folder);
 }
 
 /* ---- report ---- */

@@ -18,7 +18,7 @@ struct import_options {
 	const char *dir;
 	const char *mailbox, *domain, *folder, *postoffice;	/* NULL: not said */
 	enum import_date date;
-	bool dry_run, create, over_quota, keep_quotes, json;
+	bool dry_run, create, over_quota, keep_quotes, again, json;
 };
 
 /* ---- feed (import_feed.c) ---- */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Mailing lists on their way to conn_list: made, set and filled, each step of which may have been done before. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "tools/import.h"
@@ -58,11 +59,13 @@ int list_set_word(struct list_import *l, const char *setting, const char *value,
 static int add(struct list_import *l, json_t *addresses, struct pb_error *err)
 {
 	json_t *said = NULL;
-	int rc = feed_call(l->feed, "list.member.add", json_pack("{s:s s:O s:s}", "list", l->address, "addresses", addresses, "delivery", l->delivery), &said, err);
+	json_t *params = json_pack("{s:s s:O s:s s:b}", "list", l->address, "addresses", addresses, "delivery", l->delivery, "once", !l->feed->options->again);
+	int rc = feed_call(l->feed, "list.member.add", params, &said, err);
 
 	if (!rc) {
 		l->added += (size_t)json_integer_value(json_object_get(said, "added"));
 		l->known += (size_t)json_integer_value(json_object_get(said, "known"));
+		l->left += (size_t)json_integer_value(json_object_get(said, "left"));
 	}
 	json_decref(said);
 	return rc;
@@ -115,10 +118,14 @@ int list_member(struct list_import *l, struct pb_str address, const char *delive
 
 int list_end(struct list_import *l, int rc, struct pb_error *err)
 {
+	char left[60] = "";
+
 	if (!rc)
 		rc = send_batch(l, err);
 	json_decref(l->batch);
+	if (l->left)
+		snprintf(left, sizeof left, ", %zu have left since", l->left);
 	if (!rc && !l->bad)
-		feed_note(l->feed, "lists", "%s: %zu members %s, %zu known", l->address, l->added, l->feed->options->dry_run ? "would be added" : "added", l->known);
+		feed_note(l->feed, "lists", "%s: %zu members %s, %zu known%s", l->address, l->added, l->feed->options->dry_run ? "would be added" : "added", l->known, left);
 	return rc;
 }

@@ -11,7 +11,7 @@ struct list_import {
 	char address[321];
 	const char *delivery;	/* of those in the batch */
 	json_t *batch;
-	size_t added, known;
+	size_t added, known, left;
 	bool bad;		/* it could not be made, and there was a problem */
 };
 

@@ -34,7 +34,8 @@ static int add(struct lists *all, const struct list *l, const json_t *params, js
 METHOD(member_add)
 {
 	struct lists *all = self;
-	size_t most = json_array_size(json_object_get(params, "addresses")), n = 0, known = 0;
+	size_t most = json_array_size(json_object_get(params, "addresses")), n = 0;
+	struct arrivals come = { .once = flag_of(params, "once") };
 	json_t **rows;
 	struct list l;
 	int rc = list_open_for(all, who, text_of(params, "list"), &l, err);
@@ -44,13 +45,13 @@ METHOD(member_add)
 	rows = pb_alloc((most + 1) * sizeof *rows);
 	rc = add(all, &l, params, rows, &n, err);
 	if (!rc)
-		rc = members_add(all, &l, rows, n, &known, err);
+		rc = members_add(all, &l, rows, n, &come, err);
 	for (size_t i = 0; i < n; i++)
 		json_decref(rows[i]);
 	free(rows);
 	list_close(&l);
 	if (!rc)
-		*ret_result = json_pack("{s:I, s:I}", "added", (json_int_t)(n - known), "known", (json_int_t)known);
+		*ret_result = json_pack("{s:I, s:I, s:I}", "added", (json_int_t)(n - come.known - come.left), "known", (json_int_t)come.known, "left", (json_int_t)come.left);
 	return rc;
 }
 

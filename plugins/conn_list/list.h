@@ -3,7 +3,8 @@
  * What the files of conn_list share: a mailing list, its members, a post on its way.
  *
  * Rows. Table "lists": key the list's address in the form that is compared; value { id, address, postoffice, created, settings: { name: value } }.
- * Table "members": key <list id> NUL <address in the form that is compared>; value as struct member says. A list's id is made once and names it in all other tables,
+ * Table "members": key <list id> NUL <address in the form that is compared>; value as struct member says; and <list id> 1 <address>,
+ * "1": he was brought by an import, and is not brought again (members_add). A list's id is made once and names it in all other tables,
  * so that a list of the same name that is made later begins with nothing.
  */
 #ifndef CONN_LIST_H
@@ -114,8 +115,12 @@ int member_get(struct lists *all, const struct list *l, struct pb_str address, j
 int member_new(struct lists *all, struct pb_str address, struct pb_str name, enum delivery delivery, json_t **ret_row, struct pb_error *err);
 /* Write a row, of a new member or of one who is there. PB_EINVALID: its address is none. */
 int member_put(struct lists *all, const struct list *l, const json_t *row, struct pb_error *err);
-/* Write rows that were not there; ret_known: how many were, and stay as they are. */
-int members_add(struct lists *all, const struct list *l, json_t *const *rows, size_t n, size_t *ret_known, struct pb_error *err);
+/* Write rows that were not there. once: who is in the rows is remembered, and who was in them before and has left since stays away. Counts are added to. */
+struct arrivals {
+	bool once;
+	size_t known, left;			/* were members already, and stay as they are; were left out */
+};
+int members_add(struct lists *all, const struct list *l, json_t *const *rows, size_t n, struct arrivals *a, struct pb_error *err);
 /* PB_ENOTFOUND: nobody of that address. */
 int member_remove(struct lists *all, const struct list *l, struct pb_str address, struct pb_error *err);
 int members_remove_all(struct lists *all, const struct list *l, struct pb_error *err);

@@ -61,31 +61,53 @@ int member_put(struct lists *all, const struct list *l, const json_t *row, struc
 	return rc;
 }
 
-int members_add(struct lists *all, const struct list *l, json_t *const *rows, size_t n, size_t *ret_known, struct pb_error *err)
+/* Where it stands that somebody was brought here: behind all members of the list. */
+static void brought_key(struct pb_buf *key, const struct list *l, struct pb_str member)
+{
+	pb_buf_addstr(key, l->id);
+	pb_buf_addc(key, '\1');
+	pb_buf_addstr(key, pb_str_skip(member, l->id.len + 1));
+}
+
+static bool has_row(struct lists *all, struct pb_str key)
+{
+	PB_AUTOBUF(value);
+
+	return pb_table_get(all->members, key, &value, NULL) == 0;
+}
+
+int members_add(struct lists *all, const struct list *l, json_t *const *rows, size_t n, struct arrivals *a, struct pb_error *err)
 {
 	struct pb_arena *arena = pb_arena_new();
-	struct pb_change *changes = pb_alloc(BATCH * sizeof *changes);
+	struct pb_change *changes = pb_alloc((BATCH + 1) * sizeof *changes);
 	json_t *seen = json_object();	/* keys: somebody may be among the rows twice */
 	size_t filled = 0;
 	int rc = 0;
 
-	*ret_known = 0;
 	for (size_t i = 0; i < n && !rc; i++) {
-		char *text;
+		bool known, brought;
 		PB_AUTOBUF(key);
-		PB_AUTOBUF(value);
+		PB_AUTOBUF(mark);
 
 		rc = key_of(&key, l, text_of(rows[i], "address"), err);
 		if (rc)
 			break;
-		if (json_object_getn(seen, key.ptr, key.len) || pb_table_get(all->members, pb_buf_str(&key), &value, NULL) == 0) {
-			++*ret_known;
-			continue;
-		}
+		brought_key(&mark, l, pb_buf_str(&key));
+		known = json_object_getn(seen, key.ptr, key.len) || has_row(all, pb_buf_str(&key));
+		brought = a->once && !json_object_getn(seen, key.ptr, key.len) && has_row(all, pb_buf_str(&mark));
 		json_object_setn_new(seen, key.ptr, key.len, json_true());
-		text = json_dumps(rows[i], JSON_COMPACT);
-		changes[filled++] = (struct pb_change){ PB_PUT, pb_arena_str(arena, pb_buf_str(&key)), pb_arena_str(arena, pb_strz(text)) };
-		free(text);
+		if (a->once && !brought)
+			changes[filled++] = (struct pb_change){ PB_PUT, pb_arena_str(arena, pb_buf_str(&mark)), PB_STR("1") };
+		if (known) {
+			a->known++;
+		} else if (brought) {
+			a->left++;
+		} else {
+			char *text = json_dumps(rows[i], JSON_COMPACT);
+
+			changes[filled++] = (struct pb_change){ PB_PUT, pb_arena_str(arena, pb_buf_str(&key)), pb_arena_str(arena, pb_strz(text)) };
+			free(text);
+		}
 		if (filled < BATCH)
 			continue;
 		rc = pb_table_apply(all->members, changes, filled, err);
@@ -270,6 +292,6 @@ int members_remove_all(struct lists *all, const struct list *l, struct pb_error 
 
 	prefix(&from, l);
 	prefix(&end, l);
-	end.ptr[end.len - 1] = 1;	/* behind the NUL */
+	end.ptr[end.len - 1] = 2;	/* behind those who were brought */
 	return pb_table_clear(all->members, pb_buf_str(&from), pb_buf_str(&end), err);
 }

@@ -87,14 +87,14 @@ int member_joins(struct lists *all, const struct list *l, struct pb_item *item, 
 		 struct pb_error *err)
 {
 	json_t *row;
-	size_t known;
+	struct arrivals come = { 0 };
 	int rc = member_new(all, address, name, delivery_of(l, delivery), &row, err);
 
 	if (rc)
 		return rc;
 	if (setting_flag(l->settings, "moderate_new"))
 		json_object_set_new(row, "moderated", json_true());
-	rc = members_add(all, l, &row, 1, &known, err);
+	rc = members_add(all, l, &row, 1, &come, err);
 	if (!rc)
 		rc = welcome(all, l, item, row, letter_name, err);
 	if (!rc)

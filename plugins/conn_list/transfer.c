@@ -198,7 +198,7 @@ METHOD(member_import)
 	struct reading r = { .all = all };
 	struct pb_arena *arena;
 	struct list l;
-	size_t known = 0;
+	struct arrivals come = { 0 };
 	int rc = list_open_for(all, who, text_of(params, "list"), &l, err);
 
 	if (rc)
@@ -209,9 +209,9 @@ METHOD(member_import)
 		text = pb_str_skip(text, 3);
 	rc = has_columns(text) ? read_csv(&r, text, arena, err) : read_lines(&r, text, err);
 	if (!rc && !flag_of(params, "dry_run"))
-		rc = members_add(all, &l, r.rows, r.n, &known, err);
+		rc = members_add(all, &l, r.rows, r.n, &come, err);
 	if (!rc)
-		*ret_result = json_pack("{s:I, s:I, s:I}", "read", (json_int_t)r.n, "added", (json_int_t)(flag_of(params, "dry_run") ? 0 : r.n - known), "known", (json_int_t)known);
+		*ret_result = json_pack("{s:I, s:I, s:I}", "read", (json_int_t)r.n, "added", (json_int_t)(flag_of(params, "dry_run") ? 0 : r.n - come.known), "known", (json_int_t)come.known);
 	for (size_t i = 0; i < r.n; i++)
 		json_decref(r.rows[i]);
 	free(r.rows);

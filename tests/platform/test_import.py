@@ -471,6 +471,17 @@ def test_lists_become_groups_where_there_is_no_connector_for_them(s):
         s.ctl("plugin", "enable", "conn_list")
 
 
+def who_left_a_list_stays_away(s, where):
+    members = lambda: sorted(m["address"] for m in s.ctl("list", "member", "list", "talk@acme.example")["members"])
+    talk = lambda *words: run(s, "mailenable", where, "--postoffice", "acme", *words)["lists"][1].removeprefix("talk@acme.example: ")
+    both = members()
+    s.ctl("list", "member", "remove", "talk@acme.example", both[0])
+    assert talk() == "0 members added, 1 known, 1 have left since" and members() == both[1:]
+    assert talk("--again") == "1 members added, 1 known" and members() == both
+    s.ctl("list", "delete", "talk@acme.example")
+    assert talk() == "2 members added, 0 known" and members() == both       # another list of that name
+
+
 def test_a_mailenable_post_office(s):
     with tempfile.TemporaryDirectory(prefix="pb-import-") as where:
         mailenable(where)
@@ -504,6 +515,7 @@ def test_a_mailenable_post_office(s):
         assert subjects(s, "carl@acme.example", "Sent") == ["sent"] and subjects(s, "carl@acme.example", "Projects/2024") == ["project"]
         again = run(s, "mailenable", where, "--postoffice", "acme")
         assert again["lists"][1] == "talk@acme.example: 0 members added, 2 known", again
+        who_left_a_list_stays_away(s, where)
         check_lists(s)
         assert counts(again) == (4, 0, 4, 0) and not {"mailboxes_made", "passwords", "lists_made", "automatic_answers"} & set(again), again
         assert s.imap("carl@acme.example")          # its new password is still the one
