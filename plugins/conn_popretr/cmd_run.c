@@ -83,6 +83,8 @@ METHOD(retrieve_test)
 	struct retr *r = self;
 	struct run run = { .r = r, .a = find(r, params, err), .deadline = pb_ticks(r->host) + pb_config_int(r->host, "run_max") * PB_SECOND };
 	struct listing listing = { 0 };
+	struct testing testing;
+	bool has_place = false;
 	uint64_t bytes = 0;
 	int rc;
 
@@ -91,7 +93,11 @@ METHOD(retrieve_test)
 		return err->code;
 	account_copy(r, run.a, &run.row, &run.state);
 	run.delta = json_object();
-	rc = run_test(&run, &listing, err);
+	rc = schedule_test_begin(r, &testing, text_of(run.row, "host"), err);
+	if (!rc) {
+		rc = run_test(&run, &listing, err);
+		has_place = true;
+	}
 	for (size_t i = 0; i < listing.n; i++)
 		bytes += listing.list[i].size;
 	if (!rc)
@@ -99,6 +105,8 @@ METHOD(retrieve_test)
 					pb_link_tls_info(run.link).len, "login", run.method, "messages", (json_int_t)listing.n, "bytes",
 					(json_int_t)bytes, "ids", listing.has_uids, "pipelining", run.remote && run.remote->ahead > 1, "pin", run.pins[1], "certificate", run.pins[0]);
 	connect_close(&run);
+	if (has_place)
+		schedule_test_end(r, &testing);
 	listing_free(&listing);
 	json_decref(run.delta);
 	json_decref(run.row);

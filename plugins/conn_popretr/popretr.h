@@ -38,6 +38,7 @@ struct retr {
 	size_t turn;				/* where the next walk over the list begins (schedule.c) */
 	struct account *busy[WORKERS_MAX];	/* those that run */
 	unsigned running;
+	struct testing *testing;		/* tests that go on (schedule.c) */
 	bool draining;
 	struct watch *watch;			/* connections that wait to be told of new mail (idle.c) */
 };
@@ -113,6 +114,13 @@ void schedule_ended(struct retr *r, struct account *a, int64_t due, bool brought
 /* Its settings are others: it runs at once, whatever it was waiting for. */
 void schedule_changed(struct retr *r, struct account *a);
 void schedule_drain(struct retr *r);
+/* A test of an account, which counts among the connections to its host as a run does. PB_EBUSY: there are as many as may be. The caller's memory, until end. */
+struct testing {
+	struct pb_str host;
+	struct testing *next;
+};
+int schedule_test_begin(struct retr *r, struct testing *t, struct pb_str host, struct pb_error *err);
+void schedule_test_end(struct retr *r, struct testing *t);
 
 /* ---- a connection (connect.c) ---- */
 

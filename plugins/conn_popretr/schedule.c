@@ -39,13 +39,22 @@ int64_t schedule_next(struct retr *r, const struct account *a, unsigned failures
 	return pb_now(r->host) + jittered(wait * PB_SECOND, number_of_key(a->row, "jitter"));
 }
 
+/* Connections to a host: runs, tests, and those that wait in IDLE. With the lock held. */
 static unsigned at_host(struct retr *r, struct pb_str host)
 {
 	unsigned n = 0;
 
 	for (size_t i = 0; i < r->running; i++)
 		n += pb_str_ieq(text_of(r->busy[i]->row, "host"), host);
-	return n;
+	for (const struct testing *t = r->testing; t; t = t->next)
+		n += pb_str_ieq(t->host, host);
+	return n + watch_at_host(r, host);
+}
+
+/* With the lock held. */
+static bool has_room(struct retr *r, struct pb_str host)
+{
+	return at_host(r, host) < (unsigned)pb_config_int(r->host, "per_host");
 }
 
 /* With the lock held. */
@@ -64,11 +73,9 @@ static void start(struct retr *r, struct account *a)
 /* A connection that waits in IDLE ends before its account runs, so that never more of them stand at a host than may. */
 static bool may_start(struct retr *r, const struct account *a, int64_t now)
 {
-	struct pb_str host = text_of(a->row, "host");
-
 	if (a->running || (!a->again && (a->due > now || is_set(a->row, "paused"))) || watch_stop(r, a))
 		return false;
-	return at_host(r, host) + watch_at_host(r, host) < (unsigned)pb_config_int(r->host, "per_host");
+	return has_room(r, text_of(a->row, "host"));
 }
 
 /* The list is walked from a place that moves, so that where all are due at once none waits for ever. */
@@ -150,6 +157,32 @@ void schedule_changed(struct retr *r, struct account *a)
 	a->changed = a->running;
 	pthread_mutex_unlock(&r->lock);
 	schedule_tick(r);
+}
+
+int schedule_test_begin(struct retr *r, struct testing *t, struct pb_str host, struct pb_error *err)
+{
+	bool room;
+
+	pthread_mutex_lock(&r->lock);
+	room = has_room(r, host);
+	if (room) {
+		*t = (struct testing){ host, r->testing };
+		r->testing = t;
+	}
+	pthread_mutex_unlock(&r->lock);
+	return room ? 0 : pb_fail(err, PB_EBUSY, "%.*s has as many connections as per_host allows: try again when a run has ended", PB_FMT(host));
+}
+
+void schedule_test_end(struct retr *r, struct testing *t)
+{
+	pthread_mutex_lock(&r->lock);
+	for (struct testing **at = &r->testing; *at; at = &(*at)->next)
+		if (*at == t) {
+			*at = t->next;
+			break;
+		}
+	start_due(r);
+	pthread_mutex_unlock(&r->lock);
 }
 
 void schedule_drain(struct retr *r)

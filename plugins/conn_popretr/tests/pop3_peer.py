@@ -4,7 +4,7 @@
 A lie is a word in Peer(lies={"user": {"word", ...}}):
     nocapa noauth notop nouidl nopipe (and resets the connection of who does it anyway)   dup (ids of 1 and 2 are equal)   change (ids are new in each session)
     shuffle (UIDL in another order)   ghost (UIDL names a message that LIST does not)   empty (an id of no characters)   size (LIST is wrong)   cut (closes inside
-    message 3)   drip (hangs inside message 3)   refuse (-ERR for message 3)   endless (message 3 never ends)   forget (QUIT removes nothing)   drop (closes at QUIT)
+    message 3)   drip (hangs inside message 3)   crawl (says one byte after the other of message 3 until `hold` is set)   refuse (-ERR for message 3)   endless (message 3 never ends)   forget (QUIT removes nothing)   drop (closes at QUIT)
     bare (line ends are LF)   smuggle (message 2 has a dot alone between bare line ends, and commands behind it)   garbage (an answer that is none)   backwards (LIST)
     inuse temp denied (at login)   mute (no greeting)   stop-ID (says nothing to RETR of the message with this id until `hold` is set)
     stls (offers it, and says more in the clear than its answer)   noproof (SCRAM ends without the server's)"""
@@ -226,6 +226,12 @@ class Session(socketserver.StreamRequestHandler):
             self.wfile.flush()
             if self.lie("drip"):
                 self.peer.hold.wait(600)
+            return "end"
+        if third and self.lie("crawl"):
+            self.wfile.write(b"+OK\r\n")
+            while not self.peer.hold.wait(0.1):
+                self.wfile.write(b"x")
+                self.wfile.flush()
             return "end"
         if third and self.lie("endless"):
             self.wfile.write(b"+OK\r\n" + text)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """conn_popretr fetches from servers that do as they should, and from servers that lie: every message comes once, and none goes before it is here."""
-import os, re, sys
+import os, re, socketserver, sys, threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "..", "..", "tests", "platform")]
@@ -103,6 +103,55 @@ def test_so_many_connections_to_one_host(s):
         for user in users:
             postbus.wait(lambda: run(s, user) and s.ctl("retrieve", "show", user)["messages"] == 1, user)
     s.ctl("config", "set", "conn_popretr", "per_host", "3")
+
+
+def test_a_test_is_a_connection_too(s):
+    """It is refused where there is no room, and a run does not begin beside it."""
+    s.ctl("config", "set", "conn_popretr", "per_host", "1")
+    s.ctl("config", "set", "conn_popretr", "timeout", "60")
+    with Peer({"tested0": {"stop-id1"}}) as peer:
+        for user in ("tested0", "tested1"):
+            peer.fill(user, 1)
+            account(s, peer, user)
+        s.ctl("retrieve", "run", "tested0", "--wait", "0")
+        postbus.wait(lambda: peer.sessions == 1, "a run")
+        code, said = s.ctl("retrieve", "test", "tested1", check=False)
+        assert code and "per_host" in str(said) and peer.sessions == 1, said
+        peer.lies = {}
+        peer.hold.set()
+        postbus.wait(lambda: run(s, "tested0") and s.ctl("retrieve", "show", "tested0")["messages"] == 1, "tested0")
+    with Peer({"*": {"mute"}}) as peer:
+        for user in ("tested0", "tested1"):
+            s.ctl("retrieve", "set", user, "--port", peer.port)
+            peer.fill(user, 2)
+        said = []
+        test = threading.Thread(target=lambda: said.append(s.ctl("retrieve", "test", "tested0", check=False)))
+        test.start()
+        postbus.wait(lambda: peer.sessions == 1, "a test")
+        s.ctl("retrieve", "run", "tested1", "--wait", "0")
+        assert s.ctl("retrieve", "show", "tested1")["state"] != "running" and peer.sessions == 1
+        peer.lies = {}
+        peer.hold.set()
+        test.join()
+        postbus.wait(lambda: s.ctl("retrieve", "show", "tested1")["messages"] == 2, "the run behind it")
+        assert said[0][0], said
+    s.ctl("config", "set", "conn_popretr", "per_host", "3")
+    s.ctl("config", "set", "conn_popretr", "timeout", "2")
+
+
+def test_a_run_is_cut_off_when_it_has_taken_as_long_as_it_may(s):
+    """However little by little the server goes on talking; what came before is here."""
+    for key, value in (("run_max", "10"), ("timeout", "60")):
+        s.ctl("config", "set", "conn_popretr", key, value)
+    with Peer({"crawl": {"crawl"}}) as peer:
+        peer.fill("crawl")
+        box = account(s, peer, "crawl")
+        assert "as long as it may" in run(s, "crawl")["error"]
+        for key, value in (("run_max", "30"), ("timeout", "2")):
+            s.ctl("config", "set", "conn_popretr", key, value)
+        peer.lies = {}
+        postbus.wait(lambda: run(s, "crawl")["error"] == "", "a run that is let go")
+        assert subjects(s, box, 5) == FIVE
 
 
 def twice(s, peer, user, *options):
@@ -399,6 +448,30 @@ def test_nothing_is_said_in_the_clear_where_tls_was_to_be(s):
             peer.fill(user, 1)
             account(s, peer, user, tls="starttls")
             assert words in run(s, user)["error"] and peer.logins == 0 and not any(user in line for line in peer.heard), (user, peer.heard)
+
+
+class Injecting(socketserver.StreamRequestHandler):
+    """An IMAP server, or one between it and us, that says more in the clear behind its answer to STARTTLS."""
+
+    def handle(self):
+        self.server.peer.sessions += 1
+        self.wfile.write(b"* OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED] ready\r\n")
+        for line in self.rfile:
+            self.server.peer.heard.append(line.decode())
+            tag, word = line.split()[:2]
+            if word == b"CAPABILITY":
+                self.wfile.write(b"* CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED\r\n" + tag + b" OK\r\n")
+            elif word == b"STARTTLS":
+                self.wfile.write(tag + b" OK go on\r\n* CAPABILITY IMAP4rev1\r\n")
+            else:
+                return
+
+
+def test_nothing_that_an_imap_server_said_in_the_clear_counts_under_tls(s):
+    with Peer(handler=Injecting) as peer:
+        account(s, peer, "injected", protocol="imap", tls="starttls")
+        assert "more in the clear" in run(s, "injected")["error"]
+        assert [line.split()[1] for line in peer.heard if line.split()[1] != "CAPABILITY"] == ["STARTTLS"], peer.heard
 
 
 def test_secrets_are_not_in_the_store(s):
