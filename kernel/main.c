@@ -247,7 +247,7 @@ static int go_up(struct kernel *k, enum mode mode, struct pb_error *err)
 	int root = 0;
 
 	/* Landlock holds for threads made afterwards: it must come before entrance_open, which makes some. Binding needs no file rights. */
-	if (sandbox_lock_home(k->home, mode == OFFLINE, err) || confine_files(k, err) || entrance_open(k, err) || (mode == RUN && plugins_bind(k->plugins, err)) ||
+	if (sandbox_lock_home(k->home, k->user, mode == OFFLINE, err) || confine_files(k, err) || entrance_open(k, err) || (mode == RUN && plugins_bind(k->plugins, err)) ||
 	    sandbox_drop_privileges(k->config, &root, err))
 		return err->code;
 	if (root && mode == RUN)

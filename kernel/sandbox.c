@@ -49,7 +49,21 @@ static bool wait_for_lock(int fd)
 	return true;
 }
 
-int sandbox_lock_home(const char *home, bool offline, struct pb_error *err)
+/* Only what was made here is given away: a name that was there may be a link to somebody else's file. */
+static int open_lock(const char *path, uid_t own)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0 && errno == EEXIST)
+		return open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0 && own != geteuid() && fchown(fd, own, (gid_t)-1) && errno != EPERM) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+int sandbox_lock_home(const char *home, uid_t own, bool offline, struct pb_error *err)
 {
 	static const char *const inside[] = { "store", "spool", "timeline", "state", "backup" };
 	char path[4096];
@@ -66,7 +80,7 @@ int sandbox_lock_home(const char *home, bool offline, struct pb_error *err)
 			chmod(path, 0700);	/* mail is nobody else's; where this may not be done, opening says so */
 	}
 	snprintf(path, sizeof path, "%s/postbusd.lock", home);
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = open_lock(path, own);
 	if (fd < 0)
 		return pb_fail_errno(err, errno, "%s", path);
 	if (!wait_for_lock(fd)) {

@@ -7,13 +7,15 @@
 #define KERNEL_SANDBOX_H
 
 #include <jansson.h>
+#include <sys/types.h>
 #include <postbus/error.h>
 
 struct config;
 
 /* One daemon a home; the lock lives as long as the process. PB_EBUSY: at once where a daemon has it, after half a minute where a tool's question
- * (offline) has it. Checks that what the daemon writes to are directories of the home, not symlinks. */
-int sandbox_lock_home(const char *home, bool offline, struct pb_error *err);
+ * (offline) has it. Checks that what the daemon writes to are directories of the home, not symlinks.
+ * own: whose the lock is once it is made, also by root: whom the daemon runs as may use postbusctl without a daemon, too. */
+int sandbox_lock_home(const char *home, uid_t own, bool offline, struct pb_error *err);
 /* Root becomes the configured user, without capabilities; others keep what they are. *ret_root: still root afterwards. */
 int sandbox_drop_privileges(const struct config *c, int *ret_root, struct pb_error *err);
 /* Files: read where programs and certificates lie, write inside the home only. *ret_on: whether the running kernel can. */

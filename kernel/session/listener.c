@@ -147,6 +147,8 @@ static int bind_ip(const struct listener_options *o, uint16_t *ret_port, struct 
 		close(fd);
 		if (e == EADDRINUSE)
 			return pb_fail(err, PB_EBUSY, "cannot listen on %s port %u: %s", o->address, o->port, strerror(e));
+		if (e == EACCES)
+			return pb_fail(err, PB_EDENIED, "cannot listen on %s port %u: %s; ports below 1024 are opened at a start as root", o->address, o->port, strerror(e));
 		return pb_fail_errno(err, e, "cannot listen on %s port %u", o->address, o->port);
 	}
 	*ret_port = ntohs(sa.ss_family == AF_INET ? four->sin_port : six->sin6_port);

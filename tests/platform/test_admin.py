@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What an administrator does while the server runs: plugins, configuration, queue, traces, reload; and what he is told when something is wrong."""
-import fcntl, glob, imaplib, json, os, pty, re, shutil, signal, socket, ssl, stat, subprocess, sys, tempfile, time
+import fcntl, glob, imaplib, json, os, pty, pwd, re, shutil, signal, socket, ssl, stat, subprocess, sys, tempfile, time
 import postbus
 from postbus import PASSWORD, Server, message, wait
 
@@ -654,6 +654,20 @@ def test_status(s):
 
 
 # ---- the end ----
+
+def test_the_lock_that_root_makes_belongs_to_the_daemons_user():
+    if os.geteuid() != 0:
+        raise postbus.Skip("not root")
+    user = pwd.getpwnam("nobody")
+    with Server(config={"user": user.pw_name}, start=False) as s:
+        lock = os.path.join(s.home, "postbusd.lock")
+        os.unlink(lock)
+        for place, dirs, files in os.walk(s.home):
+            for name in [place] + [os.path.join(place, f) for f in files]:
+                os.chown(name, user.pw_uid, user.pw_gid)
+        assert s.ctl("domain", "list")["domains"]       # no daemon runs
+        assert os.stat(lock).st_uid == user.pw_uid
+
 
 def test_notify_and_end():
     where = tempfile.mkdtemp(prefix="pb-notify-")
