@@ -163,6 +163,18 @@ def test_in_the_clear_there_is_no_login_but_starttls(server):
     c.ok(f'LOGIN {ALICE} "{PASSWORD}"')
 
 
+def test_what_stands_in_the_clear_behind_starttls_is_never_done(server):
+    """It may be somebody else's between the client and us: the session ends, and neither a login there nor half a command gets into what would come under TLS."""
+    for behind in (f'x LOGIN {ALICE} "{PASSWORD}"\r\ny NOOP\r\n', "x NOOP", "x NOOP {5}\r\nab"):
+        c = Raw(server, login=False, clear=True)
+        c.send("s STARTTLS\r\n" + behind)
+        assert c.response() == b"* BYE Input behind a command that must be the last", behind
+        try:
+            assert False, (behind, c.response())
+        except (EOFError, ConnectionResetError):
+            pass
+
+
 def test_authenticate(server):
     plain = base64.b64encode(f"\0{ALICE}\0{PASSWORD}".encode()).decode()
     c = Raw(server, login=False)
