@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The dispatcher: threads that take what is ready, from lane to lane. A thread that made a successor goes on with it itself, so that a message
- * crosses its lanes without a switch; more threads than processors are started only when those that run do not get through (they wait for a peer).
+ * crosses its lanes without a switch; one that ran out of work looks for more for a moment before it sleeps. More threads than processors are started
+ * only when those that run do not get through (they wait for a peer).
  */
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -11,7 +13,7 @@
 #include "kernel/log/log.h"
 #include "kernel/queue/private.h"
 
-enum { IDLE_SECONDS = 10, SWEEP_US = 20000, TICK_US = 2000, SLEEP_US = 1000000 };
+enum { IDLE_SECONDS = 10, SWEEP_US = 20000, TICK_US = 2000, SLEEP_US = 1000000, LOOK_MIN_US = 50, CROWD_US = 50000, LOOK_MAX_US = 1000 };
 
 static void deadline(struct timespec *ts, int64_t us)
 {
@@ -84,18 +86,66 @@ static void consumer_done(struct queue *q, struct consumer *c)
 
 /* ---- workers ---- */
 
+static int64_t now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * PB_SECOND + ts.tv_nsec / 1000;
+}
+
+/*
+ * Idle, but awake: the next message of a lone sender is here sooner than a thread on a sleeping processor is woken, and waking it costs its waker more than
+ * the message itself. At most one looks, and lets others run meanwhile. True: it was called.
+ */
+static bool look_for_work(struct queue *q)
+{
+	struct look *l = &q->look;
+	int64_t until = l->ran_dry + l->us;
+	bool called;
+
+	if (!l->possible || l->on || !l->us || q->busy || l->ran_dry < l->not_before)
+		return false;
+	l->on = true;
+	atomic_store(&l->called, false);
+	pthread_mutex_unlock(&q->lock);
+	while (!atomic_load(&l->called) && now_us() < until)
+		sched_yield();
+	pthread_mutex_lock(&q->lock);
+	called = !l->on;
+	l->on = false;
+	return called;
+}
+
+/* Longer where a little longer would have met what came, shorter and then not at all where nothing came for long. */
+static void look_learn(struct look *l)
+{
+	int64_t waited = now_us() - l->ran_dry;
+
+	if (waited > LOOK_MAX_US)
+		l->us = l->us > LOOK_MIN_US ? l->us / 2 : 0;
+	else if (waited > l->us)
+		l->us = l->us ? l->us * 2 : LOOK_MIN_US;
+	if (l->us > LOOK_MAX_US)
+		l->us = LOOK_MAX_US;
+}
+
 /* False: nothing came for long, this thread may end. */
 static bool wait_for_work(struct queue *q)
 {
 	struct timespec until;
-	int rc;
+	int rc = 0;
 
-	deadline(&until, atomic_load(&q->later) ? SWEEP_US : IDLE_SECONDS * PB_SECOND);
+	q->look.ran_dry = now_us();
 	q->idle++;
-	rc = pthread_cond_timedwait(&q->work, &q->lock, &until);
+	if (!look_for_work(q) && !q->closing && !is_pickable(q)) {
+		deadline(&until, atomic_load(&q->later) ? SWEEP_US : IDLE_SECONDS * PB_SECOND);
+		rc = pthread_cond_timedwait(&q->work, &q->lock, &until);
+	}
 	q->idle--;
 	if (q->waking)
 		q->waking--;
+	look_learn(&q->look);
 	if (rc == ETIMEDOUT && atomic_load(&q->later)) {
 		pthread_mutex_unlock(&q->lock);
 		hop_sweep(q);
@@ -126,6 +176,8 @@ static void *worker(void *arg)
 		}
 		keeps = !c->flush;
 		q->busy += keeps;
+		if (q->busy > 1)	/* many senders: processors do not sleep, and have better to do than look */
+			q->look.not_before = q->look.ran_dry + CROWD_US;
 		dispatch_wake_unlock(q);
 		hint = item_run(q, c, e);
 		pthread_mutex_lock(&q->lock);
@@ -157,6 +209,12 @@ static void add_thread(struct queue *q)
 /* True: one that waits is to be woken. */
 static bool one_more(struct queue *q)
 {
+	if (q->look.on) {
+		q->look.on = false;
+		q->waking++;
+		atomic_store(&q->look.called, true);
+		return false;
+	}
 	if (q->idle > q->waking) {
 		q->waking++;
 		return true;
@@ -258,6 +316,7 @@ int dispatch_start(struct queue *q, struct pb_error *err)
 	pthread_cond_init(&q->gone, &attr);
 	pthread_condattr_destroy(&attr);
 	q->cpus = cpus > 1 ? (unsigned)cpus : 2;
+	q->look.possible = cpus > 1;
 	if (pthread_create(&q->timer_thread, NULL, timer, q))
 		return pb_fail(err, PB_EUNAVAILABLE, "cannot start the queue's timer");
 	q->timer_runs = true;
@@ -269,6 +328,7 @@ void dispatch_stop(struct queue *q)
 	atomic_store(&q->stopping, true);
 	pthread_mutex_lock(&q->lock);
 	q->closing = true;
+	atomic_store(&q->look.called, true);
 	pthread_cond_broadcast(&q->work);
 	dispatch_poke(q);
 	while (q->threads)

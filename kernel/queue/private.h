@@ -200,6 +200,11 @@ struct queue {
 	pthread_t timer_thread;
 	bool timer_runs, closing, ticking;
 	unsigned threads, idle, waking, busy, cpus, threads_max;
+	struct look {			/* one of the idle ones may be awake, and is called by the flag instead of the condition */
+		bool possible, on;
+		atomic_bool called;
+		int64_t us, not_before, ran_dry;	/* how long, from when on; when a worker last found nothing more */
+	} look;
 	uint64_t picks, poked, rounds;	/* rounds: how often the timer has looked at everything */
 	/* counters */
 	struct inhand *inhand;		/* inhand.h; NULL: crashes are not looked into */

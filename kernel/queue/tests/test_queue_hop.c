@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Hops that have no row of their own: where an item is seen meanwhile, what undoes a hop, what makes a row of it, and a crash between any two steps. */
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -180,6 +181,46 @@ static void what_leaves_the_house_has_a_row(void **state)
 	in_hand(&h.post);
 	assert_shown(&h, id, "post.outgoing leased");
 	house_free(&h, "one@y;");
+}
+
+static void look_for(struct queue *q, int64_t us)
+{
+	pthread_mutex_lock(&q->lock);
+	q->look.possible = true;
+	q->look.us = us;
+	q->look.not_before = 0;
+	pthread_mutex_unlock(&q->lock);
+}
+
+static void looks(struct queue *q)
+{
+	bool on = false;
+
+	while (!on) {
+		pthread_mutex_lock(&q->lock);
+		on = q->look.on;
+		pthread_mutex_unlock(&q->lock);
+		sched_yield();
+	}
+}
+
+/* A worker that looks for an hour is called by every message, and by a stop: where it is not called others are started for it, and the stop does not end. */
+static void who_looks_for_work_is_called(void **state)
+{
+	struct house h;
+
+	(void)state;
+	house_new(&h, false);
+	for (int i = 0; i < 12; i++) {
+		gate(&h.post, false);
+		rig_accept_one(&h.in, "a@x", "1@y");
+		in_hand(&h.post);
+		look_for(h.r->kernel.queue, PB_HOUR);
+		gate(&h.post, true);
+		looks(h.r->kernel.queue);
+	}
+	assert_in_range(h.r->kernel.queue->threads, 1, 6);
+	house_free(&h, "1@y;1@y;1@y;1@y;1@y;1@y;1@y;1@y;1@y;1@y;1@y;1@y;");
 }
 
 static void recipients_that_remain_get_a_row(void **state)
@@ -465,6 +506,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_item_on_its_hop_is_in_hand_where_it_came_from),
 		cmocka_unit_test(what_leaves_the_house_has_a_row),
+		cmocka_unit_test(who_looks_for_work_is_called),
 		cmocka_unit_test(recipients_that_remain_get_a_row),
 		cmocka_unit_test(one_that_waits_is_held_and_goes_its_way_again),
 		cmocka_unit_test(one_that_waits_is_deleted),
