@@ -131,6 +131,7 @@ struct sessions {
 	pthread_mutex_t lock;			/* of what follows, and of listeners' attachments */
 	struct listener **listeners;		/* index is the epoll key; NULL: closed, free for the next */
 	size_t nlisteners;
+	struct low_port *low_ports;
 	struct attachment *attachments;
 	struct revocations revoked;
 	atomic_uint open, jobs;
@@ -158,11 +159,28 @@ struct listener {
 	int fd;
 	bool waits;				/* ss->lock; until listener_begin nobody serves it */
 	struct listener *heir_of;		/* its socket is this one's too, until listener_begin */
-	bool left_path;				/* a heir has the Unix socket's path */
+	bool left_path;				/* a heir has the socket, and a Unix socket's path */
 	struct attachment *attachment;		/* ss->lock; NULL: paused */
 	const struct pb_protocol *serves;	/* ss->lock */
 	struct timer retry;			/* no descriptors left: look again */
 };
+
+/*
+ * Ports below 1024 that were closed by a daemon that could not open them again: bound still, but nobody listens, so that connections are refused. An address
+ * keeps its port until the daemon ends.
+ */
+struct low_port {
+	struct low_port *next;
+	char *address;
+	uint16_t port;
+	int fd;
+};
+
+/* Closes a socket of this address, or keeps it, if its port could not be opened again. */
+void low_port_leave(struct sessions *ss, const char *address, uint16_t port, int fd);
+/* One that was kept, not listening; -1: there is none. */
+int low_port_take(struct sessions *ss, const char *address, uint16_t port);
+void low_ports_free(struct sessions *ss);
 
 void listener_ref(struct listener *l);
 void listener_release(struct listener *l);

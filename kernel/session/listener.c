@@ -116,14 +116,20 @@ static int bind_unix(const char *path, struct pb_error *err)
 	return fd;
 }
 
-static int bind_ip(const struct listener_options *o, uint16_t *ret_port, struct pb_error *err)
+static int bind_ip(struct sessions *ss, const struct listener_options *o, uint16_t *ret_port, struct pb_error *err)
 {
 	struct sockaddr_storage sa = { 0 };
 	struct sockaddr_in *four = (void *)&sa;
 	struct sockaddr_in6 *six = (void *)&sa;
 	socklen_t len = sizeof sa;
-	int fd, on = 1;
+	int fd, on = 1, kept = low_port_take(ss, o->address, o->port);
 
+	if (kept >= 0 && listen(kept, BACKLOG) == 0) {
+		*ret_port = o->port;
+		return kept;
+	}
+	if (kept >= 0)
+		close(kept);
 	if (inet_pton(AF_INET, o->address, &four->sin_addr) == 1) {
 		sa.ss_family = AF_INET;
 		four->sin_port = htons(o->port);
@@ -224,7 +230,7 @@ int listener_bind(struct sessions *ss, const struct listener_options *o, struct 
 	if (l->fd == 0 && l->heir_of)
 		l->fd = heir_socket(l->heir_of, &l->port, err);
 	else if (l->fd == 0)
-		l->fd = o->address[0] == '/' ? bind_unix(o->address, err) : bind_ip(o, &l->port, err);
+		l->fd = o->address[0] == '/' ? bind_unix(o->address, err) : bind_ip(ss, o, &l->port, err);
 	if (l->fd < 0) {
 		int code = l->fd;
 
@@ -275,7 +281,10 @@ void listener_close(struct listener *l)
 	pthread_mutex_lock(&l->accepting);	/* whoever accepts just now may set the timer again */
 	timers_remove(&l->ss->timers, &l->retry);
 	epoll_ctl(pool_epoll(l->ss->pool), EPOLL_CTL_DEL, l->fd, NULL);
-	close(l->fd);
+	if (l->address[0] == '/' || l->heir_of || l->left_path)		/* not the only one with this socket */
+		close(l->fd);
+	else
+		low_port_leave(l->ss, l->address, l->port, l->fd);
 	l->fd = -1;
 	pthread_mutex_unlock(&l->accepting);
 	listener_release(l);

@@ -11,6 +11,7 @@ libkernel_la_SOURCES += \
 	%D%/link.c %D%/link.h \
 	%D%/link_tls.c \
 	%D%/listener.c \
+	%D%/low_port.c \
 	%D%/output.c \
 	%D%/own.c \
 	%D%/pool.c %D%/pool.h \

@@ -158,6 +158,7 @@ void sessions_close(struct sessions *ss)
 	sources_close(&ss->sources);
 	sources_close(&ss->users);
 	tls_close(&ss->tls);
+	low_ports_free(ss);
 	free(ss->listeners);
 	pthread_mutex_destroy(&ss->lock);
 	free(ss);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Sessions in the clear: framing, pipelining, parking and waking, limits, drains. */
+#include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -847,6 +848,50 @@ static void a_port_rests_for_another_and_resumes(void **state)
 	toy_close();
 }
 
+static bool is_refused(uint16_t port)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool refused = connect(fd, (struct sockaddr *)&to, sizeof to) != 0 && errno == ECONNREFUSED;
+
+	close(fd);
+	return refused;
+}
+
+static void a_low_port_is_opened_again_by_who_may_not(void **state)
+{
+	struct listener_options o = { .plugin = "toy", .name = "toys", .protocol = "toy", .tls = LISTENER_CLEAR, .address = "127.0.0.1" };
+	struct pb_error err;
+	int fd, rc = PB_EBUSY;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	toy_open(NULL, NULL);
+	toy_listen(LISTENER_CLEAR, NULL, 0);
+	listener_close(toy.listener);
+	for (o.port = 1023; rc == PB_EBUSY && o.port > 600; o.port--)
+		rc = listener_bind(toy.ss, &o, &toy.listener, &err);
+	assert_int_equal(rc, 0);
+	o.port++;
+	assert_int_equal(seteuid(65534), 0);
+	for (int i = 0; i < 2; i++) {
+		listener_close(toy.listener);
+		assert_true(is_refused(o.port));
+		assert_int_equal(listener_bind(toy.ss, &o, &toy.listener, &err), 0);
+		fd = toy_connect(o.port);
+		expect(fd, "hello\r\n");
+		close(fd);
+	}
+	listener_close(toy.listener);
+	o.address = "127.0.0.2";
+	assert_int_equal(listener_bind(toy.ss, &o, &toy.listener, &err), PB_EDENIED);
+	o.address = "127.0.0.1";
+	assert_int_equal(listener_bind(toy.ss, &o, &toy.listener, &err), 0);
+	assert_int_equal(seteuid(0), 0);
+	toy_close();
+}
+
 static atomic_int ran;
 
 static void count(void *arg)
@@ -1009,6 +1054,7 @@ int main(void)
 		cmocka_unit_test(a_unix_socket_listens),
 		cmocka_unit_test(a_listener_hands_its_socket_on),
 		cmocka_unit_test(a_port_rests_for_another_and_resumes),
+		cmocka_unit_test(a_low_port_is_opened_again_by_who_may_not),
 		cmocka_unit_test(other_work_runs_beside_and_is_limited),
 		cmocka_unit_test(the_pool_grows_while_commands_block),
 		cmocka_unit_test(who_stops_talking_still_hears_the_answers),
