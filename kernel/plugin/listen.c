@@ -331,25 +331,53 @@ static int wish_all(struct plugins *all, const json_t *doc, struct pb_error *err
 	return 0;
 }
 
-int listen_prepare(struct plugins *all, const json_t *doc, struct pb_error *err)
-{
-	int rc = all->offline ? 0 : wish_all(all, doc, err);
-
-	for (struct plugin *p = all->first; !rc && !all->offline && p; p = p->next)
-		for (size_t i = 0; !rc && p->coming && i < p->coming->n; i++)
-			if (!p->coming->listeners[i])
-				rc = bind_next(all, p, i, err);
-	if (rc)
-		listen_drop(all);
-	return rc;
-}
-
 static void forget_coming(struct plugin *p)
 {
 	if (p->coming)
 		listening_free(p->coming);
 	free(p->coming);
 	p->coming = NULL;
+}
+
+/* Closes what was bound for it alone. */
+static void drop_coming(struct plugin *p)
+{
+	for (size_t i = 0; p->coming && i < p->coming->n; i++)
+		if (p->coming->listeners[i] && !has(&p->listening, p->coming->listeners[i]))
+			listener_close(p->coming->listeners[i]);
+	forget_coming(p);
+}
+
+static int bind_coming(struct plugins *all, struct plugin *p, struct pb_error *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; !rc && p->coming && i < p->coming->n; i++)
+		if (!p->coming->listeners[i])
+			rc = bind_next(all, p, i, err);
+	return rc;
+}
+
+/* One that was enabled before and does not run: a port that it cannot have is its own trouble, as at the start, and is told when it is tried. */
+static bool may_be_left_out(const struct plugins *all, const struct plugin *p)
+{
+	return p->state != PLUGIN_RUNNING && values_enabled(p, json_object_get(all->kernel->config->doc, "plugins"), all->settings);
+}
+
+int listen_prepare(struct plugins *all, const json_t *doc, struct pb_error *err)
+{
+	int rc = all->offline ? 0 : wish_all(all, doc, err);
+
+	for (struct plugin *p = all->first; !rc && !all->offline && p; p = p->next) {
+		rc = bind_coming(all, p, err);
+		if (rc && may_be_left_out(all, p)) {
+			drop_coming(p);
+			rc = 0;
+		}
+	}
+	if (rc)
+		listen_drop(all);
+	return rc;
 }
 
 void listen_drop(struct plugins *all)

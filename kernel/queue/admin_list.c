@@ -122,14 +122,18 @@ static void picture_free(struct picture *p)
 }
 
 /* Rows that are moved or old name themselves in the index; a fresh one can only be where its id says. Callers hold the shard's lock. */
-static int picture_take(struct queue *q, unsigned shard, const char *id, size_t nlanes, struct picture *ret, struct pb_error *err)
+static int picture_take(struct queue *q, unsigned shard, const char *id, struct picture *ret, struct pb_error *err)
 {
 	struct pb_str entity = shard_entity(&q->shards[shard]);
 	struct engine_page page = ENGINE_PAGE;
 	struct key from, to;
 	PB_AUTOBUF(value);
+	size_t nlanes;
 	int rc;
 
+	pthread_mutex_lock(&q->lock);	/* a lane is there before its first row */
+	nlanes = q->nlanes;
+	pthread_mutex_unlock(&q->lock);
 	key_index(&from, id, 0);
 	key_index(&to, id, UINT64_MAX);
 	rc = engine_scan(q->kernel->engine, entity, key_str(&from), key_str(&to), 1000, false, &page, err);
@@ -160,17 +164,13 @@ static int picture_take(struct queue *q, unsigned shard, const char *id, size_t 
 /* Under the shard's lock nothing of the message moves, so what is queued is met, wherever it is on its way to. Visitors take that lock themselves. */
 static int by_id(struct queue *q, const char *id, int (*visit)(void *arg, const struct found *f), void *arg, struct pb_error *err)
 {
-	size_t nlanes;
 	int rc = 0;
 
-	pthread_mutex_lock(&q->lock);
-	nlanes = q->nlanes;
-	pthread_mutex_unlock(&q->lock);
 	for (unsigned s = 0; s < SHARDS && !rc; s++) {
 		struct picture seen = { 0 };
 
 		pthread_mutex_lock(&q->shards[s].lock);
-		rc = picture_take(q, s, id, nlanes, &seen, err);
+		rc = picture_take(q, s, id, &seen, err);
 		pthread_mutex_unlock(&q->shards[s].lock);
 		for (size_t i = 0; i < seen.n && !rc; i++) {
 			struct found f;
@@ -320,20 +320,21 @@ static json_t *damaged_json(struct queue *q, const struct found *f, const struct
 	return json_pack("{s:s, s:s, s:s, s:I, s:s}", "id", f->id, "lane", f->lane->name, "state", state_name(q, f), "due", (json_int_t)f->due, "reason", why->text);
 }
 
-static bool has_consumer(struct queue *q, const struct lane *lane)
+/* Without a daemon no plugin is attached, and nobody knows who will be. */
+static bool is_unserved(struct queue *q, const struct lane *lane)
 {
-	bool has;
+	bool is;
 
 	pthread_mutex_lock(&q->lock);
-	has = lane->consumer != NULL;
+	is = !lane->consumer && q->consumers;
 	pthread_mutex_unlock(&q->lock);
-	return has;
+	return is;
 }
 
 /* It waits for a plugin, whatever its last attempt met. */
 static void say_unserved(struct queue *q, const struct found *f, json_t *item)
 {
-	if (f->state == STATE_ACTIVE && !has_consumer(q, f->lane))
+	if (f->state == STATE_ACTIVE && is_unserved(q, f->lane))
 		json_object_set_new(item, "reason", json_string(LANE_UNSERVED));
 }
 
@@ -543,7 +544,7 @@ int queue_counts(struct queue *q, json_t **ret, struct pb_error *err)
 						       (json_int_t)positive(sum[COUNT_FRESH] + here - leased), "deferred",
 						       (json_int_t)positive(sum[COUNT_DEFERRED] - here), "held", (json_int_t)positive(sum[COUNT_HELD]), "leased",
 						       (json_int_t)leased, "dead", (json_int_t)positive(sum[COUNT_DEAD])));
-		if (sum[COUNT_FRESH] + sum[COUNT_DEFERRED] > 0 && !has_consumer(q, lane))
+		if (sum[COUNT_FRESH] + sum[COUNT_DEFERRED] > 0 && is_unserved(q, lane))
 			json_object_set_new(json_array_get(lanes, i), "note", json_string(LANE_UNSERVED));
 	}
 	*ret = json_pack("{s:o}", "lanes", lanes);

@@ -209,9 +209,9 @@ struct lane *batch_publish(struct batch *b, int64_t now)
 		next = e->next;
 		e->next = NULL;
 		if (e->state == STATE_ACTIVE && (e->due <= now || !entry_is_deferred(e))) {
-			if (!e->lane->consumer)
+			if (!e->lane->consumer && b->q->consumers)
 				timeline_text(queue_timeline(b->q), e->id, "kernel", "waits", LANE_UNSERVED);
-			else if (!first)
+			if (e->lane->consumer && !first)
 				first = e->lane;
 			entry_publish(b->q, e);
 			continue;

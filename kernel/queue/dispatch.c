@@ -104,16 +104,16 @@ static bool look_for_work(struct queue *q)
 	int64_t until = l->ran_dry + l->us;
 	bool called;
 
-	if (!l->possible || l->on || !l->us || q->busy || l->ran_dry < l->not_before)
+	if (!l->possible || l->turning || !l->us || q->busy || l->ran_dry < l->not_before)
 		return false;
-	l->on = true;
+	l->on = l->turning = true;
 	atomic_store(&l->called, false);
 	pthread_mutex_unlock(&q->lock);
 	while (!atomic_load(&l->called) && now_us() < until)
 		sched_yield();
 	pthread_mutex_lock(&q->lock);
 	called = !l->on;
-	l->on = false;
+	l->on = l->turning = false;
 	return called;
 }
 
@@ -177,7 +177,7 @@ static void *worker(void *arg)
 		keeps = !c->flush;
 		q->busy += keeps;
 		if (q->busy > 1)	/* many senders: processors do not sleep, and have better to do than look */
-			q->look.not_before = q->look.ran_dry + CROWD_US;
+			q->look.not_before = now_us() + CROWD_US;
 		dispatch_wake_unlock(q);
 		hint = item_run(q, c, e);
 		pthread_mutex_lock(&q->lock);

@@ -201,7 +201,7 @@ struct queue {
 	bool timer_runs, closing, ticking;
 	unsigned threads, idle, waking, busy, cpus, threads_max;
 	struct look {			/* one of the idle ones may be awake, and is called by the flag instead of the condition */
-		bool possible, on;
+		bool possible, on, turning;	/* it can be called; it is not back yet */
 		atomic_bool called;
 		int64_t us, not_before, ran_dry;	/* how long, from when on; when a worker last found nothing more */
 	} look;

@@ -166,8 +166,8 @@ struct listener {
 };
 
 /*
- * Ports below 1024 that were closed by a daemon that could not open them again: bound still, but nobody listens, so that connections are refused. An address
- * keeps its port until the daemon ends.
+ * Ports below 1024 that were closed by a daemon that is not root and so, most likely, could not open them again: bound still, but nobody listens, so that
+ * connections are refused. They are kept until the daemon ends; another program may listen there meanwhile if it is root and asks for it (SO_REUSEADDR).
  */
 struct low_port {
 	struct low_port *next;
@@ -180,6 +180,8 @@ struct low_port {
 void low_port_leave(struct sessions *ss, const char *address, uint16_t port, int fd);
 /* One that was kept, not listening; -1: there is none. */
 int low_port_take(struct sessions *ss, const char *address, uint16_t port);
+/* Keeps one that does not listen. */
+void low_port_keep(struct sessions *ss, const char *address, uint16_t port, int fd);
 void low_ports_free(struct sessions *ss);
 
 void listener_ref(struct listener *l);

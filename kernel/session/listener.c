@@ -116,6 +116,27 @@ static int bind_unix(const char *path, struct pb_error *err)
 	return fd;
 }
 
+static int cannot_listen(const struct listener_options *o, int e, struct pb_error *err)
+{
+	if (e == EADDRINUSE)
+		return pb_fail(err, PB_EBUSY, "cannot listen on %s port %u: %s", o->address, o->port, strerror(e));
+	if (e == EACCES && o->port < IPPORT_RESERVED)
+		return pb_fail(err, PB_EDENIED, "cannot listen on %s port %u: %s; ports below 1024 are opened at a start as root", o->address, o->port, strerror(e));
+	return pb_fail_errno(err, e, "cannot listen on %s port %u", o->address, o->port);
+}
+
+static int listen_again(struct sessions *ss, const struct listener_options *o, int kept, uint16_t *ret_port, struct pb_error *err)
+{
+	if (listen(kept, BACKLOG) != 0) {
+		int e = errno;
+
+		low_port_keep(ss, o->address, o->port, kept);
+		return cannot_listen(o, e, err);
+	}
+	*ret_port = o->port;
+	return kept;
+}
+
 static int bind_ip(struct sessions *ss, const struct listener_options *o, uint16_t *ret_port, struct pb_error *err)
 {
 	struct sockaddr_storage sa = { 0 };
@@ -124,12 +145,8 @@ static int bind_ip(struct sessions *ss, const struct listener_options *o, uint16
 	socklen_t len = sizeof sa;
 	int fd, on = 1, kept = low_port_take(ss, o->address, o->port);
 
-	if (kept >= 0 && listen(kept, BACKLOG) == 0) {
-		*ret_port = o->port;
-		return kept;
-	}
 	if (kept >= 0)
-		close(kept);
+		return listen_again(ss, o, kept, ret_port, err);
 	if (inet_pton(AF_INET, o->address, &four->sin_addr) == 1) {
 		sa.ss_family = AF_INET;
 		four->sin_port = htons(o->port);
@@ -151,11 +168,7 @@ static int bind_ip(struct sessions *ss, const struct listener_options *o, uint16
 		int e = errno;
 
 		close(fd);
-		if (e == EADDRINUSE)
-			return pb_fail(err, PB_EBUSY, "cannot listen on %s port %u: %s", o->address, o->port, strerror(e));
-		if (e == EACCES)
-			return pb_fail(err, PB_EDENIED, "cannot listen on %s port %u: %s; ports below 1024 are opened at a start as root", o->address, o->port, strerror(e));
-		return pb_fail_errno(err, e, "cannot listen on %s port %u", o->address, o->port);
+		return cannot_listen(o, e, err);
 	}
 	*ret_port = ntohs(sa.ss_family == AF_INET ? four->sin_port : six->sin6_port);
 	return fd;

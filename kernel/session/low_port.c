@@ -8,14 +8,17 @@
 
 void low_port_leave(struct sessions *ss, const char *address, uint16_t port, int fd)
 {
-	struct low_port *kept;
-
 	/* Linux lets a socket that listens go back to one that is bound. */
-	if (!port || port >= IPPORT_RESERVED || geteuid() == 0 || shutdown(fd, SHUT_RD) != 0) {
+	if (port && port < IPPORT_RESERVED && geteuid() != 0 && shutdown(fd, SHUT_RD) == 0)
+		low_port_keep(ss, address, port, fd);
+	else
 		close(fd);
-		return;
-	}
-	kept = pb_alloc(sizeof *kept);
+}
+
+void low_port_keep(struct sessions *ss, const char *address, uint16_t port, int fd)
+{
+	struct low_port *kept = pb_alloc(sizeof *kept);
+
 	*kept = (struct low_port){ .address = pb_str_dup(pb_strz(address)), .port = port, .fd = fd };
 	pthread_mutex_lock(&ss->lock);
 	kept->next = ss->low_ports;

@@ -289,19 +289,20 @@ int keyring_activate(struct keyring *k, struct pb_str domain, struct pb_str sele
 	return rc;
 }
 
-static int delete_row(struct keyring *k, struct pb_str domain, struct pb_str selector, struct pb_error *err)
+/* The file first: what is left when something fails is a row, by which the next call finds it. */
+static int delete_file_and_row(struct keyring *k, struct pb_str domain, struct pb_str selector, struct pb_error *err)
 {
 	char path[4096];
 	PB_AUTOBUF(key);
 	int rc;
 
+	file_name(k, domain, selector, path);
+	if (unlink(path) && errno != ENOENT)
+		return pb_fail_errno(err, errno, "%s", path);
 	row_key(&key, domain, selector);
 	rc = pb_table_apply(k->table, &(struct pb_change){ PB_DELETE, pb_buf_str(&key), PB_NOSTR }, 1, err);
 	if (rc)
 		return rc;
-	file_name(k, domain, selector, path);
-	if (unlink(path) && errno != ENOENT)
-		return pb_fail_errno(err, errno, "%s", path);
 	pb_log(k->host, PB_INFO, "dkim.key", "domain=%s selector=%s deleted", pb_logq(domain), pb_logq(selector));
 	return 0;
 }
@@ -309,7 +310,7 @@ static int delete_row(struct keyring *k, struct pb_str domain, struct pb_str sel
 /* Under the write lock. One whose file is gone has a row alone. */
 static int forget(struct keyring *k, struct pb_str domain, struct pb_str selector, struct pb_error *err)
 {
-	int rc = delete_row(k, domain, selector, err);
+	int rc = delete_file_and_row(k, domain, selector, err);
 	long i = find(k, domain, selector);
 
 	if (!rc && i >= 0)

@@ -35,7 +35,7 @@ static bool names_connector(struct pb_str to, struct pb_str *ret)
 
 /* ---- who serves it ---- */
 
-/* Plugins that mail may be routed to, by name: what plugin.list says of each. NULL: nobody to ask, as where no kernel is. */
+/* Connectors that mail may be routed to, by name: what plugin.list says of each. NULL: nobody to ask, as where no kernel is. */
 static json_t *connectors_get(struct directory *d)
 {
 	json_t *answer = NULL, *known, *one, *lane;
@@ -46,7 +46,7 @@ static json_t *connectors_get(struct directory *d)
 	known = json_object();
 	json_array_foreach (json_object_get(answer, "plugins"), i, one)
 		json_array_foreach (json_object_get(one, "lanes"), k, lane)
-			if (pb_str_eq(pb_strz(json_string_value(lane)), PB_STR("outgoing")))
+			if (pb_str_eq(pb_strz(json_string_value(lane)), PB_STR("outgoing")) && pb_str_eq(text_of(one, "kind"), PB_STR("connector")))
 				json_object_set(known, json_string_value(json_object_get(one, "name")), one);
 	json_decref(answer);
 	return known;
@@ -70,8 +70,7 @@ static int check_connector(struct directory *d, struct pb_str name, struct pb_er
 
 	if (known && !connector_find(known, name)) {
 		json_object_foreach (known, other, one)
-			if (pb_str_eq(text_of(one, "kind"), PB_STR("connector")))
-				pb_buf_addf(&names, "%s%s", names.len ? ", " : "", other);
+			pb_buf_addf(&names, "%s%s", names.len ? ", " : "", other);
 		rc = pb_fail(err, PB_EINVALID, "no connector '%.*s' is installed; there are: %.*s", PB_FMT(name), PB_FMT(pb_str_head(pb_buf_str(&names), 140)));
 	}
 	json_decref(known);

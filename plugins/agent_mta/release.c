@@ -170,6 +170,19 @@ METHOD(quarantine_show)
 
 /* ---- away ---- */
 
+/* What was begun to be released is gone through again as long as all of it is there: its words name the message. */
+static bool is_touched(const json_t *releasing, const json_t *addresses)
+{
+	const json_t *one, *gone;
+	size_t i, k;
+
+	json_array_foreach(releasing, i, one)
+		json_array_foreach(addresses, k, gone)
+			if (json_equal(one, gone))
+				return true;
+	return false;
+}
+
 /* Without these recipients; the last ones take the row and the message with them. */
 static int drop(struct mta *mta, json_t *row, const json_t *addresses, struct pb_error *err)
 {
@@ -179,7 +192,8 @@ static int drop(struct mta *mta, json_t *row, const json_t *addresses, struct pb
 	struct pb_folder *f;
 	int rc;
 
-	json_object_del(row, "releasing");
+	if (is_touched(json_object_get(row, "releasing"), addresses))
+		json_object_del(row, "releasing");
 	json_object_set(row, "recipients", rest);
 	json_decref(rest);
 	if (json_array_size(rest))

@@ -338,6 +338,15 @@ def test_a_port_that_is_taken_keeps_one_plugin_out():
             assert f"listener pop3 of svc_pop3: cannot listen on 127.0.0.1 port {port}: Address already in use" in left_out(s, "svc_pop3")
             assert f"listener imap of svc_imap: cannot listen on 127.0.0.1 port {free}: listener submission of conn_smtp has it" in left_out(s, "svc_imap")
             s.send(message("still serves"))
+            # a reload tries it again in vain; what else it brings counts
+            doc = json.load(open(s.file))
+            doc["hostname"] = "other.example"
+            with open(s.file, "w") as f:
+                json.dump(doc, f)
+            s.ctl("config", "reload")
+            with s.smtp() as c:
+                assert b"other.example" in c.ehlo()[1]
+            assert states(s)["svc_pop3"] == "failed" and states(s)["conn_smtp"] == "running"
             taken.close()
             assert s.ctl("plugin", "enable", "svc_pop3")["state"] == "running"
             code, answer = s.ctl("plugin", "enable", "svc_imap", check=False)

@@ -165,16 +165,19 @@ static void a_message_is_routed_and_delivered_to_every_recipient(void **state)
 static void a_message_waits_in_its_lane_until_somebody_attaches(void **state)
 {
 	struct world w;
+	const char *id;
 
 	(void)state;
 	world_init(&w, rig_new(false));
-	rig_accept_one(&w.in.host, "a@x", "b@local");
+	id = rig_accept_one(&w.in.host, "a@x", "b@local");
 	rig_settle(w.r);
 	assert_int_equal(rig_count(w.r, "conn_in.inbound", "ready"), 1);
+	assert_false(rig_trace_has(w.r, id, "waits", "no plugin"));	/* nobody is attached at all: that is no daemon */
 	w.c_agent = rig_attach(&w.agent.host, "*.inbound", router);
 	rig_settle(w.r);
 	assert_int_equal(rig_count(w.r, "conn_in.inbound", "ready"), 0);
 	assert_int_equal(rig_count(w.r, "conn_post.outgoing", "ready"), 1);
+	assert_true(rig_trace_has(w.r, id, "waits", "no plugin"));
 	w.c_post = rig_attach(&w.post.host, "conn_post.outgoing", courier);
 	rig_settle(w.r);
 	assert_int_equal(rig_total(w.r), 0);

@@ -90,6 +90,7 @@ static void a_map_leads_to_connectors_that_are_installed(void **state)
 	REFUSED(f, PB_EINVALID, "address-map.create", "{s:s s:s}", "address", "fax@demo.example", "to", "conn_fxa:12345");
 	assert_string_equal(fake_error(f), "no connector 'conn_fxa' is installed; there are: conn_fax, conn_smtp");
 	REFUSED(f, PB_EINVALID, "address-map.create", "{s:s s:s}", "address", "fax@demo.example", "to", "conn_popretr:x");	/* takes no mail */
+	REFUSED(f, PB_EINVALID, "address-map.create", "{s:s s:s}", "address", "fax@demo.example", "to", "agent_mta:x");	/* would get it from itself again and again */
 	DO(f, "address-map.create", "{s:s s:s}", "address", "fax@demo.example", "to", "conn_fax:12345");
 	assert_string_equal(got(f, "note"), "conn_fax is disabled: mail for it waits in the queue");
 	REFUSED(f, PB_EINVALID, "address-map.set", "{s:s s:s}", "address", "fax@demo.example", "to", "conn_fxa:12345");

@@ -186,26 +186,26 @@ def test_it_goes_with_a_domain_and_a_post_office(server):
     def recipients():
         return sorted(a for m in kept(server, "bad for three") for a in m["recipients"])
 
-    fresh(server, "q8")
+    fresh(server, "q9")
     server.ctl("postoffice", "create", "leaving")
     for domain in ("leaving.example", "xn--bcher-kva.example"):
         server.ctl("domain", "create", domain, "--postoffice", "leaving")
     server.ctl("mailbox", "create", "box@leaving.example")
     server.ctl("mailbox", "create", "box@bücher.example")
-    server.ctl("address-map", "create", user("q8map"), "--to", "box@leaving.example")
-    to = ["box@leaving.example", "box@xn--bcher-kva.example", user("q8"), user("q8map")]
+    server.ctl("address-map", "create", user("q9map"), "--to", "box@leaving.example")
+    to = ["box@leaving.example", "box@xn--bcher-kva.example", user("q9"), user("q9map")]
     server.send(MAIL.format(subject="bad for three"), to=tuple(to))
     wait_kept(server, "bad for three")
     assert recipients() == to
-    server.ctl("address-map", "delete", user("q8map"))
+    server.ctl("address-map", "delete", user("q9map"))
     for domain in ("leaving.example", "bücher.example"):
         server.ctl("mailbox", "delete", "box@" + domain)
         server.ctl("domain", "delete", domain)
-    assert recipients() == [user("q8"), user("q8map")], recipients()
+    assert recipients() == [user("q9"), user("q9map")], recipients()
     server.ctl("postoffice", "delete", "leaving")
-    assert recipients() == [user("q8")], recipients()
+    assert recipients() == [user("q9")], recipients()
     server.ctl("quarantine", "release", kept(server, "bad for three")[0]["id"])
-    assert len(server.wait_messages(1, user("q8"))) == 1
+    assert len(server.wait_messages(1, user("q9"))) == 1
 
 
 def test_it_goes_with_time(server):

@@ -16,7 +16,7 @@ def make(server):
         server.ctl("mailbox", "password", who, stdin=postbus.PASSWORD + "\n" + postbus.PASSWORD + "\n")
     made = server.ctl("list", "create", DEV, "--description", "Developers", "--owners", ALICE)
     assert made == {"list": DEV, "postoffice": "demo", "description": "Developers"}, made
-    assert server.ctl("list", "member", "add", DEV, BOB, CAROL) == {"added": 2, "known": 0}
+    assert server.ctl("list", "member", "add", DEV, BOB, CAROL) == {"added": 2, "known": 0, "left": 0}
 
 
 def post(server, subject, sender=BOB, to=DEV, fields="", text="Hello.\r\n"):
