@@ -104,7 +104,7 @@ static bool look_for_work(struct queue *q)
 	int64_t until = l->ran_dry + l->us;
 	bool called;
 
-	if (!l->possible || l->turning || !l->us || q->busy || l->ran_dry < l->not_before)
+	if (!l->possible || l->turning || !l->us || q->idle < q->threads || l->ran_dry < l->not_before)
 		return false;
 	l->on = l->turning = true;
 	atomic_store(&l->called, false);
