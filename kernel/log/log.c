@@ -14,8 +14,8 @@ struct log {
 	int fd;
 	_Atomic enum pb_level level;
 	bool prefix_levels;
-	void (*tap)(void *arg, enum pb_level level, const char *line);
-	void *tap_arg;
+	void (*_Atomic tap)(void *arg, enum pb_level level, const char *line);
+	void *tap_arg;			/* written before tap, and read behind it */
 	struct metrics metrics;
 };
 
@@ -45,8 +45,9 @@ bool log_wants(struct log *l, enum pb_level level)
 
 void log_tap(struct log *l, void (*tap)(void *arg, enum pb_level level, const char *line), void *arg)
 {
+	if (tap)
+		l->tap_arg = arg;
 	l->tap = tap;
-	l->tap_arg = arg;
 }
 
 struct metrics *log_metrics(struct log *l)
@@ -67,6 +68,7 @@ static void stamp(struct pb_buf *line)
 
 void log_line(struct log *l, enum pb_level level, const char *where, const char *event, const char *fmt, ...)
 {
+	void (*tap)(void *arg, enum pb_level level, const char *line);
 	PB_AUTOBUF(text);
 	PB_AUTOBUF(line);
 	va_list ap, again;
@@ -98,8 +100,9 @@ void log_line(struct log *l, enum pb_level level, const char *where, const char 
 		for (size_t i = 0; i < text.len; i++)	/* one line, whatever came in */
 			pb_buf_addc(&line, (unsigned char)text.ptr[i] < ' ' ? ' ' : text.ptr[i]);
 	}
-	if (l->tap)
-		l->tap(l->tap_arg, level, pb_buf_z(&line));
+	tap = l->tap;
+	if (tap)
+		tap(l->tap_arg, level, pb_buf_z(&line));
 	if (level < l->level)
 		return;
 	pb_buf_addc(&line, '\n');
