@@ -130,7 +130,8 @@ static void add_escaped(struct pb_buf *b, struct pb_str text)
 		else
 			pb_buf_addf(b, "\\x%02x", c);
 	}
-	pb_buf_add(b, text.ptr + from, text.len - from);
+	if (from < text.len)
+		pb_buf_add(b, text.ptr + from, text.len - from);
 }
 
 static char *put_word(char *at, const char *word, size_t most)
