@@ -15,12 +15,19 @@
 
 enum { IDLE_SECONDS = 10, SWEEP_US = 20000, TICK_US = 2000, SLEEP_US = 1000000, LOOK_MIN_US = 50, CROWD_US = 50000, LOOK_MAX_US = 1000 };
 
+static int64_t now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * PB_SECOND + ts.tv_nsec / 1000;
+}
+
 static void deadline(struct timespec *ts, int64_t us)
 {
-	clock_gettime(CLOCK_MONOTONIC, ts);
-	us += ts->tv_nsec / 1000;
-	ts->tv_sec += us / 1000000;
-	ts->tv_nsec = us % 1000000 * 1000;
+	us += now_us();
+	ts->tv_sec = us / PB_SECOND;
+	ts->tv_nsec = us % PB_SECOND * 1000;
 }
 
 static bool may_pick(const struct lane *lane)
@@ -85,14 +92,6 @@ static void consumer_done(struct queue *q, struct consumer *c)
 }
 
 /* ---- workers ---- */
-
-static int64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * PB_SECOND + ts.tv_nsec / 1000;
-}
 
 /*
  * Idle, but awake: the next message of a lone sender is here sooner than a thread on a sleeping processor is woken, and waking it costs its waker more than

@@ -2,13 +2,6 @@
 /* The methods annotation.*: what GETMETADATA and SETMETADATA are for a mail client, for administrators and programs. */
 #include "imap.h"
 
-static struct pb_str text_of(const json_t *o, const char *key)
-{
-	const json_t *v = json_object_get(o, key);
-
-	return json_is_string(v) ? pb_str(json_string_value(v), json_string_length(v)) : PB_NOSTR;
-}
-
 /* The mailbox that is meant, as far as the caller may: a user has his own, an administrator those of his post office. */
 static int open_mailbox(struct imap_plugin *plugin, const struct pb_caller *who, const json_t *params, struct pb_mailbox **ret, struct pb_error *err)
 {

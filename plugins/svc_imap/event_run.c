@@ -26,13 +26,6 @@ struct job {
 	bool keep, failed;
 };
 
-static struct pb_str text_of(const json_t *o, const char *key)
-{
-	const json_t *v = json_object_get(o, key);
-
-	return json_is_string(v) ? pb_str(json_string_value(v), json_string_length(v)) : PB_NOSTR;
-}
-
 static bool failed(struct job *j, const char *doing, const struct pb_error *err)
 {
 	pb_log(j->plugin->host, PB_WARNING, "event.failed", "mailbox=%s script=%s doing=%s code=%s reason=%s", j->e->mailbox, pb_logq(pb_strz(j->e->script)), doing,

@@ -109,7 +109,7 @@ static void log_failure(struct pb_session *s, const char *what, const struct pb_
 }
 
 /* What is wrong with what the client wants, in the words of whoever found it, where they may stand in a line. */
-static const char *text_of(size_t i, const struct pb_error *err)
+static const char *said_of(size_t i, const struct pb_error *err)
 {
 	if (err->code != PB_EINVALID || !err->text[0])
 		return codes[i].text;
@@ -124,7 +124,7 @@ int imap_failed(struct pb_session *s, const char *what, const struct pb_error *e
 	size_t i = find_code(err->code);
 
 	log_failure(s, what, err);
-	return imap_no(s, pb_arena_printf(pb_session_arena(s), "%s%s", codes[i].response, text_of(i, err)));
+	return imap_no(s, pb_arena_printf(pb_session_arena(s), "%s%s", codes[i].response, said_of(i, err)));
 }
 
 void imap_warn(struct pb_session *s, const char *what, const struct pb_error *err)
