@@ -3,6 +3,7 @@
 #include "kernel/bus/registry.h"
 #include "kernel/clock/clock.h"
 #include "kernel/log/log.h"
+#include "kernel/session/running.h"
 #include "kernel/store/timeline.h"
 
 static const char *const decisions[] = { "continue", "accept", "reject", "defer", "quarantine", "discard" };
@@ -79,10 +80,11 @@ static void ask_one(struct bus *b, struct entry *e, const struct pb_question *q,
 {
 	struct pb_error err = { 0 };
 	int64_t started = clock_ticks(b->kernel->clock), took;
-	int rc = ask_it(b, e, started, q, v, &err);
+	int rc = e->away ? pb_fail(&err, PB_EUNAVAILABLE, "it is enabled, but does not run") : ask_it(b, e, started, q, v, &err);
 
 	took = clock_ticks(b->kernel->clock) - started;
-	trust_judge(b, e, rc, took);
+	if (!e->away)
+		trust_judge(b, e, rc, took);
 	if (rc) {
 		log_line(b->kernel->log, PB_WARNING, NULL, "hook.failed", "plugin=%s point=%s id=%.*s error=%s", e->host->name, q->point, PB_FMT(q->id),
 			 pb_logq(pb_strz(err.text)));
@@ -140,6 +142,41 @@ bool host_is_hooked(struct pb_host *host, const char *point)
 	return found;
 }
 
+/* Under the read lock. What is in the place of one that is gone. */
+static struct entry *successor(const struct bus *b, const struct pb_host *host, const char *point)
+{
+	for (size_t i = 0; i < b->nhooks; i++)
+		if (b->hooks[i]->host == host && !strcmp(b->hooks[i]->name, point))
+			return b->hooks[i];
+	return NULL;
+}
+
+/* One that is away and soon to be back is waited for: gives whom to ask instead, entered, and leaves e; e itself when its time is over; NULL: it was disabled. */
+static struct entry *wait_until_back(struct bus *b, struct entry *e, const char *point)
+{
+	const struct timespec until = patience(e->budget < AWAY_MAX ? e->budget : AWAY_MAX);
+	struct entry *now = e;
+
+	while (now && now->back_soon) {
+		bool gone;
+
+		pthread_mutex_lock(&b->idle_lock);
+		while (!(gone = atomic_load(&now->inside) & ENTRY_GONE) && pthread_cond_timedwait(&b->idle, &b->idle_lock, &until) == 0)
+			;
+		pthread_mutex_unlock(&b->idle_lock);
+		if (!gone)
+			break;
+		pthread_rwlock_rdlock(&b->lock);
+		e = successor(b, now->host, point);
+		if (e)
+			bus_enter(e);
+		pthread_rwlock_unlock(&b->lock);
+		bus_leave(b, now);
+		now = e;
+	}
+	return now;
+}
+
 void host_ask(struct pb_host *host, const struct pb_question *q, struct pb_verdict *v)
 {
 	struct bus *b = host->kernel->bus;
@@ -157,12 +194,15 @@ void host_ask(struct pb_host *host, const struct pb_question *q, struct pb_verdi
 	}
 	pthread_rwlock_unlock(&b->lock);
 	for (size_t i = 0; i < n; i++) {
-		if (v->decision == PB_CONTINUE) {
+		if (v->decision == PB_CONTINUE)
+			asked[i] = wait_until_back(b, asked[i], q->point);
+		if (asked[i] && v->decision == PB_CONTINUE) {
 			struct pb_verdict one = PB_VERDICT;
 
 			ask_one(b, asked[i], q, &one);
 			gather(v, &one);
 		}
-		bus_leave(b, asked[i]);
+		if (asked[i])
+			bus_leave(b, asked[i]);
 	}
 }

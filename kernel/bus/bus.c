@@ -25,6 +25,10 @@ static void entry_free(struct entry *e)
 {
 	shape_free(e->asked);
 	shape_free(e->promise);
+	if (e->away) {
+		free((char *)(uintptr_t)e->name);
+		json_decref((json_t *)(uintptr_t)e->spec);
+	}
 	free(e);
 }
 
@@ -85,6 +89,41 @@ void bus_leave(struct bus *b, struct entry *e)
 	pthread_mutex_unlock(&b->idle_lock);
 }
 
+/* ---- what goes ---- */
+
+/* Under the write lock. away: only that hook of those that are away, or with "" all of them; NULL: all that is host's. */
+static struct entry *take_out(struct bus *b, const struct pb_host *host, const char *away)
+{
+	struct entry *gone = NULL, **end = &b->entries;
+
+	for (struct entry *e; (e = *end) != NULL;) {
+		if (e->host != host || (away && (!e->away || (*away && strcmp(e->name, away))))) {
+			end = &e->next;
+			continue;
+		}
+		*end = e->next;
+		if (e->kind == ENTRY_METHOD)
+			json_object_del(b->methods, e->name);
+		atomic_fetch_or(&e->inside, ENTRY_GONE);
+		e->next = gone;
+		gone = e;
+	}
+	return gone;
+}
+
+/* To those that somebody may be inside of; who waits for one that is away looks again. */
+static void retire(struct bus *b, struct entry *gone)
+{
+	pthread_mutex_lock(&b->idle_lock);
+	for (struct entry *next; gone; gone = next) {
+		next = gone->next;
+		gone->next = b->leaving;
+		b->leaving = gone;
+	}
+	pthread_cond_broadcast(&b->idle);
+	pthread_mutex_unlock(&b->idle_lock);
+}
+
 /* ---- comings ---- */
 
 static struct entry *entry_new(struct bus *b, enum entry_kind kind, struct pb_host *host, const char *name, const json_t *spec)
@@ -132,21 +171,55 @@ int bus_provide(struct bus *b, struct pb_host *host, const struct pb_method *met
 	return rc;
 }
 
-int bus_hook(struct bus *b, struct pb_host *host, const struct pb_hook *hook, const json_t *spec, struct pb_error *err)
+static struct entry *hook_new(struct bus *b, struct pb_host *host, const char *point, const json_t *spec)
 {
 	const char *policy = json_string_value(json_object_get(spec, "on_failure"));
 	const json_t *budget = json_object_get(spec, "budget_ms");
-	struct entry *e;
+	struct entry *e = entry_new(b, ENTRY_HOOK, host, point, spec);
+
+	e->budget = (budget ? json_integer_value(budget) : 1000) * 1000;
+	e->on_failure = policy && !strcmp(policy, "reject") ? PB_REJECT : policy && !strcmp(policy, "defer") ? PB_DEFER : PB_CONTINUE;
+	return e;
+}
+
+/* Under the write lock. */
+static void leave_away(struct bus *b, struct pb_host *host, const json_t *hooks, bool back_soon)
+{
+	const char *point;
+	json_t *spec;
+
+	json_object_foreach ((json_t *)(uintptr_t)hooks, point, spec) {
+		struct entry *e = hook_new(b, host, pb_str_dup(pb_strz(point)), json_deep_copy(spec));
+
+		e->away = true;
+		e->back_soon = back_soon;
+	}
+}
+
+int bus_hook(struct bus *b, struct pb_host *host, const struct pb_hook *hook, const json_t *spec, struct pb_error *err)
+{
+	struct entry *gone;
 
 	(void)err;
 	pthread_rwlock_wrlock(&b->lock);
-	e = entry_new(b, ENTRY_HOOK, host, hook->point, spec);
-	e->ask = hook->ask;
-	e->budget = (budget ? json_integer_value(budget) : 1000) * 1000;
-	e->on_failure = policy && !strcmp(policy, "reject") ? PB_REJECT : policy && !strcmp(policy, "defer") ? PB_DEFER : PB_CONTINUE;
+	gone = take_out(b, host, hook->point);
+	hook_new(b, host, hook->point, spec)->ask = hook->ask;
 	bus_order_hooks(b);
 	pthread_rwlock_unlock(&b->lock);
+	retire(b, gone);
 	return 0;
+}
+
+void bus_away(struct bus *b, struct pb_host *host, const json_t *hooks, bool back_soon)
+{
+	struct entry *gone;
+
+	pthread_rwlock_wrlock(&b->lock);
+	gone = take_out(b, host, "");
+	leave_away(b, host, hooks, back_soon);
+	bus_order_hooks(b);
+	pthread_rwlock_unlock(&b->lock);
+	retire(b, gone);
 }
 
 int bus_listen(struct bus *b, struct pb_host *host, const struct pb_listener *listener, struct pb_error *err)
@@ -159,28 +232,6 @@ int bus_listen(struct bus *b, struct pb_host *host, const struct pb_listener *li
 }
 
 /* ---- goings ---- */
-
-static struct entry *take_out(struct bus *b, struct pb_host *host)
-{
-	struct entry *gone = NULL, **end = &b->entries;
-
-	pthread_rwlock_wrlock(&b->lock);
-	for (struct entry *e; (e = *end) != NULL;) {
-		if (e->host != host) {
-			end = &e->next;
-			continue;
-		}
-		*end = e->next;
-		if (e->kind == ENTRY_METHOD)
-			json_object_del(b->methods, e->name);
-		atomic_fetch_or(&e->inside, ENTRY_GONE);
-		e->next = gone;
-		gone = e;
-	}
-	bus_order_hooks(b);
-	pthread_rwlock_unlock(&b->lock);
-	return gone;
-}
 
 /* Under idle_lock: frees those of host that nobody is inside any more. Says whether others are left. */
 static bool is_left(struct bus *b, const struct pb_host *host)
@@ -199,18 +250,19 @@ static bool is_left(struct bus *b, const struct pb_host *host)
 	return left;
 }
 
-int bus_withdraw(struct bus *b, struct pb_host *host, int64_t timeout)
+int bus_withdraw(struct bus *b, struct pb_host *host, const json_t *hooks, int64_t timeout)
 {
 	const struct timespec until = patience(timeout);
-	struct entry *gone = take_out(b, host), *next;
+	struct entry *gone;
 	bool left;
 
+	pthread_rwlock_wrlock(&b->lock);
+	gone = take_out(b, host, NULL);
+	leave_away(b, host, hooks, true);
+	bus_order_hooks(b);
+	pthread_rwlock_unlock(&b->lock);
+	retire(b, gone);
 	pthread_mutex_lock(&b->idle_lock);
-	for (; gone; gone = next) {
-		next = gone->next;
-		gone->next = b->leaving;
-		b->leaving = gone;
-	}
 	while ((left = is_left(b, host)) && pthread_cond_timedwait(&b->idle, &b->idle_lock, &until) == 0)
 		;
 	pthread_mutex_unlock(&b->idle_lock);

@@ -22,8 +22,11 @@ int bus_provide(struct bus *b, struct pb_host *host, const struct pb_method *met
 int bus_hook(struct bus *b, struct pb_host *host, const struct pb_hook *hook, const json_t *spec, struct pb_error *err);
 int bus_listen(struct bus *b, struct pb_host *host, const struct pb_listener *listener, struct pb_error *err);
 /* Everything of host goes; 0 once no call, ask or fact is inside it. PB_ETIMEOUT: one is still, after timeout microseconds; nobody new comes in, and host with
- * its names must not go away before 0 is given to a later call. */
-int bus_withdraw(struct bus *b, struct pb_host *host, int64_t timeout);
+ * its names must not go away before 0 is given to a later call. hooks, { point: spec }, copied: they stay away as by bus_away, soon to be back; NULL: none does. */
+int bus_withdraw(struct bus *b, struct pb_host *host, const json_t *hooks, int64_t timeout);
+/* What an enabled plugin hooks while it does not run: { point: spec }, copied; NULL: nothing any more. Their policies answer who asks; back_soon: after as much of
+ * their budgets, AWAY_MAX at most, as it takes until they are there. One that comes by bus_hook takes its place. host's name stays where it is. */
+void bus_away(struct bus *b, struct pb_host *host, const json_t *hooks, bool back_soon);
 
 /* For the control socket: who decides what it may do. Checks the role and the parameters, then calls. */
 int bus_call_as(struct bus *b, const struct pb_caller *who, const char *method, const json_t *params, json_t **ret_result, struct pb_error *err);

@@ -22,8 +22,10 @@ struct entry {
 	struct entry *next;
 	enum entry_kind kind;
 	struct pb_host *host;
-	const char *name;		/* method, point or fact; the plugin's own string */
-	const json_t *spec;
+	const char *name;		/* method, point or fact; the plugin's own string, and away's own copy */
+	const json_t *spec;		/* the manifest's, and away's own copy */
+	bool away;			/* a hook whose plugin is enabled and does not run: its policy answers */
+	bool back_soon;			/* away: it is stopped only to be started again */
 	int (*call)(void *self, const struct pb_caller *, const json_t *, json_t **, struct pb_error *);
 	int (*ask)(void *self, const struct pb_question *, struct pb_verdict *, struct pb_error *);
 	void (*hear)(void *self, const char *fact, const json_t *);
@@ -42,6 +44,8 @@ struct entry {
 };
 
 enum { HOOKS_MAX = 256, ENTRY_GONE = 1 << 30 };
+
+#define AWAY_MAX (10 * PB_SECOND)	/* for one that is away to come back */
 
 /* Threads for hooks that may not come back. */
 struct helpers {

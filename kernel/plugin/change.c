@@ -2,6 +2,7 @@
 /* Changes while running: enable, disable, reload, config set. One at a time; a change that fails leaves what was. The whole file again is reread.c's. */
 #include <stdio.h>
 #include <stdlib.h>
+#include "kernel/bus/bus.h"
 #include "kernel/config/config.h"
 #include "kernel/config/schema.h"
 #include "kernel/log/log.h"
@@ -203,7 +204,6 @@ int plugin_ensure_running(struct plugins *all, struct plugin *p, struct pb_error
 		return err->code;
 	if (!all->offline && !p->listening.n && !p->coming && plugin_bind(all, p, err))
 		return err->code;
-	plugin_state_set(all, p, PLUGIN_DISABLED, "");
 	if (plugin_start(all, p, err)) {
 		if (p->state != PLUGIN_STUCK)
 			plugin_state_set(all, p, PLUGIN_FAILED, err->text);
@@ -219,6 +219,7 @@ static void switch_off(struct plugins *all, struct plugin *p)
 	int rc = plugin_stop(all, p, DRAIN_TIME, &stuck);
 
 	plugin_unbind(all, p);
+	bus_away(all->kernel->bus, &p->host, NULL, false);
 	if (!rc)
 		plugin_state_set(all, p, PLUGIN_DISABLED, "");
 }
@@ -283,7 +284,6 @@ static int reload(struct plugins *all, struct plugin *p, struct pb_error *err)
 	}
 	pthread_mutex_lock(&all->lock);
 	p->manifest = fresh;
-	p->host.name = fresh->name;
 	p->host.rights = fresh->rights;
 	p->host.calls = fresh->calls;
 	manifest_free(old);

@@ -192,10 +192,17 @@ static int attach(struct plugins *all, struct plugin *p, struct pb_error *err)
 	return 0;
 }
 
-int plugin_start(struct plugins *all, struct plugin *p, struct pb_error *err)
+/* Back to nothing; err stays what it is. */
+static int give_up(struct plugins *all, struct plugin *p, const struct pb_error *err)
 {
 	struct pb_error second;
 
+	plugin_stop(all, p, DRAIN_TIME, &second);
+	return err->code;
+}
+
+int plugin_load(struct plugins *all, struct plugin *p, struct pb_error *err)
+{
 	if (object_open(p, err))
 		return err->code;
 	/* debuggers and sanitizers know the copy by its number only */
@@ -203,24 +210,32 @@ int plugin_start(struct plugins *all, struct plugin *p, struct pb_error *err)
 		 (int)getpid(), p->copy);
 	declare_metrics(p);
 	atomic_store(&p->host.links_until, 0);
+	p->rests = false;
 	plugin_state_set(all, p, PLUGIN_READY, "");
 	if (p->desc.load && p->desc.load(&p->host, &p->host.self, err)) {
 		pb_because(err, "while it loaded");
-		goto fail;
+		return give_up(all, p, err);
 	}
 	if (p->desc.start && p->desc.start(p->host.self, err)) {
 		pb_because(err, "while it started");
-		goto fail;
+		return give_up(all, p, err);
 	}
-	if (register_on_bus(all, p, err) || (!all->offline && attach(all, p, err)))
-		goto fail;
+	return register_on_bus(all, p, err) ? give_up(all, p, err) : 0;
+}
+
+int plugin_attach(struct plugins *all, struct plugin *p, struct pb_error *err)
+{
+	if (!all->offline && attach(all, p, err))
+		return give_up(all, p, err);
 	plugin_state_set(all, p, PLUGIN_RUNNING, "");
 	log_line(all->kernel->log, PB_INFO, NULL, "plugin.started", "plugin=%s version=%s", p->manifest->name,
 		 json_string_value(json_object_get(p->manifest->doc, "version")));
 	return 0;
-fail:
-	plugin_stop(all, p, DRAIN_TIME, &second);
-	return err->code;
+}
+
+int plugin_start(struct plugins *all, struct plugin *p, struct pb_error *err)
+{
+	return plugin_load(all, p, err) || plugin_attach(all, p, err) ? err->code : 0;
 }
 
 /* ---- and backwards ---- */
@@ -232,9 +247,15 @@ static int64_t left(int64_t until)
 	return until > now ? until - now : 0;
 }
 
-/* What it still is inside of, after its time is over; NULL: nothing, and all is detached. Going on later begins where this ended. */
-static const char *detach(struct plugins *all, struct plugin *p, int64_t until)
+/* What it still is inside of, after its time is over; NULL: nothing, and it works no more by itself. Going on later begins where this ended. */
+static const char *rest(struct plugin *p, int64_t until)
 {
+	if (!p->rests) {
+		p->rests = true;
+		atomic_store(&p->host.links_until, link_ticks() + left(until) / 2);
+		if (p->state == PLUGIN_RUNNING && p->desc.drain)
+			p->desc.drain(p->host.self);
+	}
 	if (p->attachment && sessions_detach(p->attachment, left(until)))
 		return "a session";
 	p->attachment = NULL;
@@ -247,7 +268,17 @@ static const char *detach(struct plugins *all, struct plugin *p, int64_t until)
 	if (p->agent && queue_detach(p->agent, left(until)))
 		return "an item of a lane";
 	p->agent = NULL;
-	if (bus_withdraw(all->kernel->bus, &p->host, left(until)))
+	return NULL;
+}
+
+/* The same for all of it. */
+static const char *detach(struct plugins *all, struct plugin *p, int64_t until)
+{
+	const char *where = rest(p, until);
+
+	if (where)
+		return where;
+	if (bus_withdraw(all->kernel->bus, &p->host, all->running ? plugin_hooks_kept(all, p) : NULL, left(until)))
 		return "a call or a hook";
 	return running_wait(&p->working, left(until)) ? NULL : "a job of its own";
 }
@@ -278,16 +309,24 @@ static void unload(struct plugins *all, struct plugin *p)
 	log_line(all->kernel->log, PB_INFO, NULL, "plugin.stopped", "plugin=%s", p->manifest->name);
 }
 
+static bool is_in_memory(const struct plugin *p)
+{
+	return p->object && p->state != PLUGIN_DISABLED && p->state != PLUGIN_FAILED;
+}
+
+void plugin_rest(struct plugin *p, int64_t timeout)
+{
+	if (is_in_memory(p))
+		rest(p, link_ticks() + timeout);
+}
+
 int plugin_stop(struct plugins *all, struct plugin *p, int64_t timeout, struct pb_error *err)
 {
 	const int64_t until = link_ticks() + timeout;
 	const char *where;
 
-	if (p->state == PLUGIN_DISABLED || p->state == PLUGIN_FAILED || !p->object)	/* or ready, but its turn to start never came */
+	if (!is_in_memory(p))
 		return 0;
-	atomic_store(&p->host.links_until, link_ticks() + timeout / 2);
-	if (p->state == PLUGIN_RUNNING && p->desc.drain)
-		p->desc.drain(p->host.self);
 	where = detach(all, p, until);
 	if (where)
 		return leave_stuck(all, p, where, err);

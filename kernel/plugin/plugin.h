@@ -29,7 +29,7 @@ struct listening {
 };
 
 struct plugin {
-	struct pb_host host;		/* first in spirit: what the plugin holds */
+	struct pb_host host;		/* first in spirit: what the plugin holds; its name is a copy that stays */
 	struct plugin *next;
 	struct manifest *manifest;
 	enum plugin_state state;
@@ -48,6 +48,7 @@ struct plugin {
 	json_t *metrics;		/* name: the metric's address */
 	struct running working;		/* pb_work jobs that wait or run */
 	char *_Atomic dir;		/* pb_plugin_dir, once asked for */
+	bool rests;			/* it was told to end, and no new work comes to it */
 };
 
 struct plugins {
@@ -73,6 +74,8 @@ void plugins_search(struct plugins *all);
 /* The same while running: what was installed since the start, or mended, is known from now on, with values; it does not run yet. */
 void plugins_discover(struct plugins *all);
 
+/* What of its hooks its policies answer while it does not run: all if it is enabled, else NULL. */
+const json_t *plugin_hooks_kept(struct plugins *all, const struct plugin *p);
 void plugin_leave_out(struct plugins *all, struct plugin *p, const char *reason);
 /* Names of plugins and their listeners in a file. */
 int plugins_check_file(struct plugins *all, const struct config *c, struct pb_error *err);
@@ -125,10 +128,15 @@ int plugin_try_values(struct plugin *p, json_t *values, const char *path, struct
 int plugin_take_over(struct plugins *all, struct plugin *p, json_t *values, bool anyway, struct pb_error *err);
 int plugin_ensure_running(struct plugins *all, struct plugin *p, struct pb_error *err);
 
-/* life.c: start and stop of one plugin. */
+/* life.c: start and stop of one plugin. The start has two halves: there for others, hooks and methods; then what makes it work by itself, lanes, ticks and
+ * sessions. At the start of the server no second half begins before all first ones are over, so that no message passes a hook that is not there yet. */
+int plugin_load(struct plugins *all, struct plugin *p, struct pb_error *err);
+int plugin_attach(struct plugins *all, struct plugin *p, struct pb_error *err);
 int plugin_start(struct plugins *all, struct plugin *p, struct pb_error *err);
 /* Its config was taken over while it runs: what the manifest refers to ("config:workers") counts from now on. */
 void plugin_retune(struct plugins *all, struct plugin *p);
+/* The second half backwards: it still answers others. Within timeout microseconds, or plugin_stop goes on with it. */
+void plugin_rest(struct plugin *p, int64_t timeout);
 /* PB_EBUSY: after timeout microseconds its code still runs: it is STUCK, and says where. A later stop goes on with it. */
 int plugin_stop(struct plugins *all, struct plugin *p, int64_t timeout, struct pb_error *err);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include "kernel/bus/bus.h"
 #include "kernel/clock/clock.h"
 #include "kernel/config/config.h"
 #include "kernel/config/guard.h"
@@ -65,6 +66,13 @@ void plugin_state_set(struct plugins *all, struct plugin *p, enum plugin_state s
 	p->state = state;
 	memcpy(p->reason, text, sizeof text);
 	pthread_mutex_unlock(&all->lock);
+	if (state != PLUGIN_STUCK)
+		bus_away(all->kernel->bus, &p->host, state == PLUGIN_FAILED || state == PLUGIN_READY ? plugin_hooks_kept(all, p) : NULL, state == PLUGIN_READY);
+}
+
+const json_t *plugin_hooks_kept(struct plugins *all, const struct plugin *p)
+{
+	return values_enabled(p, file_plugins(all), all->settings) ? json_object_get(p->manifest->doc, "hooks") : NULL;
 }
 
 void plugin_leave_out(struct plugins *all, struct plugin *p, const char *reason)
@@ -83,6 +91,7 @@ static void plugin_free(struct plugin *p)
 	listening_free(&p->listening);
 	free(p->dir);
 	running_free(&p->working);
+	free((char *)(uintptr_t)p->host.name);
 	free(p);
 }
 
@@ -109,7 +118,7 @@ static void found(struct plugins *all, const char *path)
 	p = pb_alloc(sizeof *p);
 	running_init(&p->working);
 	p->manifest = m;
-	p->host = (struct pb_host){ .handle = { &host_ops }, .kernel = all->kernel, .name = m->name, .rights = m->rights, .calls = m->calls, .plugin = p };
+	p->host = (struct pb_host){ .handle = { &host_ops }, .kernel = all->kernel, .name = pb_str_dup(pb_strz(m->name)), .rights = m->rights, .calls = m->calls, .plugin = p };
 	while (*end && (all->running || strcmp((*end)->manifest->name, m->name) < 0))	/* who comes later may need those before him */
 		end = &(*end)->next;
 	pthread_mutex_lock(&all->lock);
@@ -300,16 +309,14 @@ int plugins_start(struct plugins *all, bool offline, struct pb_error *err)
 		return err->code;
 	order_check(all);
 	order_sort(all);
-	for (struct plugin *p = all->first; p; p = p->next) {
-		bool run = p->state == PLUGIN_READY;
-
-		if (run) {
-			p->state = PLUGIN_DISABLED;
-			if (plugin_start(all, p, err))
-				plugin_leave_out(all, p, err->text);
-		} else if (p->listening.n) {
+	for (struct plugin *p = all->first; p; p = p->next)
+		if (p->state == PLUGIN_READY && plugin_load(all, p, err))
+			plugin_leave_out(all, p, err->text);
+		else if (p->state != PLUGIN_READY && p->listening.n)
 			plugin_unbind(all, p);
-		}
+	for (struct plugin *p = all->first; p; p = p->next) {
+		if (p->state == PLUGIN_READY && plugin_attach(all, p, err))
+			plugin_leave_out(all, p, err->text);
 		if (p->state != PLUGIN_RUNNING && json_is_true(json_object_get(p->manifest->doc, "required")))
 			return pb_fail(err, PB_EUNAVAILABLE, "the plugin %s is required: %s", p->manifest->name, p->state == PLUGIN_FAILED ? p->reason : "it is disabled");
 	}
@@ -318,28 +325,45 @@ int plugins_start(struct plugins *all, bool offline, struct pb_error *err)
 }
 
 /* What is over takes a second of each that comes later: an answer that is under way may still get out. */
+static int64_t share(struct plugins *all, int64_t until)
+{
+	int64_t now = clock_ticks(all->kernel->clock);
+
+	return until > now + PB_SECOND ? until - now : PB_SECOND;
+}
+
+static void rest_backwards(struct plugins *all, struct plugin *p, int64_t until)
+{
+	if (!p)
+		return;
+	rest_backwards(all, p->next, until);
+	plugin_rest(p, share(all, until));
+}
+
 static void stop_backwards(struct plugins *all, struct plugin *p, int64_t until, struct pb_error *ret_stuck)
 {
 	struct pb_error err;
-	int64_t now;
 
 	if (!p)
 		return;
 	stop_backwards(all, p->next, until, ret_stuck);
-	now = clock_ticks(all->kernel->clock);
-	if (plugin_stop(all, p, until > now + PB_SECOND ? until - now : PB_SECOND, &err))
+	if (plugin_stop(all, p, share(all, until), &err))
 		*ret_stuck = err;
 	plugin_unbind(all, p);
 }
 
+/* None's hooks go while another still works on mail. */
 int plugins_stop(struct plugins *all, int64_t timeout, struct pb_error *err)
 {
+	const int64_t until = clock_ticks(all->kernel->clock) + timeout;
+
 	if (change_begin(all, "the end of the server", NULL, err))
 		return err->code;
 	all->ended = true;
 	all->running = false;
 	err->code = 0;
-	stop_backwards(all, all->first, clock_ticks(all->kernel->clock) + timeout, err);
+	rest_backwards(all, all->first, until);
+	stop_backwards(all, all->first, until, err);
 	change_end(all);
 	return err->code;
 }

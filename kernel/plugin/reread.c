@@ -141,6 +141,8 @@ static void stop_unwanted(struct plugins *all)
 
 		if (!wanted && p->state == PLUGIN_RUNNING)
 			plugin_stop(all, p, DRAIN_TIME, &stuck);	/* it has been told of */
+		if (!wanted && p->state == PLUGIN_FAILED)
+			plugin_state_set(all, p, PLUGIN_DISABLED, "");
 		if (!wanted)
 			plugin_unbind(all, p);
 		else if (p->state != PLUGIN_RUNNING && p->state != PLUGIN_STUCK)

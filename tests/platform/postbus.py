@@ -256,10 +256,12 @@ class Server:
         return p
 
     def messages(self, user="alice@demo.example", folder="INBOX"):
-        """All message bodies in a folder, as bytes."""
+        """All message bodies in a folder, as bytes; none where it is not made yet."""
         i = self.imap(user)
         try:
             kind, data = i.select(f'"{folder}"', readonly=True)
+            if b"[NONEXISTENT]" in data[0]:
+                return []
             assert kind == "OK", data
             if data[0] == b"0":
                 return []

@@ -24,11 +24,15 @@ static void held(const char *file, const char *mark)
 }
 static int load(struct pb_host *host, void **ret_self, struct pb_error *err)
 {
-	(void)err;
 	door = host;
 	*ret_self = &door;
 	held(HOLD ".load", "load");
-	return 0;
+	return access(HOLD ".fail", F_OK) ? 0 : pb_fail(err, PB_EINVALID, "it was told to fail");
+}
+static void unload(void *self)
+{
+	if (self)
+		held(HOLD ".unload", "unload");
 }
 static void drain(void *self)
 {
@@ -78,14 +82,14 @@ static int deliver(void *self, struct pb_item *item, struct pb_error *err)
 }
 static const struct pb_method methods[] = { { NAME ".call", call }, { 0 } };
 static const struct pb_hook hooks[] = {
-#if HOOKS
-	{ "smtp.mail", ask },
+#ifdef POINT
+	{ POINT, ask },
 #endif
 	{ 0 }
 };
 static const struct pb_courier courier = { deliver };
 const struct pb_plugin SYMBOL __attribute__((visibility("default"))) = {
-	PB_PLUGIN_HEAD(NAME), .load = load, .drain = drain, .methods = methods, .hooks = hooks,
+	PB_PLUGIN_HEAD(NAME), .load = load, .drain = drain, .unload = unload, .methods = methods, .hooks = hooks,
 #if COURIER
 	.courier = &courier,
 #endif
@@ -100,7 +104,7 @@ def directory():
 
 
 def hold(where, name, moment):
-    """The plugin does not come back from this moment (load, drain, call, ask, deliver) until release."""
+    """The plugin does not come back from this moment (load, drain, unload, call, ask, deliver) until release. And "fail": its load fails."""
     open(os.path.join(where, f"{name}.{moment}"), "w").close()
 
 
@@ -109,7 +113,7 @@ def release(where, name, moment):
 
 
 def build(where, name, answer='{}', hooks=None, into=None, **manifest):
-    """into: a name for the object other than its own. One of the kind connector delivers what is routed to it."""
+    """hooks: one. into: a name for the object other than its own. One of the kind connector delivers what is routed to it."""
     doc = {"name": name, "kind": "agent", "version": "1.0.0", "sdk": "1.0", "summary": "Probes",
            "provides": {"methods": {name + ".call": {"summary": "Call", "role": "admin", "params": {}, "returns": {"answer": {"type": "string", "doc": "Its answer."}}}}}}
     if hooks:
@@ -120,10 +124,11 @@ def build(where, name, answer='{}', hooks=None, into=None, **manifest):
     root = os.environ.get("POSTBUS_BIN")
     include = os.path.join(os.path.dirname(root), "include") if root else os.path.join(postbus.TOP, "sdk", "include")
     lib = os.path.join(os.path.dirname(root), "lib") if root else os.path.join(postbus.BUILD, ".libs")
+    point = f"#define POINT \"{next(iter(hooks))}\"\n" if hooks else ""
     source, made = os.path.join(where, name + ".c"), into or os.path.join(where, name + ".so")
     with open(source, "w") as f:
         f.write(f"#define NAME \"{name}\"\n#define SYMBOL {name}_LTX_pb_plugin\n#define HOLD {json.dumps(os.path.join(where, name))}\n"
-                f"#define ANSWER_JSON {json.dumps(answer)}\n#define HOOKS {1 if hooks else 0}\n#define COURIER {1 if doc['kind'] == 'connector' else 0}\n" + SOURCE)
+                f"#define ANSWER_JSON {json.dumps(answer)}\n{point}#define COURIER {1 if doc['kind'] == 'connector' else 0}\n" + SOURCE)
     subprocess.run(["cc", "-std=gnu11", "-w", "-g", "-fPIC", "-shared", "-I", include, "-o", made, source, "-L", lib, "-lpostbus", "-ljansson"], check=True)
     return made
 

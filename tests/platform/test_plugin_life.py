@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Plugins of strangers: overwritten while they run, stuck, in each other's way. The server goes on and says what is wrong."""
-import ctypes, json, os, re, shutil, signal, socket, subprocess, sys
+import ctypes, json, os, re, shutil, signal, smtplib, socket, subprocess, sys, threading, time
 import postbus, probe
 from postbus import Server, message
 
@@ -161,6 +161,102 @@ def test_a_server_with_a_hook_that_never_returns_ends():
         postbus.wait(lambda: "delivered" in [e["what"] for e in s.ctl("trace", id)["messages"][0]["events"]], "its line in the trace")
         assert len(s.messages()) == 1
         assert s.stop() == 0
+    shutil.rmtree(where)
+
+
+def verdicts(s, id):
+    """What the guest said of a message before it was routed for the last time."""
+    events = postbus.wait(lambda: (lambda e: e if any(one["what"] == "delivered" for one in e) else None)(s.ctl("trace", id)["messages"][0]["events"]), f"{id} to be delivered")
+    last = max(n for n, one in enumerate(events) if one["what"] == "routed")
+    return [one["text"].split("decision=")[1].split()[0] for one in events[:last] if one["what"] == "verdict" and one["who"] == "guest"]
+
+
+LOOK = {"message.accepted": {"budget_ms": 600000, "on_failure": "defer"}}
+
+
+def test_no_mail_passes_a_hook_that_is_not_there_yet_or_no_more():
+    where = probe.directory()
+    probe.build(where, "guest", hooks=LOOK)
+    with Server(config={"plugin_path": [where, probe.others()], "queue": {"crashes_max": 0}}) as s:
+        probe.hold(where, "guest", "ask")
+        id = s.send(message("at the start"))
+        s.wait_log("event=held plugin=guest at=ask|plugin=guest event=held at=ask")
+        s.kill()
+        probe.release(where, "guest", "ask")
+        probe.hold(where, "guest", "load")
+        begin = len(s.log())
+        s.start(wait=False)
+        postbus.wait(lambda: "at=load" in s.log()[begin:], "the guest's load")
+        time.sleep(1)                   # what is due would be on its way long since
+        probe.release(where, "guest", "load")
+        s.wait_ready(begin)
+        assert verdicts(s, id) == ["continue"]
+        # the end: who is connected goes on talking while the guest has gone
+        probe.hold(where, "guest", "unload")
+        with s.smtp() as c:
+            c.ehlo()
+            s.process.send_signal(signal.SIGTERM)
+            s.wait_log("at=unload")
+            try:
+                c.mail("someone@remote.example"), c.rcpt("alice@demo.example")
+                taken = c.data(message("at the end"))[0] == 250
+            except (OSError, smtplib.SMTPException):
+                taken = False
+        probe.release(where, "guest", "unload")
+        assert s.stop() == 0
+        assert not taken
+        s.start()
+        assert len(s.messages()) == 1
+    shutil.rmtree(where)
+
+
+def test_a_hook_that_is_being_reloaded_is_waited_for():
+    where = probe.directory()
+    probe.build(where, "guest", hooks=LOOK)
+    with Server(config={"plugin_path": [where, probe.others()]}) as s:
+        probe.hold(where, "guest", "load")
+        reload = threading.Thread(target=lambda: s.ctl("plugin", "reload", "guest"))
+        reload.start()
+        s.wait_log("at=load")
+        id = s.send(message("meanwhile"))
+        time.sleep(1)
+        probe.release(where, "guest", "load")
+        reload.join()
+        assert verdicts(s, id) == ["continue"], "asked, and not answered by its policy"
+    shutil.rmtree(where)
+
+
+def test_an_enabled_hook_that_does_not_run_is_answered_by_its_policy():
+    where = probe.directory()
+    probe.build(where, "guest", hooks=LOOK, enabled=False)
+    with Server(config={"plugin_path": [where, probe.others()]}) as s:
+        # one that was not enabled before does not become a hindrance by an attempt
+        probe.hold(where, "guest", "fail")
+        code, answer = s.ctl("plugin", "enable", "guest", check=False)
+        assert code and "told to fail" in answer["error"]["text"], answer
+        assert verdicts(s, s.send(message("as before"))) == []
+        probe.release(where, "guest", "fail")
+        s.ctl("plugin", "enable", "guest")
+        assert verdicts(s, s.send(message("asked"))) == ["continue"]
+        probe.hold(where, "guest", "fail")
+        code, answer = s.ctl("plugin", "reload", "guest", check=False)
+        assert code and "told to fail" in answer["error"]["text"], answer
+
+        def refused(id):
+            s.wait_log(rf"event=hook.failed plugin=guest point=message.accepted id={id} error=.*does not run")
+            postbus.wait(lambda: any(one["what"] == "verdict" and "decision=defer" in one["text"] for one in s.ctl("trace", id)["messages"][0]["events"]), "its policy's verdict")
+        refused(s.send(message("not asked")))
+        # the same at a start that leaves it out
+        assert s.stop() == 0
+        s.start()
+        assert states(s)["guest"] == "failed"
+        id = s.send(message("nor then"))
+        refused(id)
+        # switched off, nobody asks for it
+        assert s.ctl("plugin", "disable", "guest")["state"] == "disabled"
+        s.ctl("queue", "retry", id)
+        assert verdicts(s, id) == ["defer"]
+        assert verdicts(s, s.send(message("at once"))) == []
     shutil.rmtree(where)
 
 
