@@ -88,7 +88,7 @@ ONE_THREAD = $(sdk_tests) sdk/tests/mime_corpus.py sdk_test_gmime try_fuzz_smtp 
 	tests/platform/test_smtp_fake.py tests/platform/test_smtp_postfix.py tests/platform/test_directory.py
 # A sanitizer's program is up to ten times slower: what the platform tests wait for comes, but late (tests/platform/postbus.py).
 SANITIZERS = POSTBUS_PATIENCE=4 ASAN_OPTIONS='detect_leaks=1:abort_on_error=0' UBSAN_OPTIONS='print_stacktrace=1' \
-	TSAN_OPTIONS='suppressions=$(abs_top_srcdir)/tests/tsan.supp:halt_on_error=0:exitcode=66'
+	TSAN_OPTIONS='suppressions=$(abs_top_srcdir)/tests/tsan.supp:halt_on_error=0:exitcode=66:atexit_sleep_ms=50'
 
 # Where several run at once, the long ones come first: none of them is begun when all others are over. What count-tests.py --slow names belongs here.
 LONG = %D%/platform/test_plugin_life.py %D%/platform/test_delivery.py %D%/crash/crash.py %D%/platform/test_smtp_out.py %D%/platform/test_import.py test_queue_hop \
