@@ -50,13 +50,6 @@ struct agent {
 	struct settings *set;		/* under the lock */
 };
 
-static inline struct pb_str text_of(const json_t *o, const char *key)
-{
-	const json_t *v = json_object_get(o, key);
-
-	return json_is_string(v) ? pb_str(json_string_value(v), json_string_length(v)) : PB_NOSTR;
-}
-
 static inline json_t *string_of(struct pb_str s)
 {
 	json_t *v = json_stringn(s.len ? s.ptr : "", s.len);

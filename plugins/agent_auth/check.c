@@ -109,7 +109,7 @@ METHOD(dmarc_policy)
 	struct world w;
 	struct auth_dns dns = world_of(a, &w);
 	PB_AUTOBUF(domain);
-	int rc = pb_domain_ascii(&domain, text_of(params, "domain"), err);
+	int rc = pb_domain_ascii(&domain, pb_text_of(params, "domain"), err);
 
 	if (!rc)
 		rc = dmarc_find(arena, &dns, pb_buf_str(&domain), &r, err);
@@ -154,14 +154,14 @@ static json_t *told(const struct findings *f)
 METHOD(auth_check)
 {
 	struct agent *a = self;
-	struct who about = { .client = text_of(params, "client"), .helo = text_of(params, "helo"), .sender = text_of(params, "sender") };
+	struct who about = { .client = pb_text_of(params, "client"), .helo = pb_text_of(params, "helo"), .sender = pb_text_of(params, "sender") };
 	struct settings *set = settings_get(a);
 	struct pb_arena *arena = pb_arena_new();
 	struct findings *f = pb_alloc(sizeof *f);
 	struct auth_message msg;
 	PB_AUTOBUF(bytes);
 	PB_AUTOBUF(text);
-	int rc = pb_base64_decode(&bytes, text_of(params, "message"));
+	int rc = pb_base64_decode(&bytes, pb_text_of(params, "message"));
 
 	if (rc)
 		pb_fail(err, PB_EINVALID, "the message is not base64");

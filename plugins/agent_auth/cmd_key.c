@@ -10,13 +10,13 @@
 static int own_domain(struct agent *a, const struct pb_caller *who, const json_t *params, struct pb_buf *out, struct pb_error *err)
 {
 	json_t *ask = NULL, *found = NULL;
-	int rc = pb_domain_ascii(out, text_of(params, "domain"), err);
+	int rc = pb_domain_ascii(out, pb_text_of(params, "domain"), err);
 
 	if (rc)
 		return rc;
 	ask = json_pack("{s:s}", "domain", pb_buf_z(out));
 	rc = pb_call(a->host, "directory.domain", ask, &found, err);
-	if (!rc && who->role != PB_ROLE_SYSTEM && (who->role != PB_ROLE_ADMIN || !pb_str_eq(text_of(found, "postoffice"), who->postoffice)))
+	if (!rc && who->role != PB_ROLE_SYSTEM && (who->role != PB_ROLE_ADMIN || !pb_str_eq(pb_text_of(found, "postoffice"), who->postoffice)))
 		rc = pb_fail(err, PB_EDENIED, "%s belongs to another post office", pb_buf_z(out));
 	json_decref(ask);
 	json_decref(found);
@@ -26,7 +26,7 @@ static int own_domain(struct agent *a, const struct pb_caller *who, const json_t
 /* The domain of a key that is there: it may have left the directory since. */
 static int key_domain(struct agent *a, const struct pb_caller *who, const json_t *params, struct pb_buf *out, struct pb_error *err)
 {
-	return who->role == PB_ROLE_SYSTEM ? pb_domain_ascii(out, text_of(params, "domain"), err) : own_domain(a, who, params, out, err);
+	return who->role == PB_ROLE_SYSTEM ? pb_domain_ascii(out, pb_text_of(params, "domain"), err) : own_domain(a, who, params, out, err);
 }
 
 static bool is_selector(struct pb_str s)
@@ -115,7 +115,7 @@ static const char *published(struct agent *a, struct pb_str name, struct pb_str 
 METHOD(dkim_key_create)
 {
 	struct agent *a = self;
-	struct pb_str given = text_of(params, "selector");
+	struct pb_str given = pb_text_of(params, "selector");
 	enum key_kind kind = KEY_RSA;
 	struct private_key *key;
 	char selector[64];
@@ -125,7 +125,7 @@ METHOD(dkim_key_create)
 
 	if (rc)
 		return rc;
-	key_kind_parse(text_of(params, "algorithm"), &kind);
+	key_kind_parse(pb_text_of(params, "algorithm"), &kind);
 	if (given.len && !is_selector(given))
 		return pb_fail(err, PB_EINVALID, "selector: found '%.*s', allowed are letters, digits, hyphens and dots", PB_FMT(pb_str_head(given, 63)));
 	if (given.len)
@@ -169,7 +169,7 @@ METHOD(dkim_key_list)
 	struct agent *a = self;
 	json_t *list = json_array();
 	PB_AUTOBUF(domain);
-	int rc = text_of(params, "domain").len ? key_domain(a, who, params, &domain, err) : 0;
+	int rc = pb_text_of(params, "domain").len ? key_domain(a, who, params, &domain, err) : 0;
 
 	if (rc) {
 		json_decref(list);
@@ -224,14 +224,14 @@ METHOD(dkim_key_show)
 
 	if (rc)
 		return rc;
-	lower(text_of(params, "selector"), selector);
+	lower(pb_text_of(params, "selector"), selector);
 	out = describe(a, pb_buf_str(&domain), pb_strz(selector), &record, err);
 	if (!out)
 		return err->code;
-	put_zone(text_of(out, "name"), pb_buf_str(&record), &zone);
+	put_zone(pb_text_of(out, "name"), pb_buf_str(&record), &zone);
 	json_object_set_new(out, "record", json_string(pb_buf_z(&record)));
 	json_object_set_new(out, "zone", json_string(pb_buf_z(&zone)));
-	json_object_set_new(out, "published", json_string(published(a, text_of(out, "name"), pb_buf_str(&record))));
+	json_object_set_new(out, "published", json_string(published(a, pb_text_of(out, "name"), pb_buf_str(&record))));
 	*ret_result = out;
 	return 0;
 }
@@ -243,7 +243,7 @@ METHOD(dkim_key_activate)
 	PB_AUTOBUF(domain);
 	int rc = key_domain(a, who, params, &domain, err);
 
-	lower(text_of(params, "selector"), selector);
+	lower(pb_text_of(params, "selector"), selector);
 	return rc ? rc : keyring_activate(&a->keys, pb_buf_str(&domain), pb_strz(selector), !json_is_true(json_object_get(params, "off")), err);
 }
 
@@ -254,6 +254,6 @@ METHOD(dkim_key_delete)
 	PB_AUTOBUF(domain);
 	int rc = key_domain(a, who, params, &domain, err);
 
-	lower(text_of(params, "selector"), selector);
+	lower(pb_text_of(params, "selector"), selector);
 	return rc ? rc : keyring_delete(&a->keys, pb_buf_str(&domain), pb_strz(selector), err);
 }

@@ -174,7 +174,7 @@ static bool take_row(void *arg, struct pb_str key, struct pb_str value)
 
 static void load_row(struct keyring *k, const json_t *row)
 {
-	struct pb_str domain = text_of(row, "domain"), selector = text_of(row, "selector");
+	struct pb_str domain = pb_text_of(row, "domain"), selector = pb_text_of(row, "selector");
 	struct pb_error why = { 0 };
 	struct private_key *key;
 	char path[4096];
@@ -203,7 +203,7 @@ int keyring_open(struct keyring *k, struct pb_host *host, struct pb_error *err)
 		json_array_foreach(rows, i, row) {
 			load_row(k, row);
 			pb_buf_reset(&from);
-			row_key(&from, text_of(row, "domain"), text_of(row, "selector"));
+			row_key(&from, pb_text_of(row, "domain"), pb_text_of(row, "selector"));
 			pb_buf_addc(&from, '\0');
 		}
 		i = json_array_size(rows);
@@ -348,7 +348,7 @@ int keyring_forget(struct keyring *k, struct pb_str domain, struct pb_error *err
 		rc = pb_table_scan(k->table, pb_buf_str(&from), pb_buf_str(&to), 0, take_row, rows, err);
 		n = json_array_size(rows);
 		for (size_t i = 0; i < n && !rc; i++)
-			rc = forget(k, domain, text_of(json_array_get(rows, i), "selector"), err);
+			rc = forget(k, domain, pb_text_of(json_array_get(rows, i), "selector"), err);
 		json_decref(rows);
 	}
 	pthread_rwlock_unlock(&k->lock);

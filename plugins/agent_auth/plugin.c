@@ -102,7 +102,7 @@ static int at_domain_delete(void *self, const struct pb_question *q, struct pb_v
 	struct agent *a = self;
 
 	(void)v;
-	return keyring_forget(&a->keys, text_of(q->facts, "domain"), err);
+	return keyring_forget(&a->keys, pb_text_of(q->facts, "domain"), err);
 }
 
 static const struct pb_hook hooks[] = { { "message.accepted", hook_accepted }, { "domain.delete", at_domain_delete }, { 0 } };

@@ -21,7 +21,7 @@ static int message_of(struct agent *a, struct pb_arena *arena, struct pb_str fro
 
 static int domain_of(const json_t *params, struct pb_buf *out, struct pb_error *err)
 {
-	return pb_domain_ascii(out, text_of(params, "domain"), err);
+	return pb_domain_ascii(out, pb_text_of(params, "domain"), err);
 }
 
 static json_t *headers_of(const struct pb_buf *out)
@@ -85,9 +85,9 @@ METHOD(dkim_sign)
 	int rc = domain_of(params, &domain, err);
 
 	if (!rc)
-		rc = message_of(a, arena, text_of(params, "front"), &msg, err);
+		rc = message_of(a, arena, pb_text_of(params, "front"), &msg, err);
 	if (!rc)
-		rc = sign(a, &msg, pb_buf_str(&domain), text_of(params, "selector"), &out, err);
+		rc = sign(a, &msg, pb_buf_str(&domain), pb_text_of(params, "selector"), &out, err);
 	if (!rc)
 		*ret_result = headers_of(&out);
 	pb_arena_free(arena);
@@ -148,7 +148,7 @@ METHOD(dkim_outgoing)
 	PB_AUTOBUF(out);
 	int rc;
 
-	if (!about || !about->envelope || !is_ours(a, about->envelope, text_of(params, "connector"))) {
+	if (!about || !about->envelope || !is_ours(a, about->envelope, pb_text_of(params, "connector"))) {
 		*ret_result = headers_of(&out);
 		return 0;
 	}
@@ -172,7 +172,7 @@ static enum auth_result chain_of(struct agent *a, struct pb_arena *arena, const 
 	struct world w;
 	struct auth_dns dns;
 
-	if (auth_result_parse(text_of(notes, "arc"), &noted))
+	if (auth_result_parse(pb_text_of(notes, "arc"), &noted))
 		return noted;
 	dns = world_of(a, &w);
 	arc_validate(arena, msg, &dns, &v);
@@ -200,7 +200,7 @@ static int seal(
 	struct settings *set = settings_get(a);
 	struct arc_sealing how = {
 		.host = pb_strz(set->host),
-		.results = text_of(env ? env->notes : NULL, "auth_results"),
+		.results = pb_text_of(env ? env->notes : NULL, "auth_results"),
 		.names = pb_strz(arc_names),
 		.now = pb_now(a->host) / PB_SECOND,
 		.chain = chain_of(a, arena, msg, env ? env->notes : NULL),
@@ -234,9 +234,9 @@ METHOD(arc_seal)
 	int rc = domain_of(params, &domain, err);
 
 	if (!rc)
-		rc = message_of(a, arena, text_of(params, "front"), &msg, err);
+		rc = message_of(a, arena, pb_text_of(params, "front"), &msg, err);
 	if (!rc)
-		rc = seal(a, arena, &msg, pb_buf_str(&domain), text_of(params, "selector"), ret_result, err);
+		rc = seal(a, arena, &msg, pb_buf_str(&domain), pb_text_of(params, "selector"), ret_result, err);
 	pb_arena_free(arena);
 	return rc;
 }

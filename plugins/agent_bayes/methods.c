@@ -11,7 +11,7 @@ enum { PAGE = 1000, HASH = 8 };
 /* The post office that is meant, as the directory writes it; an administrator has his own alone. */
 static int office_of(struct bayes *b, const struct pb_caller *who, const json_t *params, struct pb_buf *out, struct pb_error *err)
 {
-	struct pb_str given = text_of(params, "postoffice");
+	struct pb_str given = pb_text_of(params, "postoffice");
 	json_t *ask, *found = NULL;
 	int rc;
 
@@ -24,7 +24,7 @@ static int office_of(struct bayes *b, const struct pb_caller *who, const json_t 
 	ask = json_pack("{s:s%}", "name", given.ptr, given.len);
 	rc = ask ? pb_call(b->host, "postoffice.show", ask, &found, err) : pb_fail(err, PB_EINVALID, "no name of a post office");
 	if (!rc)
-		pb_buf_addstr(out, text_of(found, "name"));
+		pb_buf_addstr(out, pb_text_of(found, "name"));
 	json_decref(ask);
 	json_decref(found);
 	return rc;
@@ -32,7 +32,7 @@ static int office_of(struct bayes *b, const struct pb_caller *who, const json_t 
 
 static int message_of(const json_t *params, struct pb_buf *bytes, struct pb_buf *facts, struct pb_error *err)
 {
-	if (pb_base64_decode(bytes, text_of(params, "message")))
+	if (pb_base64_decode(bytes, pb_text_of(params, "message")))
 		return pb_fail(err, PB_EINVALID, "the message is not base64");
 	pb_facts_make(pb_buf_str(bytes), facts);
 	return 0;
@@ -50,7 +50,8 @@ METHOD(bayes_learn)
 	if (!rc)
 		rc = message_of(params, &bytes, &facts, err);
 	if (!rc)
-		rc = learn(b, pb_buf_str(&office), pb_buf_str(&bytes), pb_buf_str(&facts), pb_str_eq(text_of(params, "as"), PB_STR("spam")) ? LEARNT_SPAM : LEARNT_HAM, &fresh, err);
+		rc = learn(b, pb_buf_str(&office), pb_buf_str(&bytes), pb_buf_str(&facts),
+			   pb_str_eq(pb_text_of(params, "as"), PB_STR("spam")) ? LEARNT_SPAM : LEARNT_HAM, &fresh, err);
 	if (!rc)
 		*ret_result = json_pack("{s:b}", "new", fresh);
 	return rc;
@@ -167,8 +168,8 @@ METHOD(bayes_export)
 	pb_buf_addc(&to, '\1');
 	l.prefix = from.len;
 	l.lines = json_array();
-	if (text_of(params, "after").len)
-		rc = hash_parse(text_of(params, "after"), &from, err);
+	if (pb_text_of(params, "after").len)
+		rc = hash_parse(pb_text_of(params, "after"), &from, err);
 	pb_buf_addc(&from, '\0');
 	if (!rc)
 		rc = pb_table_scan(b->words, pb_buf_str(&from), pb_buf_str(&to), PAGE, add_line, &l, err);

@@ -5,13 +5,6 @@
 
 #include "bayes.h"
 
-static inline struct pb_str text_of(const json_t *o, const char *key)
-{
-	const json_t *v = json_object_get(o, key);
-
-	return json_is_string(v) ? pb_str(json_string_value(v), json_string_length(v)) : PB_NOSTR;
-}
-
 #define UNUSED __attribute__((unused))
 #define METHOD(name) \
 	int method_##name(void *self, const struct pb_caller *who, const json_t *params, UNUSED json_t **ret_result, struct pb_error *err)

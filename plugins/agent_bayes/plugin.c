@@ -47,7 +47,7 @@ static bool office_of(struct bayes *b, const struct pb_envelope *env, struct pb_
 		json_t *ask = json_pack("{s:s%}", "address", address.ptr, address.len), *route = NULL;
 
 		if (ask && pb_call(b->host, "directory.resolve", ask, &route, NULL) == 0)
-			pb_buf_addstr(out, text_of(route, "postoffice"));
+			pb_buf_addstr(out, pb_text_of(route, "postoffice"));
 		json_decref(ask);
 		json_decref(route);
 	}
@@ -85,7 +85,7 @@ static int at_accepted(void *self, const struct pb_question *q, struct pb_verdic
 static int at_office_delete(void *self, const struct pb_question *q, struct pb_verdict *v, struct pb_error *err)
 {
 	(void)v;
-	return forget(self, text_of(q->facts, "postoffice"), err);
+	return forget(self, pb_text_of(q->facts, "postoffice"), err);
 }
 
 static const struct pb_hook hooks[] = { { "message.accepted", at_accepted }, { "postoffice.delete", at_office_delete }, { 0 } };
@@ -126,15 +126,15 @@ static void learn_all(struct bayes *b, struct pb_str office, struct pb_folder *f
 static void hear_filed(void *self, const char *fact, const json_t *value)
 {
 	struct bayes *b = self;
-	struct pb_str id = text_of(value, "mailbox");
+	struct pb_str id = pb_text_of(value, "mailbox");
 	json_t *ask = json_pack("{s:s%}", "mailbox", id.ptr, id.len), *mailbox = NULL;
 	struct pb_mailbox *mb;
 	struct pb_folder *f;
 
 	(void)fact;
 	if (ask && pb_call(b->host, "directory.mailbox", ask, &mailbox, NULL) == 0 && pb_mailbox_open(b->host, id, &mb, NULL) == 0) {
-		if (pb_folder_open(mb, text_of(value, "folder"), &f, NULL) == 0) {
-			learn_all(b, text_of(mailbox, "postoffice"), f, json_object_get(value, "uids"), json_is_true(json_object_get(value, "junk")) ? LEARNT_SPAM : LEARNT_HAM);
+		if (pb_folder_open(mb, pb_text_of(value, "folder"), &f, NULL) == 0) {
+			learn_all(b, pb_text_of(mailbox, "postoffice"), f, json_object_get(value, "uids"), json_is_true(json_object_get(value, "junk")) ? LEARNT_SPAM : LEARNT_HAM);
 			pb_folder_close(f);
 		}
 		pb_mailbox_close(mb);

@@ -21,13 +21,6 @@ struct swept {
 	int64_t mailboxes, messages, forgotten;	/* looked at; expunged by age; days of deleted messages that went for good */
 };
 
-static inline struct pb_str text_of(const json_t *o, const char *key)
-{
-	const json_t *v = json_object_get(o, key);
-
-	return json_is_string(v) ? pb_str(json_string_value(v), json_string_length(v)) : PB_NOSTR;
-}
-
 /* ---- ages.c ---- */
 
 int64_t today_of(struct cleanup *c);

@@ -83,7 +83,7 @@ int64_t deleted_forget(struct cleanup *c, struct pb_str mailbox, int64_t days)
 /* The mailbox that is meant, where the caller may. */
 static int find(struct cleanup *c, const struct pb_caller *who, const json_t *params, struct pb_buf *id, struct pb_error *err)
 {
-	struct pb_str which = text_of(params, "mailbox");
+	struct pb_str which = pb_text_of(params, "mailbox");
 	json_t *ask, *found = NULL;
 	int rc;
 
@@ -93,11 +93,11 @@ static int find(struct cleanup *c, const struct pb_caller *who, const json_t *pa
 	}
 	ask = json_pack("{s:s%}", pb_str_find(which, '@', 0) < 0 ? "mailbox" : "address", which.ptr, which.len);
 	rc = ask ? pb_call(c->host, "directory.mailbox", ask, &found, err) : pb_fail(err, PB_EINVALID, "no name of a mailbox");
-	if (!rc && ((who->role == PB_ROLE_USER && !pb_str_eq(who->mailbox, text_of(found, "mailbox"))) ||
-		    (who->role == PB_ROLE_ADMIN && !pb_str_eq(who->postoffice, text_of(found, "postoffice")))))
+	if (!rc && ((who->role == PB_ROLE_USER && !pb_str_eq(who->mailbox, pb_text_of(found, "mailbox"))) ||
+		    (who->role == PB_ROLE_ADMIN && !pb_str_eq(who->postoffice, pb_text_of(found, "postoffice")))))
 		rc = pb_fail(err, PB_ENOTFOUND, "no mailbox '%.*s'", PB_FMT(pb_str_head(which, 80)));
 	if (!rc)
-		pb_buf_addstr(id, text_of(found, "mailbox"));
+		pb_buf_addstr(id, pb_text_of(found, "mailbox"));
 	json_decref(ask);
 	json_decref(found);
 	return rc;
@@ -105,7 +105,7 @@ static int find(struct cleanup *c, const struct pb_caller *who, const json_t *pa
 
 static bool is_wanted(const json_t *params, struct pb_str name, struct pb_str *ret_folder)
 {
-	struct pb_str day = text_of(params, "day"), folder = text_of(params, "folder");
+	struct pb_str day = pb_text_of(params, "day"), folder = pb_text_of(params, "folder");
 	int64_t number;
 
 	return is_day(name, &number, ret_folder) && ret_folder->len && (!day.len || pb_str_eq(day, pb_str_head(name, DAY_LEN))) && (!folder.len || pb_str_eq(folder, *ret_folder));

@@ -157,7 +157,7 @@ void sweep_all(struct cleanup *c, struct swept *ret)
 	*ret = (struct swept){ 0 };
 	while (next_page(c, &page))
 		json_array_foreach(json_object_get(page, "mailboxes"), i, one)
-			sweep_mailbox(c, ret, text_of(one, "mailbox"));
+			sweep_mailbox(c, ret, pb_text_of(one, "mailbox"));
 	json_decref(page);
 	pb_count(c->host, "expunged", ret->messages);
 	if (ret->messages || ret->forgotten)

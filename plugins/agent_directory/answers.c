@@ -26,9 +26,9 @@ static void route_archive(struct directory *d, json_t *o, struct pb_str domain)
 	if (policy_of_domain(d, domain, &policy, NULL))
 		return;
 	to = json_object_get(policy, "archive_to");
-	if (text_of(policy, "archive_to").len && !json_object_get(o, "archive_to")) {
+	if (pb_text_of(policy, "archive_to").len && !json_object_get(o, "archive_to")) {
 		json_object_set(o, "archive_to", to);
-	} else if (text_of(policy, "archive_to").len && !json_equal(to, json_object_get(o, "archive_to"))) {
+	} else if (pb_text_of(policy, "archive_to").len && !json_equal(to, json_object_get(o, "archive_to"))) {
 		others = json_object_get(o, "archive_also");
 		if (!others)
 			json_object_set_new(o, "archive_also", others = json_array());
@@ -54,11 +54,11 @@ static void route_mailbox(json_t *o, const struct found *f)
 	char target[100];
 	const json_t *row = f->mailbox->value;
 
-	snprintf(target, sizeof target, "mailbox/%.*s", PB_FMT(text_of(row, "id")));
+	snprintf(target, sizeof target, "mailbox/%.*s", PB_FMT(pb_text_of(row, "id")));
 	set_route(o, "conn_postoffice", pb_strz(target), PB_NOSTR, "mailbox", true);
-	set_text(o, "address", text_of(row, "address"));
-	set_text(o, "mailbox", text_of(row, "id"));
-	set_text(o, "postoffice", text_of(row, "postoffice"));
+	set_text(o, "address", pb_text_of(row, "address"));
+	set_text(o, "mailbox", pb_text_of(row, "id"));
+	set_text(o, "postoffice", pb_text_of(row, "postoffice"));
 	set_text(o, "subaddress", pb_strz(f->subaddress));
 }
 
@@ -104,7 +104,7 @@ static int resolve_rewritten(struct directory *d, struct pb_str address, json_t 
 	json_decref(ask);
 	if (rc)
 		return rc == PB_EUNAVAILABLE || rc == PB_EBUSY ? rc : address_unknown(address, err);
-	snprintf(target, sizeof target, "redirect/%.*s", PB_FMT(pb_str_head(text_of(found, "address"), 400)));
+	snprintf(target, sizeof target, "redirect/%.*s", PB_FMT(pb_str_head(pb_text_of(found, "address"), 400)));
 	*ret = json_object();
 	set_route(*ret, "conn_postoffice", pb_strz(target), PB_NOSTR, "redirect", true);
 	set_text(*ret, "address", address);
@@ -124,7 +124,7 @@ static bool looks_rewritten(struct directory *d, struct pb_str address)
 METHOD(directory_resolve)
 {
 	struct directory *d = self;
-	struct pb_str address = text_of(params, "address");
+	struct pb_str address = pb_text_of(params, "address");
 	unsigned long long made;
 	struct found f;
 	char target[420];
@@ -140,7 +140,7 @@ METHOD(directory_resolve)
 		return resolve_rewritten(d, address, ret_result, err);
 	rc = find_address(d, address, &f, err);
 	if (!rc && f.kind == FOUND_MAILBOX && !flag_of(f.mailbox->value, "enabled"))
-		rc = pb_fail(err, PB_EDENIED, "the mailbox '%.*s' is disabled", PB_FMT(text_of(f.mailbox->value, "address")));
+		rc = pb_fail(err, PB_EDENIED, "the mailbox '%.*s' is disabled", PB_FMT(pb_text_of(f.mailbox->value, "address")));
 	if (rc) {
 		found_release(&f);
 		return rc;
@@ -155,10 +155,10 @@ METHOD(directory_resolve)
 			answer_offer(d, ANSWER_RESOLVE, address, made, o);
 		break;
 	case FOUND_GROUP:
-		snprintf(target, sizeof target, "group/%.*s", PB_FMT(text_of(f.address->value, "id")));
+		snprintf(target, sizeof target, "group/%.*s", PB_FMT(pb_text_of(f.address->value, "id")));
 		set_route(o, "conn_postoffice", pb_strz(target), PB_NOSTR, "group", true);
 		set_text(o, "address", f.name.key);
-		set_text(o, "postoffice", text_of(f.domain->value, "postoffice"));
+		set_text(o, "postoffice", pb_text_of(f.domain->value, "postoffice"));
 		route_archives(d, o, &f);
 		rc = senders_restrict(d, o, &f, err);
 		break;
@@ -187,7 +187,7 @@ METHOD(directory_resolve)
 METHOD(directory_members)
 {
 	struct directory *d = self;
-	struct pb_str target = text_of(params, "target");
+	struct pb_str target = pb_text_of(params, "target");
 	ROW(row);
 	int rc;
 
@@ -201,22 +201,22 @@ METHOD(directory_members)
 		return pb_fail(err, PB_ENOTFOUND, "no group '%.*s'", PB_FMT(pb_str_head(target, 80)));
 	*ret_result = json_object();
 	json_object_set(*ret_result, "members", json_object_get(row->value, "members"));
-	set_text(*ret_result, "address", text_of(row->value, "address"));
-	set_text(*ret_result, "postoffice", text_of(row->value, "postoffice"));
+	set_text(*ret_result, "address", pb_text_of(row->value, "address"));
+	set_text(*ret_result, "postoffice", pb_text_of(row->value, "postoffice"));
 	return 0;
 }
 
 METHOD(directory_mailbox)
 {
 	struct directory *d = self;
-	struct pb_str which = text_of(params, "mailbox");
+	struct pb_str which = pb_text_of(params, "mailbox");
 	unsigned long long made;
 	json_t *policy;
 	ROW(row);
 	int rc;
 
 	(void)who;
-	which = which.len ? which : text_of(params, "address");
+	which = which.len ? which : pb_text_of(params, "address");
 	*ret_result = answer_take(d, ANSWER_MAILBOX, which, &made);
 	if (*ret_result)
 		return 0;
@@ -235,7 +235,7 @@ METHOD(directory_mailbox)
 METHOD(directory_domain)
 {
 	struct directory *d = self;
-	struct pb_str domain = text_of(params, "domain"), alias;
+	struct pb_str domain = pb_text_of(params, "domain"), alias;
 	json_t *policy;
 	PB_AUTOBUF(ascii);
 	ROW(row);
@@ -248,13 +248,13 @@ METHOD(directory_domain)
 		rc = pb_fail(err, PB_ENOTFOUND, "'%.*s' is no domain of ours", PB_FMT(pb_str_head(domain, 80)));
 	if (rc)
 		return rc;
-	alias = text_of(row->value, "alias_of");
+	alias = pb_text_of(row->value, "alias_of");
 	rc = policy_of_domain(d, alias.len ? alias : pb_buf_str(&ascii), &policy, err);
 	if (rc)
 		return rc;
 	*ret_result = json_object();
 	set_text(*ret_result, "domain", pb_buf_str(&ascii));
-	set_text(*ret_result, "postoffice", text_of(row->value, "postoffice"));
+	set_text(*ret_result, "postoffice", pb_text_of(row->value, "postoffice"));
 	set_text(*ret_result, "alias_of", alias);
 	json_object_set_new(*ret_result, "policy", policy);
 	return 0;
@@ -264,7 +264,7 @@ METHOD(directory_domain)
 METHOD(directory_may_send)
 {
 	struct directory *d = self;
-	struct pb_str sender = text_of(params, "sender");
+	struct pb_str sender = pb_text_of(params, "sender");
 	struct found f;
 	bool allowed = !sender.len;
 	int rc = allowed ? 0 : find_address(d, sender, &f, err);
@@ -272,7 +272,7 @@ METHOD(directory_may_send)
 	(void)who;
 	if (sender.len) {
 		if (!rc && f.kind == FOUND_MAILBOX)
-			allowed = pb_str_eq(text_of(f.mailbox->value, "id"), text_of(params, "mailbox")) && !f.caught;
+			allowed = pb_str_eq(pb_text_of(f.mailbox->value, "id"), pb_text_of(params, "mailbox")) && !f.caught;
 		found_release(&f);
 	}
 	if (rc == PB_EUNAVAILABLE || rc == PB_ECORRUPT || rc == PB_EINTERNAL || rc == PB_EFULL)

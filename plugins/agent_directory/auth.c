@@ -54,7 +54,7 @@ int find_credential(struct directory *d, struct pb_str login, struct pb_str serv
 		rc = policy_has_service(d, (*ret_mailbox)->value, service, &may, err);
 	if (rc && rc != PB_ENOTFOUND && rc != PB_EINVALID)
 		return rc;
-	rc = row_read(d, 'c', may ? text_of((*ret_mailbox)->value, "id") : PB_STR("nobody"), PB_NOSTR, ret_stored, err);
+	rc = row_read(d, 'c', may ? pb_text_of((*ret_mailbox)->value, "id") : PB_STR("nobody"), PB_NOSTR, ret_stored, err);
 	if (rc || may)
 		return rc;
 	row_release(*ret_mailbox);
@@ -74,10 +74,10 @@ static int check(struct directory *d, struct pb_str login, struct pb_str service
 	if (rc)
 		return rc;
 	if (stored->value)
-		credential = text_of(stored->value, "crypt");
+		credential = pb_text_of(stored->value, "crypt");
 	may = mailbox && credential.len;
 	if (may)
-		id = text_of(mailbox->value, "id");
+		id = pb_text_of(mailbox->value, "id");
 	else
 		credential = pb_strz(d->nobody);
 	if (logins_knows(d->logins, id, credential, password)) {
@@ -96,7 +96,7 @@ static int check(struct directory *d, struct pb_str login, struct pb_str service
 
 void login_name(struct directory *d, const json_t *params, struct pb_buf *out)
 {
-	struct pb_str login = text_of(params, "login");
+	struct pb_str login = pb_text_of(params, "login");
 
 	pb_buf_addstr(out, pb_str_head(login, 1000));
 	if (login.len && pb_str_find(login, '@', 0) < 0 && pb_config_str(d->host, "login_domain").len) {
@@ -108,8 +108,8 @@ void login_name(struct directory *d, const json_t *params, struct pb_buf *out)
 int login_refused(struct directory *d, const json_t *params, struct pb_error *err)
 {
 	pb_count(d->host, "logins_failed", 1);
-	pb_log(d->host, PB_INFO, "login.failed", "login=%s service=%s peer=%s", pb_logq(pb_str_head(text_of(params, "login"), 200)), pb_logq(text_of(params, "service")),
-	       pb_logq(text_of(params, "peer")));
+	pb_log(d->host, PB_INFO, "login.failed", "login=%s service=%s peer=%s", pb_logq(pb_str_head(pb_text_of(params, "login"), 200)), pb_logq(pb_text_of(params, "service")),
+	       pb_logq(pb_text_of(params, "peer")));
 	return pb_fail(err, PB_EDENIED, "wrong login name or password");
 }
 
@@ -117,17 +117,17 @@ json_t *login_answer(const json_t *mailbox)
 {
 	json_t *o = json_object();
 
-	set_text(o, "address", text_of(mailbox, "address"));
-	set_text(o, "mailbox", text_of(mailbox, "id"));
-	set_text(o, "postoffice", text_of(mailbox, "postoffice"));
-	set_text(o, "role", text_of(mailbox, "role"));
+	set_text(o, "address", pb_text_of(mailbox, "address"));
+	set_text(o, "mailbox", pb_text_of(mailbox, "id"));
+	set_text(o, "postoffice", pb_text_of(mailbox, "postoffice"));
+	set_text(o, "role", pb_text_of(mailbox, "role"));
 	return o;
 }
 
 METHOD(auth_verify)
 {
 	struct directory *d = self;
-	struct pb_str service = text_of(params, "service"), normal = PB_NOSTR;
+	struct pb_str service = pb_text_of(params, "service"), normal = PB_NOSTR;
 	char room[PASSWORD_MAX + 1] = "";
 	ROW(mailbox);
 	PB_AUTOBUF(full);
@@ -135,7 +135,7 @@ METHOD(auth_verify)
 
 	(void)who;
 	login_name(d, params, &full);
-	if (password_normal(text_of(params, "password"), room, &normal, NULL))
+	if (password_normal(pb_text_of(params, "password"), room, &normal, NULL))
 		rc = check(d, PB_STR("nobody"), service, PB_STR("x"), &mailbox, err);
 	else
 		rc = check(d, pb_buf_str(&full), service, normal, &mailbox, err);

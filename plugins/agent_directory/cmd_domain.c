@@ -13,9 +13,9 @@ static json_t *show_domain(struct pb_str ascii, const json_t *row)
 	set_text(o, "domain", ascii);
 	if (pb_domain_unicode(&unicode, ascii, NULL) == 0 && pb_utf8_valid(pb_buf_str(&unicode)))
 		set_text(o, "unicode", pb_buf_str(&unicode));
-	set_text(o, "postoffice", text_of(row, "postoffice"));
-	set_text(o, "alias_of", text_of(row, "alias_of"));
-	set_text(o, "description", text_of(row, "description"));
+	set_text(o, "postoffice", pb_text_of(row, "postoffice"));
+	set_text(o, "alias_of", pb_text_of(row, "alias_of"));
+	set_text(o, "description", pb_text_of(row, "description"));
 	return o;
 }
 
@@ -54,7 +54,7 @@ static int domain_in_use(struct directory *d, struct pb_str domain, struct pb_bu
 /* Make row an alias of the parameter "alias_of", or no alias where that is empty. */
 static int set_alias(struct command *c, struct tx *tx, struct pb_str ascii, json_t *row, struct pb_error *err)
 {
-	struct pb_str old = text_of(row, "alias_of");
+	struct pb_str old = pb_text_of(row, "alias_of");
 	json_t *target;
 	PB_AUTOBUF(name);
 	PB_AUTOBUF(what);
@@ -62,11 +62,11 @@ static int set_alias(struct command *c, struct tx *tx, struct pb_str ascii, json
 
 	if (old.len)
 		tx_delete(tx, tx_key(tx, "l/a", old, ascii, PB_NOSTR));
-	if (!text_of(c->params, "alias_of").len) {
+	if (!pb_text_of(c->params, "alias_of").len) {
 		json_object_del(row, "alias_of");
 		return 0;
 	}
-	rc = name_domain(&name, text_of(c->params, "alias_of"), err);
+	rc = name_domain(&name, pb_text_of(c->params, "alias_of"), err);
 	if (!rc)
 		rc = command_domain(c, tx, pb_buf_str(&name), &target, err);
 	if (!rc)
@@ -75,9 +75,9 @@ static int set_alias(struct command *c, struct tx *tx, struct pb_str ascii, json
 		return rc;
 	if (what.len)
 		return pb_fail(err, PB_EBUSY, "'%.*s' cannot become an alias: it still has %s", PB_FMT(ascii), pb_buf_z(&what));
-	if (text_of(target, "alias_of").len || pb_str_eq(pb_buf_str(&name), ascii))
+	if (pb_text_of(target, "alias_of").len || pb_str_eq(pb_buf_str(&name), ascii))
 		return pb_fail(err, PB_EINVALID, "'%s' is an alias itself", pb_buf_z(&name));
-	if (!pb_str_eq(text_of(target, "postoffice"), text_of(row, "postoffice")))
+	if (!pb_str_eq(pb_text_of(target, "postoffice"), pb_text_of(row, "postoffice")))
 		return pb_fail(err, PB_EINVALID, "'%s' belongs to another post office", pb_buf_z(&name));
 	set_number(target, "rev", number_of(target, "rev") + 1);
 	tx_put(tx, tx_key(tx, "d", pb_buf_str(&name), PB_NOSTR, PB_NOSTR), target);
@@ -93,7 +93,7 @@ static int take_settings(struct command *c, struct tx *tx, struct pb_str ascii, 
 
 	if (rc || !json_object_get(c->params, "description"))
 		return rc;
-	rc = name_text(&text, text_of(c->params, "description"), 400, "the description", err);
+	rc = name_text(&text, pb_text_of(c->params, "description"), 400, "the description", err);
 	if (!rc)
 		set_text(row, "description", pb_buf_str(&text));
 	return rc;
@@ -105,7 +105,7 @@ static int step_create(struct command *c, struct tx *tx, struct pb_error *err)
 	PB_AUTOBUF(office);
 	struct pb_str key, office_key;
 	json_t *row, *po;
-	int rc = name_domain(&ascii, text_of(c->params, "domain"), err);
+	int rc = name_domain(&ascii, pb_text_of(c->params, "domain"), err);
 
 	if (!rc)
 		rc = command_office(c, &office, err);
@@ -115,7 +115,7 @@ static int step_create(struct command *c, struct tx *tx, struct pb_error *err)
 	office_key = tx_key(tx, "p", pb_buf_str(&office), PB_NOSTR, PB_NOSTR);
 	rc = tx_get(tx, key, &row, err);
 	if (!rc && row)
-		rc = pb_fail(err, PB_EEXISTS, "the domain '%s' belongs to the post office '%.*s' already", pb_buf_z(&ascii), PB_FMT(text_of(row, "postoffice")));
+		rc = pb_fail(err, PB_EEXISTS, "the domain '%s' belongs to the post office '%.*s' already", pb_buf_z(&ascii), PB_FMT(pb_text_of(row, "postoffice")));
 	if (!rc)
 		rc = tx_get(tx, office_key, &po, err);
 	if (!rc && !po)
@@ -139,7 +139,7 @@ static int step_set(struct command *c, struct tx *tx, struct pb_error *err)
 {
 	PB_AUTOBUF(ascii);
 	json_t *row;
-	int rc = name_domain(&ascii, text_of(c->params, "domain"), err);
+	int rc = name_domain(&ascii, pb_text_of(c->params, "domain"), err);
 
 	if (!rc)
 		rc = command_domain(c, tx, pb_buf_str(&ascii), &row, err);
@@ -157,7 +157,7 @@ static int step_set(struct command *c, struct tx *tx, struct pb_error *err)
 static int unused_domain(struct command *c, struct tx *tx, struct pb_buf *ascii, json_t **ret_row, struct pb_error *err)
 {
 	PB_AUTOBUF(what);
-	int rc = name_domain(ascii, text_of(c->params, "domain"), err);
+	int rc = name_domain(ascii, pb_text_of(c->params, "domain"), err);
 
 	if (!rc)
 		rc = command_domain(c, tx, pb_buf_str(ascii), ret_row, err);
@@ -188,7 +188,7 @@ static int step_delete(struct command *c, struct tx *tx, struct pb_error *err)
 
 	if (rc)
 		return rc;
-	office_key = tx_key(tx, "p", text_of(row, "postoffice"), PB_NOSTR, PB_NOSTR);
+	office_key = tx_key(tx, "p", pb_text_of(row, "postoffice"), PB_NOSTR, PB_NOSTR);
 	rc = tx_get(tx, office_key, &po, err);
 	if (rc)
 		return rc;
@@ -196,9 +196,9 @@ static int step_delete(struct command *c, struct tx *tx, struct pb_error *err)
 		set_number(po, "rev", number_of(po, "rev") + 1);
 		tx_put(tx, office_key, po);
 	}
-	tx_delete(tx, tx_key(tx, "l/d", text_of(row, "postoffice"), pb_buf_str(&ascii), PB_NOSTR));
-	if (text_of(row, "alias_of").len)
-		tx_delete(tx, tx_key(tx, "l/a", text_of(row, "alias_of"), pb_buf_str(&ascii), PB_NOSTR));
+	tx_delete(tx, tx_key(tx, "l/d", pb_text_of(row, "postoffice"), pb_buf_str(&ascii), PB_NOSTR));
+	if (pb_text_of(row, "alias_of").len)
+		tx_delete(tx, tx_key(tx, "l/a", pb_text_of(row, "alias_of"), pb_buf_str(&ascii), PB_NOSTR));
 	tx_delete(tx, tx_key(tx, "d", pb_buf_str(&ascii), PB_NOSTR, PB_NOSTR));
 	return 0;
 }
@@ -229,12 +229,12 @@ METHOD(domain_show)
 	struct command c = { .d = self, .who = who, .params = params };
 	PB_AUTOBUF(ascii);
 	ROW(row);
-	int rc = name_domain(&ascii, text_of(params, "domain"), err);
+	int rc = name_domain(&ascii, pb_text_of(params, "domain"), err);
 
 	if (!rc)
 		rc = row_read(c.d, 'd', pb_buf_str(&ascii), PB_NOSTR, &row, err);
-	if (!rc && (!row->value || !command_may(&c, text_of(row->value, "postoffice"))))
-		rc = pb_fail(err, PB_ENOTFOUND, "no domain '%.*s'", PB_FMT(pb_str_head(text_of(params, "domain"), 80)));
+	if (!rc && (!row->value || !command_may(&c, pb_text_of(row->value, "postoffice"))))
+		rc = pb_fail(err, PB_ENOTFOUND, "no domain '%.*s'", PB_FMT(pb_str_head(pb_text_of(params, "domain"), 80)));
 	if (!rc)
 		*ret_result = show_domain(pb_buf_str(&ascii), row->value);
 	return rc;

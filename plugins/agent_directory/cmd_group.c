@@ -31,7 +31,7 @@ static int refuse_itself(const json_t *row, const json_t *members, struct pb_err
 	size_t i;
 
 	json_array_foreach(members, i, one)
-		if (name_parse(&n, pb_strz(json_string_value(one)), NULL) == 0 && pb_str_eq(n.key, text_of(row, "address")))
+		if (name_parse(&n, pb_strz(json_string_value(one)), NULL) == 0 && pb_str_eq(n.key, pb_text_of(row, "address")))
 			return pb_fail(err, PB_EINVALID, "%s: a group cannot be a member of itself", json_string_value(one));
 	return 0;
 }
@@ -51,7 +51,7 @@ static int take_fields(struct command *c, json_t *row, struct pb_error *err)
 	}
 
 	if (json_object_get(c->params, "name")) {
-		rc = name_text(&name, text_of(c->params, "name"), 200, "the name", err);
+		rc = name_text(&name, pb_text_of(c->params, "name"), 200, "the name", err);
 		if (rc)
 			return rc;
 		set_text(row, "name", pb_buf_str(&name));
@@ -72,7 +72,7 @@ static int step_create(struct command *c, struct tx *tx, struct pb_error *err)
 	char id[22] = "g";
 	struct name n;
 	json_t *domain, *row, *entry;
-	int rc = name_parse_local(&n, text_of(c->params, "address"), false, err);
+	int rc = name_parse_local(&n, pb_text_of(c->params, "address"), false, err);
 
 	if (!rc)
 		rc = command_domain(c, tx, n.domain, &domain, err);
@@ -83,7 +83,7 @@ static int step_create(struct command *c, struct tx *tx, struct pb_error *err)
 		id[i + 1] = alphabet[random[i] & 31];
 	row = json_object();
 	set_text(row, "id", pb_strz(id));
-	set_text(row, "postoffice", text_of(domain, "postoffice"));
+	set_text(row, "postoffice", pb_text_of(domain, "postoffice"));
 	set_text(row, "address", n.key);
 	set_text(row, "name", PB_NOSTR);
 	json_object_set_new(row, "members", json_array());
@@ -92,7 +92,7 @@ static int step_create(struct command *c, struct tx *tx, struct pb_error *err)
 	set_text(entry, "kind", PB_STR("group"));
 	set_text(entry, "id", pb_strz(id));
 	tx_put(tx, tx_key(tx, "g", pb_strz(id), PB_NOSTR, PB_NOSTR), row);
-	tx_put(tx, tx_key(tx, "l/g", text_of(row, "postoffice"), n.domain, n.local), json_deep_copy(entry));
+	tx_put(tx, tx_key(tx, "l/g", pb_text_of(row, "postoffice"), n.domain, n.local), json_deep_copy(entry));
 	rc = command_claim(c, tx, &n, entry, err);
 	if (!rc)
 		rc = take_fields(c, row, err);
@@ -102,7 +102,7 @@ static int step_create(struct command *c, struct tx *tx, struct pb_error *err)
 
 static int put_group(struct command *c, struct tx *tx, json_t *row)
 {
-	tx_put(tx, tx_key(tx, "g", text_of(row, "id"), PB_NOSTR, PB_NOSTR), row);
+	tx_put(tx, tx_key(tx, "g", pb_text_of(row, "id"), PB_NOSTR, PB_NOSTR), row);
 	c->result = show_group(row, true);
 	return 0;
 }
@@ -110,7 +110,7 @@ static int put_group(struct command *c, struct tx *tx, json_t *row)
 static int step_set(struct command *c, struct tx *tx, struct pb_error *err)
 {
 	json_t *row;
-	int rc = command_group(c, tx, text_of(c->params, "group"), &row, err);
+	int rc = command_group(c, tx, pb_text_of(c->params, "group"), &row, err);
 
 	if (!rc)
 		rc = take_fields(c, row, err);
@@ -120,7 +120,7 @@ static int step_set(struct command *c, struct tx *tx, struct pb_error *err)
 static int step_add(struct command *c, struct tx *tx, struct pb_error *err)
 {
 	json_t *row, *all, *list = NULL;
-	int rc = command_group(c, tx, text_of(c->params, "group"), &row, err);
+	int rc = command_group(c, tx, pb_text_of(c->params, "group"), &row, err);
 
 	if (rc)
 		return rc;
@@ -139,7 +139,7 @@ static int step_remove(struct command *c, struct tx *tx, struct pb_error *err)
 {
 	json_t *row, *v, *members;
 	size_t i;
-	int rc = command_group(c, tx, text_of(c->params, "group"), &row, err);
+	int rc = command_group(c, tx, pb_text_of(c->params, "group"), &row, err);
 
 	if (rc)
 		return rc;
@@ -158,7 +158,7 @@ static int step_remove(struct command *c, struct tx *tx, struct pb_error *err)
 			}
 		}
 		if (!found)
-			return pb_fail(err, PB_ENOTFOUND, "'%.*s' is no member of '%.*s'", PB_FMT(gone.key), PB_FMT(text_of(row, "address")));
+			return pb_fail(err, PB_ENOTFOUND, "'%.*s' is no member of '%.*s'", PB_FMT(gone.key), PB_FMT(pb_text_of(row, "address")));
 	}
 	return put_group(c, tx, row);
 }
@@ -167,23 +167,23 @@ static int step_delete(struct command *c, struct tx *tx, struct pb_error *err)
 {
 	struct name n;
 	json_t *row;
-	int rc = command_group(c, tx, text_of(c->params, "group"), &row, err);
+	int rc = command_group(c, tx, pb_text_of(c->params, "group"), &row, err);
 
 	if (!rc)
-		rc = name_parse(&n, text_of(row, "address"), err);
+		rc = name_parse(&n, pb_text_of(row, "address"), err);
 	if (!rc)
 		rc = command_unclaim(tx, &n, err);
 	if (rc)
 		return rc;
-	tx_delete(tx, tx_key(tx, "l/g", text_of(row, "postoffice"), n.domain, n.local));
-	tx_delete(tx, tx_key(tx, "g", text_of(row, "id"), PB_NOSTR, PB_NOSTR));
+	tx_delete(tx, tx_key(tx, "l/g", pb_text_of(row, "postoffice"), n.domain, n.local));
+	tx_delete(tx, tx_key(tx, "g", pb_text_of(row, "id"), PB_NOSTR, PB_NOSTR));
 	return 0;
 }
 
 static int step_show(struct command *c, struct tx *tx, struct pb_error *err)
 {
 	json_t *row;
-	int rc = command_group(c, tx, text_of(c->params, "group"), &row, err);
+	int rc = command_group(c, tx, pb_text_of(c->params, "group"), &row, err);
 
 	if (!rc)
 		c->result = show_group(row, true);
@@ -225,7 +225,7 @@ static json_t *show_listed(struct command *c, struct pb_str key, const json_t *v
 	ROW(row);
 
 	(void)key;
-	if (row_read(c->d, 'g', text_of(value, "id"), PB_NOSTR, &row, NULL) || !row->value)
+	if (row_read(c->d, 'g', pb_text_of(value, "id"), PB_NOSTR, &row, NULL) || !row->value)
 		return NULL;
 	return show_group(row->value, false);
 }

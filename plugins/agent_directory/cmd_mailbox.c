@@ -74,10 +74,10 @@ static int claim_aliases(struct command *c, struct tx *tx, json_t *row, struct p
 		rc = name_parse_local(&n, pb_strz(json_string_value(v)), false, err);
 		if (!rc)
 			rc = command_domain(c, tx, n.domain, &domain, err);
-		if (!rc && !pb_str_eq(text_of(domain, "postoffice"), text_of(row, "postoffice")))
+		if (!rc && !pb_str_eq(pb_text_of(domain, "postoffice"), pb_text_of(row, "postoffice")))
 			rc = pb_fail(err, PB_EINVALID, "'%.*s' belongs to another post office", PB_FMT(n.domain));
 		if (!rc)
-			rc = command_claim(c, tx, &n, entry_of(text_of(row, "id")), err);
+			rc = command_claim(c, tx, &n, entry_of(pb_text_of(row, "id")), err);
 		if (rc)
 			return rc;
 		json_array_append_new(list, json_stringn(n.key.ptr, n.key.len));
@@ -90,7 +90,7 @@ static int step_create(struct command *c, struct tx *tx, struct pb_error *err)
 	struct pb_str id = pb_strz(c->extra);
 	struct name n;
 	json_t *domain, *row;
-	int rc = name_parse_local(&n, text_of(c->params, "address"), false, err);
+	int rc = name_parse_local(&n, pb_text_of(c->params, "address"), false, err);
 
 	if (!rc)
 		rc = command_domain(c, tx, n.domain, &domain, err);
@@ -98,7 +98,7 @@ static int step_create(struct command *c, struct tx *tx, struct pb_error *err)
 		return rc;
 	row = json_object();
 	set_text(row, "id", id);
-	set_text(row, "postoffice", text_of(domain, "postoffice"));
+	set_text(row, "postoffice", pb_text_of(domain, "postoffice"));
 	set_text(row, "address", n.key);
 	set_text(row, "name", PB_NOSTR);
 	json_object_set_new(row, "aliases", json_array());
@@ -110,7 +110,7 @@ static int step_create(struct command *c, struct tx *tx, struct pb_error *err)
 	set_flag(row, "redirect_keep", true);
 	set_number(row, "created", pb_now(c->d->host));
 	tx_put(tx, tx_key(tx, "m", id, PB_NOSTR, PB_NOSTR), row);
-	tx_put(tx, list_key(tx, text_of(row, "postoffice"), &n), entry_of(id));
+	tx_put(tx, list_key(tx, pb_text_of(row, "postoffice"), &n), entry_of(id));
 	tx_delete(tx, tx_key(tx, "i", id, PB_NOSTR, PB_NOSTR));
 	rc = command_claim(c, tx, &n, entry_of(id), err);
 	if (!rc)
@@ -180,29 +180,29 @@ METHOD(mailbox_create)
 
 static int change_address(struct command *c, struct tx *tx, json_t *row, struct pb_error *err)
 {
-	struct pb_str wanted = text_of(c->params, "new_address");
+	struct pb_str wanted = pb_text_of(c->params, "new_address");
 	struct name old, n;
 	json_t *domain;
 	int rc;
 
 	if (!wanted.len)
 		return 0;
-	rc = name_parse(&old, text_of(row, "address"), err);
+	rc = name_parse(&old, pb_text_of(row, "address"), err);
 	if (!rc)
 		rc = name_parse_local(&n, wanted, false, err);
 	if (rc || pb_str_eq(old.key, n.key))
 		return rc;
 	rc = command_domain(c, tx, n.domain, &domain, err);
-	if (!rc && !pb_str_eq(text_of(domain, "postoffice"), text_of(row, "postoffice")))
+	if (!rc && !pb_str_eq(pb_text_of(domain, "postoffice"), pb_text_of(row, "postoffice")))
 		rc = pb_fail(err, PB_EINVALID, "'%.*s' belongs to another post office", PB_FMT(n.domain));
 	if (!rc)
 		rc = command_unclaim(tx, &old, err);
 	if (!rc)
-		rc = command_claim(c, tx, &n, entry_of(text_of(row, "id")), err);
+		rc = command_claim(c, tx, &n, entry_of(pb_text_of(row, "id")), err);
 	if (rc)
 		return rc;
-	tx_delete(tx, list_key(tx, text_of(row, "postoffice"), &old));
-	tx_put(tx, list_key(tx, text_of(row, "postoffice"), &n), entry_of(text_of(row, "id")));
+	tx_delete(tx, list_key(tx, pb_text_of(row, "postoffice"), &old));
+	tx_put(tx, list_key(tx, pb_text_of(row, "postoffice"), &n), entry_of(pb_text_of(row, "id")));
 	set_text(row, "address", n.key);
 	return 0;
 }
@@ -213,7 +213,7 @@ static int step_set(struct command *c, struct tx *tx, struct pb_error *err)
 	bool quota = json_object_get(c->params, "quota_bytes") || json_object_get(c->params, "quota_messages");
 	struct pb_str place;
 	json_t *row;
-	int rc = command_mailbox(c, tx, text_of(c->params, "mailbox"), &row, err);
+	int rc = command_mailbox(c, tx, pb_text_of(c->params, "mailbox"), &row, err);
 
 	if (!rc)
 		rc = command_outranks(c, row, err);
@@ -229,11 +229,11 @@ static int step_set(struct command *c, struct tx *tx, struct pb_error *err)
 		return rc;
 	pb_buf_reset(settle);
 	if (quota) {
-		pb_buf_addstr(settle, text_of(row, "id"));
-		tx_put(tx, tx_key(tx, "i", text_of(row, "id"), PB_NOSTR, PB_NOSTR), json_object());
+		pb_buf_addstr(settle, pb_text_of(row, "id"));
+		tx_put(tx, tx_key(tx, "i", pb_text_of(row, "id"), PB_NOSTR, PB_NOSTR), json_object());
 	}
 	stand_in_move(tx, place, stand_in_key(tx, row));
-	tx_put(tx, tx_key(tx, "m", text_of(row, "id"), PB_NOSTR, PB_NOSTR), row);
+	tx_put(tx, tx_key(tx, "m", pb_text_of(row, "id"), PB_NOSTR, PB_NOSTR), row);
 	c->result = mailbox_fields(row);
 	return 0;
 }
@@ -245,7 +245,7 @@ METHOD(mailbox_set)
 	int rc = command_run(&c, step_set, err);
 
 	if (!rc && !flag_of(c.result, "enabled"))
-		end_sessions(self, text_of(c.result, "mailbox"));
+		end_sessions(self, pb_text_of(c.result, "mailbox"));
 	if (!rc && settle.len)
 		rc = mailbox_settle(self, pb_buf_str(&settle), err);
 	if (!rc)
@@ -262,17 +262,17 @@ static int step_delete(struct command *c, struct tx *tx, struct pb_error *err)
 	struct name n;
 	json_t *row, *v;
 	size_t i;
-	int rc = command_mailbox(c, tx, text_of(c->params, "mailbox"), &row, err);
+	int rc = command_mailbox(c, tx, pb_text_of(c->params, "mailbox"), &row, err);
 
 	if (!rc)
 		rc = command_outranks(c, row, err);
 	if (!rc)
-		rc = name_parse(&n, text_of(row, "address"), err);
+		rc = name_parse(&n, pb_text_of(row, "address"), err);
 	if (!rc)
 		rc = command_unclaim(tx, &n, err);
 	if (rc)
 		return rc;
-	tx_delete(tx, list_key(tx, text_of(row, "postoffice"), &n));
+	tx_delete(tx, list_key(tx, pb_text_of(row, "postoffice"), &n));
 	stand_in_move(tx, stand_in_key(tx, row), PB_NOSTR);
 	json_array_foreach(json_object_get(row, "aliases"), i, v) {
 		rc = name_parse(&n, pb_strz(json_string_value(v)), err);
@@ -282,7 +282,7 @@ static int step_delete(struct command *c, struct tx *tx, struct pb_error *err)
 			return rc;
 	}
 	pb_buf_reset(settle);
-	pb_buf_addstr(settle, text_of(row, "id"));
+	pb_buf_addstr(settle, pb_text_of(row, "id"));
 	tx_put(tx, tx_key(tx, "i", pb_buf_str(settle), PB_NOSTR, PB_NOSTR), json_object());
 	tx_delete(tx, tx_key(tx, "c", pb_buf_str(settle), PB_NOSTR, PB_NOSTR));
 	tx_delete(tx, tx_key(tx, "m", pb_buf_str(settle), PB_NOSTR, PB_NOSTR));
@@ -307,14 +307,14 @@ static int step_password(struct command *c, struct tx *tx, struct pb_error *err)
 {
 	json_t *row;
 	struct pb_str key;
-	int rc = command_mailbox(c, tx, text_of(c->params, "mailbox"), &row, err);
+	int rc = command_mailbox(c, tx, pb_text_of(c->params, "mailbox"), &row, err);
 
 	if (!rc)
 		rc = command_outranks(c, row, err);
 	if (rc)
 		return rc;
 	if (c->extra) {
-		key = tx_key(tx, "c", text_of(row, "id"), PB_NOSTR, PB_NOSTR);
+		key = tx_key(tx, "c", pb_text_of(row, "id"), PB_NOSTR, PB_NOSTR);
 		tx_put(tx, key, json_incref(c->extra));
 	}
 	c->result = json_object();
@@ -330,14 +330,14 @@ METHOD(mailbox_password)
 	int rc = command_run(&c, step_password, err);	/* may he? before a hash is spent on it */
 
 	if (!rc)
-		rc = password_prepare(self, text_of(params, "password"), &credential, err);
+		rc = password_prepare(self, pb_text_of(params, "password"), &credential, err);
 	if (!rc) {
 		c.extra = credential;
 		rc = command_run(&c, step_password, err);
 	}
 	json_decref(credential);
 	if (!rc) {
-		end_sessions(self, text_of(c.result, "mailbox"));
+		end_sessions(self, pb_text_of(c.result, "mailbox"));
 		json_object_del(c.result, "mailbox");
 		*ret_result = json_incref(c.result);
 	}
@@ -351,7 +351,7 @@ static int show_usage(struct directory *d, json_t *o, struct pb_error *err)
 {
 	struct pb_mailbox *mb;
 	uint64_t messages, bytes;
-	int rc = pb_mailbox_open(d->host, text_of(o, "mailbox"), &mb, err);
+	int rc = pb_mailbox_open(d->host, pb_text_of(o, "mailbox"), &mb, err);
 
 	if (rc)
 		return rc;
@@ -367,10 +367,10 @@ static int show_usage(struct directory *d, json_t *o, struct pb_error *err)
 static int step_show(struct command *c, struct tx *tx, struct pb_error *err)
 {
 	json_t *row, *credential;
-	int rc = command_mailbox(c, tx, text_of(c->params, "mailbox"), &row, err);
+	int rc = command_mailbox(c, tx, pb_text_of(c->params, "mailbox"), &row, err);
 
 	if (!rc)
-		rc = tx_get(tx, tx_key(tx, "c", text_of(row, "id"), PB_NOSTR, PB_NOSTR), &credential, err);
+		rc = tx_get(tx, tx_key(tx, "c", pb_text_of(row, "id"), PB_NOSTR, PB_NOSTR), &credential, err);
 	if (rc)
 		return rc;
 	c->result = mailbox_fields(row);
@@ -398,7 +398,7 @@ static json_t *show_listed(struct command *c, struct pb_str key, const json_t *v
 	json_t *o;
 
 	(void)key;
-	if (row_read(c->d, 'm', text_of(value, "id"), PB_NOSTR, &row, NULL) || !row->value)
+	if (row_read(c->d, 'm', pb_text_of(value, "id"), PB_NOSTR, &row, NULL) || !row->value)
 		return NULL;
 	o = mailbox_fields(row->value);
 	json_object_del(o, "redirect");

@@ -46,7 +46,7 @@ static json_t *connectors_get(struct directory *d)
 	known = json_object();
 	json_array_foreach (json_object_get(answer, "plugins"), i, one)
 		json_array_foreach (json_object_get(one, "lanes"), k, lane)
-			if (pb_str_eq(pb_strz(json_string_value(lane)), PB_STR("outgoing")) && pb_str_eq(text_of(one, "kind"), PB_STR("connector")))
+			if (pb_str_eq(pb_strz(json_string_value(lane)), PB_STR("outgoing")) && pb_str_eq(pb_text_of(one, "kind"), PB_STR("connector")))
 				json_object_set(known, json_string_value(json_object_get(one, "name")), one);
 	json_decref(answer);
 	return known;
@@ -84,7 +84,7 @@ static void add_note(struct directory *d, json_t *map, json_t **connectors)
 	const char *state;
 	char note[160];
 
-	if (!names_connector(text_of(map, "to"), &name))
+	if (!names_connector(pb_text_of(map, "to"), &name))
 		return;
 	if (!*connectors)
 		*connectors = connectors_get(d);
@@ -135,7 +135,7 @@ static int step_put(struct command *c, struct tx *tx, const struct name *n, stru
 	struct name room;
 	struct pb_str to = PB_NOSTR;
 	json_t *row;
-	int rc = check_to(c, n, text_of(c->params, "to"), &to, &room, err);
+	int rc = check_to(c, n, pb_text_of(c->params, "to"), &to, &room, err);
 
 	if (rc)
 		return rc;
@@ -157,24 +157,24 @@ static int step_create(struct command *c, struct tx *tx, struct pb_error *err)
 {
 	struct name n;
 	json_t *domain;
-	int rc = name_parse_local(&n, text_of(c->params, "address"), true, err);
+	int rc = name_parse_local(&n, pb_text_of(c->params, "address"), true, err);
 
 	if (!rc)
 		rc = command_domain(c, tx, n.domain, &domain, err);
-	return rc ? rc : step_put(c, tx, &n, text_of(domain, "postoffice"), err);
+	return rc ? rc : step_put(c, tx, &n, pb_text_of(domain, "postoffice"), err);
 }
 
 /* The entry that stands for a pattern, guarded. */
 static int find_map(struct command *c, struct tx *tx, struct name *n, json_t **ret, struct pb_error *err)
 {
 	json_t *row;
-	int rc = name_parse_local(n, text_of(c->params, "address"), true, err);
+	int rc = name_parse_local(n, pb_text_of(c->params, "address"), true, err);
 
 	if (!rc)
 		rc = tx_get(tx, tx_key(tx, "a", n->domain, n->local, PB_NOSTR), &row, err);
 	if (rc)
 		return rc;
-	if (!row || !pb_str_eq(text_of(row, "kind"), PB_STR("map")) || !command_may(c, text_of(row, "postoffice")))
+	if (!row || !pb_str_eq(pb_text_of(row, "kind"), PB_STR("map")) || !command_may(c, pb_text_of(row, "postoffice")))
 		return pb_fail(err, PB_ENOTFOUND, "no address map '%.*s'", PB_FMT(n->key));
 	*ret = row;
 	return 0;
@@ -185,7 +185,7 @@ static int guard_connector(struct command *c, const json_t *row, struct pb_error
 {
 	struct pb_str connector;
 
-	if (c->who->role != PB_ROLE_SYSTEM && names_connector(text_of(row, "to"), &connector))
+	if (c->who->role != PB_ROLE_SYSTEM && names_connector(pb_text_of(row, "to"), &connector))
 		return pb_fail(err, PB_EDENIED, "this map leads to a connector's target: it is changed by system administrators");
 	return 0;
 }
@@ -201,7 +201,7 @@ static int step_set(struct command *c, struct tx *tx, struct pb_error *err)
 		rc = guard_connector(c, row, err);
 	if (rc)
 		return rc;
-	pb_buf_addstr(&office, text_of(row, "postoffice"));
+	pb_buf_addstr(&office, pb_text_of(row, "postoffice"));
 	c->extra = c;		/* the address is claimed already */
 	return step_put(c, tx, &n, pb_buf_str(&office), err);
 }
@@ -216,7 +216,7 @@ static int step_delete(struct command *c, struct tx *tx, struct pb_error *err)
 		rc = guard_connector(c, row, err);
 	if (rc)
 		return rc;
-	tx_delete(tx, tx_key(tx, "l/x", text_of(row, "postoffice"), n.domain, n.local));
+	tx_delete(tx, tx_key(tx, "l/x", pb_text_of(row, "postoffice"), n.domain, n.local));
 	return command_unclaim(tx, &n, err);
 }
 

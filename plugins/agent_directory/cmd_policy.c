@@ -33,12 +33,12 @@ static int target_mailbox(struct command *c, struct tx *tx, struct pb_str which,
 	int rc = command_mailbox(c, tx, which, &row, err);
 
 	if (!rc)
-		rc = name_parse(&n, text_of(row, "address"), err);
+		rc = name_parse(&n, pb_text_of(row, "address"), err);
 	if (!rc)
-		rc = add_office(tx, t, text_of(row, "postoffice"), err);
+		rc = add_office(tx, t, pb_text_of(row, "postoffice"), err);
 	if (!rc)
 		rc = add_row(tx, t, POLICY_DOMAIN, tx_key(tx, "d", n.domain, PB_NOSTR, PB_NOSTR), pb_arena_str(tx->arena, n.domain), err);
-	return rc ? rc : add_row(tx, t, POLICY_MAILBOX, tx_key(tx, "m", text_of(row, "id"), PB_NOSTR, PB_NOSTR), text_of(row, "address"), err);
+	return rc ? rc : add_row(tx, t, POLICY_MAILBOX, tx_key(tx, "m", pb_text_of(row, "id"), PB_NOSTR, PB_NOSTR), pb_text_of(row, "address"), err);
 }
 
 static int target_domain(struct command *c, struct tx *tx, struct pb_str domain, struct target *t, struct pb_error *err)
@@ -52,10 +52,10 @@ static int target_domain(struct command *c, struct tx *tx, struct pb_str domain,
 		rc = command_domain(c, tx, pb_buf_str(&ascii), &row, err);
 	if (rc)
 		return rc;
-	alias = text_of(row, "alias_of");
+	alias = pb_text_of(row, "alias_of");
 	if (alias.len)
 		return pb_fail(err, PB_EINVALID, "the domain '%s' is an alias of '%.*s', whose settings hold for it", pb_buf_z(&ascii), PB_FMT(alias));
-	rc = add_office(tx, t, text_of(row, "postoffice"), err);
+	rc = add_office(tx, t, pb_text_of(row, "postoffice"), err);
 	return rc ? rc : add_row(tx, t, POLICY_DOMAIN, tx_key(tx, "d", pb_buf_str(&ascii), PB_NOSTR, PB_NOSTR), pb_arena_str(tx->arena, pb_buf_str(&ascii)), err);
 }
 
@@ -70,7 +70,7 @@ static int target_office(struct command *c, struct tx *tx, struct target *t, str
 /* own: who names nothing means what is his, the server of a system administrator, the post office, the mailbox. */
 static int find_target(struct command *c, struct tx *tx, bool own, struct target *t, struct pb_error *err)
 {
-	struct pb_str mailbox = text_of(c->params, "mailbox"), domain = text_of(c->params, "domain"), office = text_of(c->params, "postoffice");
+	struct pb_str mailbox = pb_text_of(c->params, "mailbox"), domain = pb_text_of(c->params, "domain"), office = pb_text_of(c->params, "postoffice");
 	int rc = add_row(tx, t, POLICY_SERVER, PB_STR("s/server"), PB_STR("server"), err);
 
 	if (rc)
@@ -179,7 +179,7 @@ static int set_field(struct command *c, const struct policy_key *k, struct pb_st
 
 	snprintf(name, sizeof name, "%s.%.*s", k->name, PB_FMT(pb_str_head(field, 200)));
 	if (!rc)
-		rc = policy_parse(kind, name, text_of(c->params, "value"), &value, err);
+		rc = policy_parse(kind, name, pb_text_of(c->params, "value"), &value, err);
 	if (rc)
 		return rc;
 	object = json_copy((json_t *)find_value(c->d, k, t, &level));
@@ -200,7 +200,7 @@ static int step_set(struct command *c, struct tx *tx, struct pb_error *err)
 	struct target t = { 0 };
 	struct pb_str field;
 	json_t *value;
-	int rc = policy_find(text_of(c->params, "key"), &k, &field, err);
+	int rc = policy_find(pb_text_of(c->params, "key"), &k, &field, err);
 
 	if (!rc)
 		rc = find_target(c, tx, false, &t, err);
@@ -211,7 +211,7 @@ static int step_set(struct command *c, struct tx *tx, struct pb_error *err)
 	if (field.ptr) {
 		rc = set_field(c, k, field, &t, err);
 	} else {
-		rc = policy_parse(k, k->name, text_of(c->params, "value"), &value, err);
+		rc = policy_parse(k, k->name, pb_text_of(c->params, "value"), &value, err);
 		if (!rc)
 			json_object_set_new(own_settings(&t), k->name, value);
 	}
@@ -229,7 +229,7 @@ static int step_unset(struct command *c, struct tx *tx, struct pb_error *err)
 	struct pb_str field;
 	json_t *own, *object;
 	char *member;
-	int rc = policy_find(text_of(c->params, "key"), &k, &field, err);
+	int rc = policy_find(pb_text_of(c->params, "key"), &k, &field, err);
 
 	if (!rc)
 		rc = find_target(c, tx, false, &t, err);
@@ -241,7 +241,7 @@ static int step_unset(struct command *c, struct tx *tx, struct pb_error *err)
 	object = json_object_get(own, k->name);
 	member = pb_str_dup(field);
 	if (!object || (field.ptr && !json_object_get(object, member)))
-		rc = pb_fail(err, PB_ENOTFOUND, "'%.*s' is not set for this %s", PB_FMT(pb_str_head(text_of(c->params, "key"), 80)), policy_level_name(t.level));
+		rc = pb_fail(err, PB_ENOTFOUND, "'%.*s' is not set for this %s", PB_FMT(pb_str_head(pb_text_of(c->params, "key"), 80)), policy_level_name(t.level));
 	else if (field.ptr)
 		json_object_del(object, member);
 	if (!rc && (!field.ptr || !json_object_size(object)))
@@ -256,7 +256,7 @@ static int step_unset(struct command *c, struct tx *tx, struct pb_error *err)
 
 static int step_show(struct command *c, struct tx *tx, struct pb_error *err)
 {
-	struct pb_str asked = text_of(c->params, "key"), field;
+	struct pb_str asked = pb_text_of(c->params, "key"), field;
 	const struct policy_key *only = NULL, *k;
 	struct target t = { 0 };
 	json_t *list;

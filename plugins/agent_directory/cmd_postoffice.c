@@ -6,7 +6,7 @@
 
 static int office_row(struct command *c, struct tx *tx, json_t **ret, struct pb_str *ret_key, struct pb_error *err)
 {
-	struct pb_str given = text_of(c->params, "name");
+	struct pb_str given = pb_text_of(c->params, "name");
 	PB_AUTOBUF(key);
 	int rc = name_office(&key, given, true, err);
 
@@ -27,13 +27,13 @@ static int take_settings(struct command *c, json_t *row, struct pb_error *err)
 	int rc;
 
 	if (json_object_get(c->params, "description")) {
-		rc = name_text(&text, text_of(c->params, "description"), 400, "the description", err);
+		rc = name_text(&text, pb_text_of(c->params, "description"), 400, "the description", err);
 		if (rc)
 			return rc;
 		set_text(row, "description", pb_buf_str(&text));
 	}
 	if (postmaster) {
-		struct pb_str address = text_of(c->params, "postmaster");
+		struct pb_str address = pb_text_of(c->params, "postmaster");
 
 		if (address.len) {
 			rc = name_parse(&n, address, err);
@@ -50,9 +50,9 @@ static json_t *show_office(const json_t *row)
 {
 	json_t *o = json_object();
 
-	set_text(o, "name", text_of(row, "name"));
-	set_text(o, "description", text_of(row, "description"));
-	set_text(o, "postmaster", text_of(row, "postmaster"));
+	set_text(o, "name", pb_text_of(row, "name"));
+	set_text(o, "description", pb_text_of(row, "description"));
+	set_text(o, "postmaster", pb_text_of(row, "postmaster"));
 	return o;
 }
 
@@ -64,9 +64,9 @@ static int step_create(struct command *c, struct tx *tx, struct pb_error *err)
 	int rc = office_row(c, tx, &row, &key, err);
 
 	if (!rc && row)
-		rc = pb_fail(err, PB_EEXISTS, "there is a post office '%.*s' already", PB_FMT(text_of(row, "name")));
+		rc = pb_fail(err, PB_EEXISTS, "there is a post office '%.*s' already", PB_FMT(pb_text_of(row, "name")));
 	if (!rc)
-		rc = name_office(&name, text_of(c->params, "name"), false, err);
+		rc = name_office(&name, pb_text_of(c->params, "name"), false, err);
 	if (rc)
 		return rc;
 	row = json_object();
@@ -87,7 +87,7 @@ static int step_set(struct command *c, struct tx *tx, struct pb_error *err)
 	int rc = office_row(c, tx, &row, &key, err);
 
 	if (!rc && !row)
-		rc = pb_fail(err, PB_ENOTFOUND, "no post office '%.*s'", PB_FMT(pb_str_head(text_of(c->params, "name"), 80)));
+		rc = pb_fail(err, PB_ENOTFOUND, "no post office '%.*s'", PB_FMT(pb_str_head(pb_text_of(c->params, "name"), 80)));
 	if (!rc)
 		rc = take_settings(c, row, err);
 	if (rc)
@@ -117,7 +117,7 @@ static int empty_office(struct command *c, struct tx *tx, json_t **ret_row, stru
 	int rc = office_row(c, tx, &row, &key, err);
 
 	if (!rc && !row)
-		rc = pb_fail(err, PB_ENOTFOUND, "no post office '%.*s'", PB_FMT(pb_str_head(text_of(c->params, "name"), 80)));
+		rc = pb_fail(err, PB_ENOTFOUND, "no post office '%.*s'", PB_FMT(pb_str_head(pb_text_of(c->params, "name"), 80)));
 	if (rc)
 		return rc;
 	pb_buf_addf(&prefix, "l/d/%.*s/", PB_FMT(pb_str_skip(key, 2)));
@@ -126,7 +126,7 @@ static int empty_office(struct command *c, struct tx *tx, json_t **ret_row, stru
 	if (rc)
 		return rc;
 	if (one.len)
-		return pb_fail(err, PB_EBUSY, "the post office '%.*s' still has the domain '%.*s'", PB_FMT(text_of(row, "name")),
+		return pb_fail(err, PB_EBUSY, "the post office '%.*s' still has the domain '%.*s'", PB_FMT(pb_text_of(row, "name")),
 			       PB_FMT(pb_str_skip(pb_buf_str(&one), prefix.len)));
 	*ret_row = row;
 	*ret_key = key;
@@ -183,12 +183,12 @@ METHOD(postoffice_show)
 	struct command c = { .d = self, .who = who, .params = params };
 	PB_AUTOBUF(key);
 	ROW(row);
-	int rc = name_office(&key, text_of(params, "name"), true, err);
+	int rc = name_office(&key, pb_text_of(params, "name"), true, err);
 
 	if (!rc)
 		rc = row_read(c.d, 'p', pb_buf_str(&key), PB_NOSTR, &row, err);
 	if (!rc && (!row->value || !command_may(&c, pb_buf_str(&key))))
-		rc = pb_fail(err, PB_ENOTFOUND, "no post office '%.*s'", PB_FMT(pb_str_head(text_of(params, "name"), 80)));
+		rc = pb_fail(err, PB_ENOTFOUND, "no post office '%.*s'", PB_FMT(pb_str_head(pb_text_of(params, "name"), 80)));
 	if (!rc)
 		*ret_result = show_office(row->value);
 	return rc;

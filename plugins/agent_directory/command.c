@@ -38,8 +38,8 @@ bool command_may(const struct command *c, struct pb_str postoffice)
 
 int command_outranks(const struct command *c, const json_t *mailbox, struct pb_error *err)
 {
-	if (c->who->role == PB_ROLE_ADMIN && pb_str_eq(text_of(mailbox, "role"), PB_STR("system")))
-		return pb_fail(err, PB_EDENIED, "'%.*s' is a system administrator's mailbox", PB_FMT(text_of(mailbox, "address")));
+	if (c->who->role == PB_ROLE_ADMIN && pb_str_eq(pb_text_of(mailbox, "role"), PB_STR("system")))
+		return pb_fail(err, PB_EDENIED, "'%.*s' is a system administrator's mailbox", PB_FMT(pb_text_of(mailbox, "address")));
 	return 0;
 }
 
@@ -53,7 +53,7 @@ int command_domain(struct command *c, struct tx *tx, struct pb_str domain, json_
 		rc = tx_get(tx, tx_key(tx, "d", pb_buf_str(&ascii), PB_NOSTR, PB_NOSTR), &row, err);
 	if (rc)
 		return rc;
-	if (!row || !command_may(c, text_of(row, "postoffice")))
+	if (!row || !command_may(c, pb_text_of(row, "postoffice")))
 		return pb_fail(err, PB_ENOTFOUND, "no domain '%.*s'", PB_FMT(pb_str_head(domain, 80)));
 	*ret = row;
 	return 0;
@@ -71,13 +71,13 @@ static int address_id(struct tx *tx, struct pb_str address, const char *kind, st
 		rc = tx_get(tx, tx_key(tx, "d", n.domain, PB_NOSTR, PB_NOSTR), &row, err);
 	if (rc)
 		return rc;
-	domain = row && text_of(row, "alias_of").len ? text_of(row, "alias_of") : n.domain;
+	domain = row && pb_text_of(row, "alias_of").len ? pb_text_of(row, "alias_of") : n.domain;
 	rc = tx_get(tx, tx_key(tx, "a", domain, n.local, PB_NOSTR), &row, err);
 	if (rc)
 		return rc;
-	if (!row || !pb_str_eq(text_of(row, "kind"), pb_strz(kind)))
+	if (!row || !pb_str_eq(pb_text_of(row, "kind"), pb_strz(kind)))
 		return pb_fail(err, PB_ENOTFOUND, "no %s '%.*s'", kind, PB_FMT(pb_str_head(address, 80)));
-	*ret_id = text_of(row, "id");
+	*ret_id = pb_text_of(row, "id");
 	return 0;
 }
 
@@ -92,8 +92,8 @@ int command_mailbox(struct command *c, struct tx *tx, struct pb_str which, json_
 		rc = tx_get(tx, tx_key(tx, "m", id, PB_NOSTR, PB_NOSTR), &row, err);
 	if (rc)
 		return rc;
-	may = row && (command_may(c, text_of(row, "postoffice")) ||
-		      (c->who->role == PB_ROLE_USER && c->who->mailbox.len && pb_str_eq(c->who->mailbox, text_of(row, "id"))));
+	may = row && (command_may(c, pb_text_of(row, "postoffice")) ||
+		      (c->who->role == PB_ROLE_USER && c->who->mailbox.len && pb_str_eq(c->who->mailbox, pb_text_of(row, "id"))));
 	if (!may)
 		return pb_fail(err, PB_ENOTFOUND, "no mailbox '%.*s'", PB_FMT(pb_str_head(which, 80)));
 	*ret = row;
@@ -110,7 +110,7 @@ int command_group(struct command *c, struct tx *tx, struct pb_str which, json_t 
 		rc = tx_get(tx, tx_key(tx, "g", id, PB_NOSTR, PB_NOSTR), &row, err);
 	if (rc)
 		return rc;
-	if (!row || !command_may(c, text_of(row, "postoffice")))
+	if (!row || !command_may(c, pb_text_of(row, "postoffice")))
 		return pb_fail(err, PB_ENOTFOUND, "no group '%.*s'", PB_FMT(pb_str_head(which, 80)));
 	*ret = row;
 	return 0;
@@ -136,13 +136,13 @@ int command_claim(struct command *c, struct tx *tx, const struct name *n, json_t
 	json_t *domain, *taken;
 	int rc = command_domain(c, tx, n->domain, &domain, err);
 
-	if (!rc && text_of(domain, "alias_of").len)
-		rc = pb_fail(err, PB_EINVALID, "the domain '%.*s' is an alias of '%.*s', which has all its addresses", PB_FMT(n->domain), PB_FMT(text_of(domain, "alias_of")));
+	if (!rc && pb_text_of(domain, "alias_of").len)
+		rc = pb_fail(err, PB_EINVALID, "the domain '%.*s' is an alias of '%.*s', which has all its addresses", PB_FMT(n->domain), PB_FMT(pb_text_of(domain, "alias_of")));
 	if (!rc)
 		rc = tx_get(tx, key, &taken, err);
 	if (!rc && taken)
 		rc = pb_fail(err, PB_EEXISTS, "the address '%.*s' belongs to a %s already", PB_FMT(n->key),
-			     pb_str_eq(text_of(taken, "kind"), PB_STR("map")) ? "map entry" : json_string_value(json_object_get(taken, "kind")));
+			     pb_str_eq(pb_text_of(taken, "kind"), PB_STR("map")) ? "map entry" : json_string_value(json_object_get(taken, "kind")));
 	if (!rc)
 		rc = touch_domain(tx, n->domain, err);
 	if (rc) {
@@ -178,7 +178,7 @@ static bool count_offices(void *arg, struct pb_str key, struct pb_str value)
 
 int command_office(struct command *c, struct pb_buf *out, struct pb_error *err)
 {
-	struct pb_str given = text_of(c->params, "postoffice");
+	struct pb_str given = pb_text_of(c->params, "postoffice");
 	ROW(office);
 	int rc;
 
@@ -201,7 +201,7 @@ int command_office(struct command *c, struct pb_buf *out, struct pb_error *err)
 
 int command_prefix(struct command *c, const char *kind, struct pb_buf *out, struct pb_error *err)
 {
-	struct pb_str domain = text_of(c->params, "domain");
+	struct pb_str domain = pb_text_of(c->params, "domain");
 	PB_AUTOBUF(office);
 	PB_AUTOBUF(ascii);
 	ROW(row);
@@ -211,11 +211,11 @@ int command_prefix(struct command *c, const char *kind, struct pb_buf *out, stru
 		rc = name_domain(&ascii, domain, err);
 		if (!rc)
 			rc = row_read(c->d, 'd', pb_buf_str(&ascii), PB_NOSTR, &row, err);
-		if (!rc && (!row->value || !command_may(c, text_of(row->value, "postoffice"))))
+		if (!rc && (!row->value || !command_may(c, pb_text_of(row->value, "postoffice"))))
 			rc = pb_fail(err, PB_ENOTFOUND, "no domain '%.*s'", PB_FMT(pb_str_head(domain, 80)));
 		if (!rc)
-			pb_buf_addstr(&office, text_of(row->value, "postoffice"));
-	} else if (text_of(c->params, "postoffice").len || c->who->role != PB_ROLE_SYSTEM) {
+			pb_buf_addstr(&office, pb_text_of(row->value, "postoffice"));
+	} else if (pb_text_of(c->params, "postoffice").len || c->who->role != PB_ROLE_SYSTEM) {
 		rc = command_office(c, &office, err);
 	}
 	if (rc)
@@ -262,7 +262,7 @@ static void show_page(struct command *c, const struct list_query *q, struct page
 
 int command_list(struct command *c, const struct list_query *q, struct pb_error *err)
 {
-	struct pb_str after = text_of(c->params, "after");
+	struct pb_str after = pb_text_of(c->params, "after");
 	size_t limit = (size_t)number_of(c->params, "limit");
 	struct page page = { .arena = pb_arena_new() };
 	PB_AUTOBUF(from);

@@ -173,13 +173,6 @@ int command_list_kind(void *self, const struct pb_caller *who, const json_t *par
 /* The post office as key: the parameter "postoffice", else the caller's, else the only one that there is. */
 int command_office(struct command *c, struct pb_buf *out, struct pb_error *err);
 
-static inline struct pb_str text_of(const json_t *o, const char *key)
-{
-	const json_t *v = json_object_get(o, key);
-
-	return json_is_string(v) ? pb_str(json_string_value(v), json_string_length(v)) : PB_NOSTR;
-}
-
 static inline int64_t number_of(const json_t *o, const char *key)
 {
 	return json_integer_value(json_object_get(o, key));

@@ -39,7 +39,7 @@ static int read_subaddress(struct directory *d, struct pb_str domain, struct pb_
 	rc = read_address(d, domain, pb_str_head(local, (size_t)at), &f->address, err);
 	if (rc)
 		return rc;
-	if (pb_str_eq(text_of(f->address->value, "kind"), PB_STR("group")) || flag_of(f->address->value, "extensions"))	/* those are read below */
+	if (pb_str_eq(pb_text_of(f->address->value, "kind"), PB_STR("group")) || flag_of(f->address->value, "extensions"))	/* those are read below */
 		return PB_ENOTFOUND;
 	tag = pb_str_skip(local, (size_t)at + 1);
 	snprintf(f->subaddress, sizeof f->subaddress, "%.*s", PB_FMT(tag));
@@ -103,7 +103,7 @@ static int find_role(struct directory *d, struct found *f, struct pb_str domain,
 	if (is_abuse(d, f->name.local))
 		pb_buf_addf(&to, "postmaster@%.*s", PB_FMT(domain));
 	else if (is_postmaster(f->name.local))
-		rc = postmaster_of_office(d, text_of(f->domain->value, "postoffice"), f->name.key, &to, err);
+		rc = postmaster_of_office(d, pb_text_of(f->domain->value, "postoffice"), f->name.key, &to, err);
 	else
 		rc = PB_ENOTFOUND;
 	if (!rc)
@@ -114,7 +114,7 @@ static int find_role(struct directory *d, struct found *f, struct pb_str domain,
 /* One step: which row stands for this name. PB_ENOTFOUND; *ret_next is set where it leads to another address. */
 static int find_row(struct directory *d, struct found *f, char *next, size_t room, struct pb_error *err)
 {
-	struct pb_str alias = text_of(f->domain->value, "alias_of"), domain = alias.len ? alias : f->name.domain, local = f->name.local;
+	struct pb_str alias = pb_text_of(f->domain->value, "alias_of"), domain = alias.len ? alias : f->name.domain, local = f->name.local;
 	int rc = read_address(d, domain, local, &f->address, err);
 
 	if (rc == PB_ENOTFOUND)
@@ -133,7 +133,7 @@ static int find_row(struct directory *d, struct found *f, char *next, size_t roo
 /* What a map's entry says: an address to go on with in next, or the end of the way. */
 static void follow_map(struct found *f, char *next, size_t room)
 {
-	struct pb_str to = text_of(f->address->value, "to"), rest = to, connector;
+	struct pb_str to = pb_text_of(f->address->value, "to"), rest = to, connector;
 	long colon = pb_str_find(to, ':', 0), at = pb_str_find(to, '@', 0);
 
 	if (colon > 0 && (at < 0 || colon < at) && pb_str_cut(&rest, ':', &connector)) {
@@ -154,10 +154,10 @@ int address_unknown(struct pb_str address, struct pb_error *err)
 /* The end of the way at a row that is no map. */
 static int arrive(struct directory *d, struct found *f, struct pb_str address, struct pb_error *err)
 {
-	struct pb_str id = text_of(f->address->value, "id");
+	struct pb_str id = pb_text_of(f->address->value, "id");
 	int rc;
 
-	if (pb_str_eq(text_of(f->address->value, "kind"), PB_STR("group"))) {
+	if (pb_str_eq(pb_text_of(f->address->value, "kind"), PB_STR("group"))) {
 		f->kind = FOUND_GROUP;
 		return 0;
 	}
@@ -234,7 +234,7 @@ int find_address(struct directory *d, struct pb_str address, struct found *f, st
 			return rc == PB_ENOTFOUND ? address_unknown(address, err) : rc;
 		if (!next[0]) {
 			f->direct = depth == 0 && named && !f->caught && !f->subaddress[0];
-			if (!pb_str_eq(text_of(f->address->value, "kind"), PB_STR("map")))
+			if (!pb_str_eq(pb_text_of(f->address->value, "kind"), PB_STR("map")))
 				return arrive(d, f, address, err);
 			follow_map(f, next, sizeof next);
 			if (!next[0])
@@ -266,12 +266,12 @@ int find_mailbox(struct directory *d, struct pb_str which, struct row **ret, str
 			rc = row_read(d, 'd', n.domain, PB_NOSTR, &domain, err);
 		if (rc)
 			return rc;
-		alias = domain->value ? text_of(domain->value, "alias_of") : PB_NOSTR;
+		alias = domain->value ? pb_text_of(domain->value, "alias_of") : PB_NOSTR;
 		rc = row_read(d, 'a', alias.len ? alias : n.domain, n.local, &address, err);
-		if (!rc && (!address->value || !pb_str_eq(text_of(address->value, "kind"), PB_STR("mailbox"))))
+		if (!rc && (!address->value || !pb_str_eq(pb_text_of(address->value, "kind"), PB_STR("mailbox"))))
 			return pb_fail(err, PB_ENOTFOUND, "no mailbox '%.*s'", PB_FMT(pb_str_head(which, 80)));
 		if (!rc)
-			rc = row_read(d, 'm', text_of(address->value, "id"), PB_NOSTR, &row, err);
+			rc = row_read(d, 'm', pb_text_of(address->value, "id"), PB_NOSTR, &row, err);
 	}
 	if (rc)
 		return rc;

@@ -38,7 +38,7 @@ int address_list(const json_t *given, size_t max, const char *what, json_t **ret
 
 static int take_role(struct command *c, json_t *row, struct pb_error *err)
 {
-	struct pb_str role = text_of(c->params, "role");
+	struct pb_str role = pb_text_of(c->params, "role");
 
 	if (!role.len)
 		return 0;
@@ -90,7 +90,7 @@ int mailbox_take_fields(struct command *c, json_t *row, struct pb_error *err)
 		if (json_object_get(c->params, admin_fields[i]))
 			return pb_fail(err, PB_EDENIED, "'%s' is set by administrators", admin_fields[i]);
 	if (json_object_get(c->params, "name")) {
-		rc = name_text(&name, text_of(c->params, "name"), 200, "the name", err);
+		rc = name_text(&name, pb_text_of(c->params, "name"), 200, "the name", err);
 		if (rc)
 			return rc;
 		set_text(row, "name", pb_buf_str(&name));

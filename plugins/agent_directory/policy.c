@@ -47,7 +47,7 @@ int policy_of_domain(struct directory *d, struct pb_str domain, json_t **ret, st
 	if (!rc)
 		rc = row_read(d, 's', PB_STR("server"), PB_NOSTR, &server, err);
 	if (!rc && row->value)
-		rc = row_read(d, 'p', text_of(row->value, "postoffice"), PB_NOSTR, &office, err);
+		rc = row_read(d, 'p', pb_text_of(row->value, "postoffice"), PB_NOSTR, &office, err);
 	if (rc)
 		return rc;
 	all = with_row(json_incref(d->policy), server->value);
@@ -61,7 +61,7 @@ int policy_of_domain(struct directory *d, struct pb_str domain, json_t **ret, st
 
 int policy_of_mailbox(struct directory *d, const json_t *mailbox, json_t **ret, struct pb_error *err)
 {
-	struct pb_str address = text_of(mailbox, "address");
+	struct pb_str address = pb_text_of(mailbox, "address");
 	long at = pb_str_find(address, '@', 0);
 	json_t *all;
 	int rc = policy_of_domain(d, pb_str_skip(address, at < 0 ? address.len : (size_t)at + 1), &all, err);

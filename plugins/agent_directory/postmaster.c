@@ -18,8 +18,8 @@ struct pb_str stand_in_key(struct tx *tx, const json_t *mailbox)
 
 	if (!flag_of(mailbox, "enabled"))
 		return PB_NOSTR;
-	snprintf(place, sizeof place, "%c%016llx", rank_of(text_of(mailbox, "role")), (unsigned long long)number_of(mailbox, "created"));
-	return tx_key(tx, "l/o", text_of(mailbox, "postoffice"), pb_strz(place), text_of(mailbox, "id"));
+	snprintf(place, sizeof place, "%c%016llx", rank_of(pb_text_of(mailbox, "role")), (unsigned long long)number_of(mailbox, "created"));
+	return tx_key(tx, "l/o", pb_text_of(mailbox, "postoffice"), pb_strz(place), pb_text_of(mailbox, "id"));
 }
 
 void stand_in_move(struct tx *tx, struct pb_str old, struct pb_str now)
@@ -75,7 +75,7 @@ static int first_of(struct directory *d, struct pb_str office, struct pb_buf *ou
 		return rc;
 	if (!mailbox->value)		/* deleted between two looks */
 		return PB_ENOTFOUND;
-	pb_buf_addstr(out, text_of(mailbox->value, "address"));
+	pb_buf_addstr(out, pb_text_of(mailbox->value, "address"));
 	return 0;
 }
 
@@ -95,7 +95,7 @@ int postmaster_of_office(struct directory *d, struct pb_str office, struct pb_st
 
 	if (rc)
 		return rc;
-	if ((row->value && take_other(out, text_of(row->value, "postmaster"), asked)) || take_other(out, pb_config_str(d->host, "postmaster"), asked))
+	if ((row->value && take_other(out, pb_text_of(row->value, "postmaster"), asked)) || take_other(out, pb_config_str(d->host, "postmaster"), asked))
 		return 0;
 	return first_of(d, office, out, err);
 }

@@ -78,14 +78,14 @@ METHOD(auth_scram)
 
 	(void)who;
 	login_name(d, params, &full);
-	rc = find_credential(d, pb_buf_str(&full), text_of(params, "service"), &mailbox, &stored, err);
+	rc = find_credential(d, pb_buf_str(&full), pb_text_of(params, "service"), &mailbox, &stored, err);
 	if (rc)
 		return rc;
 	scram_nobody(d->scram_secret, pb_buf_str(&full), nobody);
 	pb_base64_encode(&salt, pb_str((char *)nobody, SALT));
 	keys = mailbox && stored->value ? json_object_get(stored->value, "scram_sha_256") : NULL;
 	*ret_result = json_object();
-	set_text(*ret_result, "salt", keys ? text_of(keys, "salt") : pb_buf_str(&salt));
+	set_text(*ret_result, "salt", keys ? pb_text_of(keys, "salt") : pb_buf_str(&salt));
 	set_number(*ret_result, "iterations", keys ? number_of(keys, "iterations") : pb_config_int(d->host, "scram_iterations"));
 	return 0;
 }
@@ -93,7 +93,7 @@ METHOD(auth_scram)
 static bool read_key(const json_t *keys, const char *name, unsigned char *ret)
 {
 	PB_AUTOBUF(key);
-	bool good = pb_base64_decode(&key, text_of(keys, name)) == 0 && key.len == KEY;
+	bool good = pb_base64_decode(&key, pb_text_of(keys, name)) == 0 && key.len == KEY;
 
 	if (good)
 		memcpy(ret, key.ptr, KEY);
@@ -115,10 +115,10 @@ METHOD(auth_scram_verify)
 	int rc;
 
 	(void)who;
-	if (pb_base64_decode(&proof, text_of(params, "proof")) || proof.len != KEY)
+	if (pb_base64_decode(&proof, pb_text_of(params, "proof")) || proof.len != KEY)
 		return pb_fail(err, PB_EINVALID, "proof: %d bytes in base64 are expected", KEY);
 	login_name(d, params, &full);
-	rc = find_credential(d, pb_buf_str(&full), text_of(params, "service"), &mailbox, &stored, err);
+	rc = find_credential(d, pb_buf_str(&full), pb_text_of(params, "service"), &mailbox, &stored, err);
 	if (rc)
 		return rc;
 	right = mailbox && stored->value && read_key(json_object_get(stored->value, "scram_sha_256"), "stored_key", stored_key) &&
@@ -127,7 +127,7 @@ METHOD(auth_scram_verify)
 		pb_random(stored_key, sizeof stored_key);
 		memcpy(server_key, stored_key, sizeof server_key);
 	}
-	right = scram_proves(stored_key, server_key, text_of(params, "message"), pb_buf_str(&proof), signature) && right;
+	right = scram_proves(stored_key, server_key, pb_text_of(params, "message"), pb_buf_str(&proof), signature) && right;
 	pb_wipe(stored_key, sizeof stored_key);
 	pb_wipe(server_key, sizeof server_key);
 	if (!right)

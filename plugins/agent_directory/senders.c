@@ -55,11 +55,11 @@ int senders_restrict(struct directory *d, json_t *route, const struct found *f, 
 		rc = policy_of_mailbox(d, f->mailbox->value, &policy, err);
 		if (rc)
 			return rc;
-		if (!pb_str_eq(text_of(policy, "receive_from"), PB_STR("anyone")))
+		if (!pb_str_eq(pb_text_of(policy, "receive_from"), PB_STR("anyone")))
 			set_flag(route, "restricted", true);
 		json_decref(policy);
 	} else if (f->kind == FOUND_GROUP) {
-		rc = row_read(d, 'g', text_of(f->address->value, "id"), PB_NOSTR, &group, err);
+		rc = row_read(d, 'g', pb_text_of(f->address->value, "id"), PB_NOSTR, &group, err);
 		if (!rc && !senders_are_all(group->value))
 			set_flag(route, "restricted", true);
 	}
@@ -68,7 +68,7 @@ int senders_restrict(struct directory *d, json_t *route, const struct found *f, 
 
 static int know_sender(struct directory *d, const json_t *params, struct sender *s, struct pb_error *err)
 {
-	struct pb_str login = text_of(params, "mailbox"), path = text_of(params, "sender");
+	struct pb_str login = pb_text_of(params, "mailbox"), path = pb_text_of(params, "sender");
 	ROW(domain);
 	int rc = 0;
 
@@ -88,7 +88,7 @@ static int know_sender(struct directory *d, const json_t *params, struct sender 
 /* "server" or "postoffice": his login is one of ours. */
 static bool is_within(const struct sender *s, struct pb_str scope, struct pb_str postoffice)
 {
-	return s->login && (pb_str_eq(scope, PB_STR("server")) || pb_str_eq(text_of(s->login->value, "postoffice"), postoffice));
+	return s->login && (pb_str_eq(scope, PB_STR("server")) || pb_str_eq(pb_text_of(s->login->value, "postoffice"), postoffice));
 }
 
 /* Is this member or listed address the sender? A group is not looked into: *ret_group is its id. "*@domain" is everybody there. */
@@ -104,9 +104,9 @@ static int is_sender(struct directory *d, const struct sender *s, struct pb_str 
 		return 0;
 	rc = find_address(d, address, &f, err);
 	if (!rc && f.kind == FOUND_MAILBOX)
-		*ret = s->login && pb_str_eq(text_of(f.mailbox->value, "id"), text_of(s->login->value, "id"));
+		*ret = s->login && pb_str_eq(pb_text_of(f.mailbox->value, "id"), pb_text_of(s->login->value, "id"));
 	if (!rc && f.kind == FOUND_GROUP)
-		*ret_group = pb_arena_str(arena, text_of(f.address->value, "id"));
+		*ret_group = pb_arena_str(arena, pb_text_of(f.address->value, "id"));
 	found_release(&f);
 	return rc == PB_ENOTFOUND || rc == PB_EINVALID || rc == PB_EDENIED ? 0 : rc;
 }
@@ -176,7 +176,7 @@ static int may_write_to_group(struct directory *d, const struct sender *s, const
 	if (pb_str_eq(first, PB_STR("members")))
 		return is_member(d, s, group, ret, err);
 	if (senders_is_word(first)) {
-		*ret = is_within(s, first, text_of(group, "postoffice"));
+		*ret = is_within(s, first, pb_text_of(group, "postoffice"));
 		return 0;
 	}
 	arena = pb_arena_new();
@@ -195,8 +195,8 @@ static int may_write_to_mailbox(struct directory *d, const struct sender *s, con
 
 	if (rc)
 		return rc;
-	scope = text_of(policy, "receive_from");
-	*ret = pb_str_eq(scope, PB_STR("anyone")) || (!pb_str_eq(scope, PB_STR("nobody")) && is_within(s, scope, text_of(mailbox, "postoffice")));
+	scope = pb_text_of(policy, "receive_from");
+	*ret = pb_str_eq(scope, PB_STR("anyone")) || (!pb_str_eq(scope, PB_STR("nobody")) && is_within(s, scope, pb_text_of(mailbox, "postoffice")));
 	json_decref(policy);
 	return 0;
 }
@@ -204,7 +204,7 @@ static int may_write_to_mailbox(struct directory *d, const struct sender *s, con
 METHOD(directory_may_receive)
 {
 	struct directory *d = self;
-	struct pb_str target = text_of(params, "target"), id = target, kind = PB_NOSTR;
+	struct pb_str target = pb_text_of(params, "target"), id = target, kind = PB_NOSTR;
 	struct sender s = { 0 };
 	bool allowed = true, group;
 	ROW(row);

@@ -32,14 +32,14 @@ static int put(struct directory *d, struct pb_str id, const struct pb_letter *le
 
 static int write_letter(struct directory *d, struct pb_str id, const json_t *mailbox, const json_t *policy, struct pb_str domain, struct pb_error *err)
 {
-	struct pb_letter letter = { .to = text_of(mailbox, "address"), .to_name = text_of(mailbox, "name"), .submitted = "auto-generated" };
+	struct pb_letter letter = { .to = pb_text_of(mailbox, "address"), .to_name = pb_text_of(mailbox, "name"), .submitted = "auto-generated" };
 	PB_AUTOBUF(from);
 	PB_AUTOBUF(subject);
 	PB_AUTOBUF(text);
 
 	pb_buf_addf(&from, "postmaster@%.*s", PB_FMT(domain));
-	pb_letter_fill(&subject, text_of(policy, "welcome_subject"), mailbox);
-	pb_letter_fill(&text, text_of(policy, "welcome_text"), mailbox);
+	pb_letter_fill(&subject, pb_text_of(policy, "welcome_subject"), mailbox);
+	pb_letter_fill(&text, pb_text_of(policy, "welcome_text"), mailbox);
 	letter.from = pb_buf_str(&from);
 	letter.subject = pb_buf_str(&subject);
 	letter.text = pb_buf_str(&text);
@@ -48,7 +48,7 @@ static int write_letter(struct directory *d, struct pb_str id, const json_t *mai
 
 void welcome(struct directory *d, struct pb_str id, const json_t *mailbox)
 {
-	struct pb_str address = text_of(mailbox, "address");
+	struct pb_str address = pb_text_of(mailbox, "address");
 	long at = pb_str_find(address, '@', 0);
 	struct pb_str domain = pb_str_skip(address, at < 0 ? address.len : (size_t)at + 1);
 	struct pb_error err = { 0 };
@@ -56,7 +56,7 @@ void welcome(struct directory *d, struct pb_str id, const json_t *mailbox)
 	int rc = policy_of_domain(d, domain, &policy, &err);
 
 	if (!rc) {
-		if (text_of(policy, "welcome_text").len)
+		if (pb_text_of(policy, "welcome_text").len)
 			rc = write_letter(d, id, mailbox, policy, domain, &err);
 		json_decref(policy);
 	}

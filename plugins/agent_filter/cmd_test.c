@@ -19,15 +19,15 @@ static int take_owner(struct run *r, struct pb_str owner, json_t **ret_found, st
 	rc = pb_call(r->f->host, "directory.mailbox", ask, ret_found, err);
 	json_decref(ask);
 	r->mailbox = id;
-	r->postoffice = text_of(*ret_found, "postoffice");
+	r->postoffice = pb_text_of(*ret_found, "postoffice");
 	return rc;
 }
 
 static void take_envelope(struct run *r, struct pb_envelope *env, const json_t *params)
 {
-	pb_envelope_sender(env, text_of(params, "from"));
+	pb_envelope_sender(env, pb_text_of(params, "from"));
 	pb_envelope_rcpt(env, r->recipient);
-	env->client = pb_envelope_copy(env, text_of(params, "client"));
+	env->client = pb_envelope_copy(env, pb_text_of(params, "client"));
 	if (json_object_get(params, "notes"))
 		json_object_update(env->notes, json_object_get(params, "notes"));
 }
@@ -65,7 +65,7 @@ METHOD(filter_test)
 	struct owner owner;
 	int rc = owner_of(f, who, params, &owner, err);
 
-	if (!rc && pb_base64_decode(&bytes, text_of(params, "message")))
+	if (!rc && pb_base64_decode(&bytes, pb_text_of(params, "message")))
 		rc = pb_fail(err, PB_EINVALID, "the message is not base64");
 	if (!rc) {
 		run_params(&r, params);
@@ -79,7 +79,7 @@ METHOD(filter_test)
 		r.trace = json_array();
 		o.actions = json_array();
 		m = run_message(&r, pb_buf_str(&bytes), &arena);
-		rc = run_script(&r, owner_str(&owner), text_of(params, "script"), &m, &o, err);
+		rc = run_script(&r, owner_str(&owner), pb_text_of(params, "script"), &m, &o, err);
 	}
 	if (!rc) {
 		*ret_result = outcome_json(&o);

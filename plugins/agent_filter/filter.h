@@ -166,13 +166,6 @@ void seen_remember(struct run *r, const struct sieve_seen *list, size_t n);
 /* A fault of an owner's scripts: logged, and told to him once. */
 void notice_fault(struct run *r, const char *fault);
 
-static inline struct pb_str text_of(const json_t *o, const char *key)
-{
-	const json_t *v = json_object_get(o, key);
-
-	return json_is_string(v) ? pb_str(json_string_value(v), json_string_length(v)) : PB_NOSTR;
-}
-
 /* Text that may be no UTF-8 as a JSON string: then it is taken as ISO 8859-1. */
 json_t *json_text(struct pb_str s);
 

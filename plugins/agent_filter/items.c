@@ -142,7 +142,7 @@ static void add_note(struct pb_buf *out, const json_t *note)
 static struct pb_str direction_of(struct run *r)
 {
 	const struct pb_envelope *env = r->about->envelope;
-	struct pb_str told = text_of(r->params, "direction");
+	struct pb_str told = pb_text_of(r->params, "direction");
 
 	return told.len ? told : env->user.len || !env->client.len ? PB_STR("local") : PB_STR("in");
 }
@@ -201,7 +201,7 @@ bool item_text(void *arg, struct pb_str name, struct pb_buf *out)
 	else if (pb_str_eq(name, PB_STR("direction")))
 		pb_buf_addstr(out, direction_of(r));
 	else if (pb_str_eq(name, PB_STR("connector")))
-		pb_buf_addstr(out, text_of(r->params, "connector"));
+		pb_buf_addstr(out, pb_text_of(r->params, "connector"));
 	else if (pb_str_eq(name, PB_STR("size")))
 		add_number(out, r->about->body ? pb_body_size(r->about->body) : 0);
 	else if (pb_str_eq(name, PB_STR("priority")))

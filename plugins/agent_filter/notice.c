@@ -106,6 +106,6 @@ void notice_fault(struct run *r, const char *fault)
 	pb_log(r->f->host, PB_WARNING, "filter.fault", "id=%s owner=%s fault=%s", pb_logq(r->about->id), pb_logq(r->owner), pb_logq(pb_strz(fault)));
 	pb_count(r->f->host, "faults", 1);
 	owner_row(&key, r->owner, 'e', PB_NOSTR);
-	if (claim(r, pb_buf_str(&key), text_of(r->params, "script"), &before) && !send_notice(r, fault))
+	if (claim(r, pb_buf_str(&key), pb_text_of(r->params, "script"), &before) && !send_notice(r, fault))
 		pb_table_apply(r->f->scripts, &(struct pb_change){ PB_PUT, pb_buf_str(&key), pb_buf_str(&before) }, 1, NULL);
 }

@@ -39,7 +39,7 @@ static int of_mailbox(struct filter *f, const struct pb_caller *who, struct pb_s
 {
 	json_t *params = json_pack("{s:s%}", pb_str_find(which, '@', 0) < 0 ? "mailbox" : "address", which.ptr, which.len), *found = NULL;
 	int rc = pb_call(f->host, "directory.mailbox", params, &found, err);
-	struct pb_str id = text_of(found, "mailbox"), office = text_of(found, "postoffice");
+	struct pb_str id = pb_text_of(found, "mailbox"), office = pb_text_of(found, "postoffice");
 
 	json_decref(params);
 	if (!rc && ((who->role == PB_ROLE_USER && !pb_str_eq(who->mailbox, id)) || (who->role == PB_ROLE_ADMIN && !pb_str_eq(who->postoffice, office))))
@@ -52,7 +52,7 @@ static int of_mailbox(struct filter *f, const struct pb_caller *who, struct pb_s
 
 int owner_of(struct filter *f, const struct pb_caller *who, const json_t *params, struct owner *ret, struct pb_error *err)
 {
-	struct pb_str mailbox = text_of(params, "mailbox"), office = text_of(params, "postoffice");
+	struct pb_str mailbox = pb_text_of(params, "mailbox"), office = pb_text_of(params, "postoffice");
 
 	if (mailbox.len && office.len)
 		return pb_fail(err, PB_EINVALID, "either a mailbox or a post office, not both");
@@ -71,7 +71,7 @@ int owner_of(struct filter *f, const struct pb_caller *who, const json_t *params
 	json_t *ask = json_pack("{s:s%}", "name", office.ptr, office.len), *found = NULL;
 	int rc = pb_call(f->host, "postoffice.show", ask, &found, err);
 	if (!rc)
-		rc = owner_office(ret, text_of(found, "name"), err);
+		rc = owner_office(ret, pb_text_of(found, "name"), err);
 	json_decref(ask);
 	json_decref(found);
 	return rc;

@@ -58,7 +58,7 @@ static void tick(void *self)
 static int at_office_delete(void *self, const struct pb_question *q, struct pb_verdict *v, struct pb_error *err)
 {
 	struct owner o;
-	int rc = owner_office(&o, text_of(q->facts, "postoffice"), err);
+	int rc = owner_office(&o, pb_text_of(q->facts, "postoffice"), err);
 
 	(void)v;
 	return rc ? rc : scripts_forget(self, owner_str(&o), err);

@@ -51,9 +51,9 @@ static void put_requires(struct pb_buf *out, json_t *needs)
 static void put_rule(struct pb_buf *out, const json_t *rule)
 {
 	pb_buf_addz(out, "# rule: ");
-	pb_buf_addstr(out, text_of(rule, "name"));
+	pb_buf_addstr(out, pb_text_of(rule, "name"));
 	pb_buf_addc(out, '\n');
-	pb_buf_addstr(out, text_of(rule, "sieve"));
+	pb_buf_addstr(out, pb_text_of(rule, "sieve"));
 }
 
 static void put_script(struct pb_buf *out, const json_t *rules)

@@ -24,7 +24,7 @@ int rules_read(struct filter *f, struct pb_str owner, json_t **ret, struct pb_er
 static int find(const json_t *rules, struct pb_str name, size_t *ret, struct pb_error *err)
 {
 	for (size_t i = 0; i < json_array_size(rules); i++) {
-		if (pb_str_eq(text_of(json_array_get(rules, i), "name"), name)) {
+		if (pb_str_eq(pb_text_of(json_array_get(rules, i), "name"), name)) {
 			*ret = i;
 			return 0;
 		}
@@ -35,7 +35,7 @@ static int find(const json_t *rules, struct pb_str name, size_t *ret, struct pb_
 /* Where "before", "after", "first" and "last" point to in the list; without any of them, behind the last. */
 static int place_of(const json_t *rules, const json_t *params, size_t *ret, struct pb_error *err)
 {
-	struct pb_str before = text_of(params, "before"), after = text_of(params, "after");
+	struct pb_str before = pb_text_of(params, "before"), after = pb_text_of(params, "after");
 	bool first = json_is_true(json_object_get(params, "first")), last = json_is_true(json_object_get(params, "last"));
 	int rc = 0;
 
@@ -106,7 +106,7 @@ struct addition {
 static int add_rule(json_t *rules, const json_t *params, void *arg, struct pb_error *err)
 {
 	const struct addition *a = arg;
-	struct pb_str name = text_of(params, "name");
+	struct pb_str name = pb_text_of(params, "name");
 	size_t at;
 	int rc;
 
@@ -130,14 +130,14 @@ METHOD(filter_add)
 	struct filter *f = self;
 	const json_t *when = json_object_get(params, "when"), *deeds = json_object_get(params, "do"), *enabled = json_object_get(params, "enabled");
 	struct addition a = { .most = f->rules_max };
-	struct pb_str match = text_of(params, "match");
+	struct pb_str match = pb_text_of(params, "match");
 	json_t *needs = NULL;
 	PB_AUTOBUF(sieve);
 	struct owner o;
 	int rc = owner_of(f, who, params, &o, err);
 
 	if (!rc)
-		rc = check_name("rule", text_of(params, "name"), err);
+		rc = check_name("rule", pb_text_of(params, "name"), err);
 	if (!rc)
 		rc = words_rule(when, pb_str_eq(match, PB_STR("any")), deeds, scope_of(owner_str(&o)), &sieve, &needs, err);
 	if (rc)
@@ -171,7 +171,7 @@ static json_t *rule_in_words(const json_t *rule)
 	bool several = json_array_size(when) > 1;
 	PB_AUTOBUF(out);
 
-	pb_buf_addz(&out, several ? pb_str_eq(text_of(rule, "match"), PB_STR("any")) ? "if any of (" : "if all of (" : "if ");
+	pb_buf_addz(&out, several ? pb_str_eq(pb_text_of(rule, "match"), PB_STR("any")) ? "if any of (" : "if all of (" : "if ");
 	add_sentences(&out, when);
 	pb_buf_addz(&out, several ? "): " : ": ");
 	add_sentences(&out, json_object_get(rule, "do"));
@@ -213,7 +213,7 @@ METHOD(filter_show)
 		rc = rules_read(f, owner_str(&o), &rules, err);
 	if (rc)
 		return rc;
-	rc = find(rules, text_of(params, "name"), &at, err);
+	rc = find(rules, pb_text_of(params, "name"), &at, err);
 	if (!rc) {
 		rule = json_array_get(rules, at);
 		*ret_result = json_pack("{s:O, s:O, s:O, s:O, s:O}", "name", json_object_get(rule, "name"), "enabled", json_object_get(rule, "enabled"), "match",
@@ -235,7 +235,7 @@ METHOD(filter_show)
 static int set_enabled(json_t *rules, const json_t *params, void *arg, struct pb_error *err)
 {
 	size_t at;
-	int rc = find(rules, text_of(params, "name"), &at, err);
+	int rc = find(rules, pb_text_of(params, "name"), &at, err);
 
 	if (!rc)
 		json_object_set_new(json_array_get(rules, at), "enabled", json_boolean(*(bool *)arg));
@@ -260,7 +260,7 @@ static int move_rule(json_t *rules, const json_t *params, void *arg, struct pb_e
 {
 	json_t *rule;
 	size_t at;
-	int rc = find(rules, text_of(params, "name"), &at, err);
+	int rc = find(rules, pb_text_of(params, "name"), &at, err);
 
 	(void)arg;
 	if (rc)
@@ -280,7 +280,7 @@ METHOD(filter_move)
 	bool placed = false;
 
 	for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-		placed |= text_of(params, places[i]).len || json_is_true(json_object_get(params, places[i]));
+		placed |= pb_text_of(params, places[i]).len || json_is_true(json_object_get(params, places[i]));
 	if (!placed)
 		return pb_fail(err, PB_EINVALID, "where to? before, after, first or last");
 	return change_of(self, who, params, move_rule, NULL, err);
@@ -289,7 +289,7 @@ METHOD(filter_move)
 static int delete_rule(json_t *rules, const json_t *params, void *arg, struct pb_error *err)
 {
 	size_t at;
-	int rc = find(rules, text_of(params, "name"), &at, err);
+	int rc = find(rules, pb_text_of(params, "name"), &at, err);
 
 	(void)arg;
 	if (!rc)

@@ -181,7 +181,7 @@ static int run_owner(struct run *r, struct pb_str owner, struct sieve_message *m
 
 static bool is_event(const struct run *r)
 {
-	return pb_str_eq(text_of(r->params, "scope"), PB_STR("imap"));
+	return pb_str_eq(pb_text_of(r->params, "scope"), PB_STR("imap"));
 }
 
 /* RFC 6785 3.7 to 3.9: on a message that has been in a mailbox there is nobody to answer or refuse, and what it says stays. */
@@ -218,7 +218,7 @@ static int run_event(struct run *r, struct sieve_message *m, struct outcome *o, 
 	if (rc)
 		return rc;
 	r->owner = owner_str(&owner);
-	rc = programs_named(r->f, r->owner, text_of(r->params, "script"), &c, err);
+	rc = programs_named(r->f, r->owner, pb_text_of(r->params, "script"), &c, err);
 	if (rc)
 		return rc;
 	if (c->broken) {
@@ -238,7 +238,7 @@ static int run_scope(struct run *r, struct sieve_message *m, struct outcome *o, 
 	struct owner owner;
 	int rc = 0;
 
-	if (pb_str_eq(text_of(r->params, "scope"), PB_STR("global"))) {
+	if (pb_str_eq(pb_text_of(r->params, "scope"), PB_STR("global"))) {
 		owner_global(&owner);
 		return run_owner(r, owner_str(&owner), m, o, err);
 	}
@@ -308,7 +308,7 @@ static void give_versions(struct outcome *o, struct pb_subject *about)
 /* The script is in the call itself, and a post office answers for it. */
 static bool is_text(const struct run *r)
 {
-	return pb_str_eq(text_of(r->params, "scope"), PB_STR("text"));
+	return pb_str_eq(pb_text_of(r->params, "scope"), PB_STR("text"));
 }
 
 /* With nothing to run the answer is at hand. */
@@ -328,12 +328,12 @@ static bool is_idle(struct run *r)
 	struct owner owner;
 	bool more = false;
 
-	if (pb_str_eq(text_of(r->params, "scope"), PB_STR("global")))
+	if (pb_str_eq(pb_text_of(r->params, "scope"), PB_STR("global")))
 		return !has_programs(r->f, PB_STR("g"), &more);
 	if (is_text(r))
 		return false;
 	if (is_event(r))
-		return !r->mailbox.len || !text_of(r->params, "script").len;
+		return !r->mailbox.len || !pb_text_of(r->params, "script").len;
 	if (r->postoffice.len && owner_office(&owner, r->postoffice, NULL) == 0 && has_programs(r->f, owner_str(&owner), &more))
 		return false;
 	return !r->mailbox.len || owner_mailbox(&owner, r->mailbox, NULL) || !has_programs(r->f, owner_str(&owner), &more);
@@ -364,9 +364,9 @@ struct sieve_message run_message(struct run *r, struct pb_str bytes, struct pb_a
 void run_params(struct run *r, const json_t *params)
 {
 	r->params = params;
-	r->mailbox = text_of(params, "mailbox");
-	r->postoffice = text_of(params, "postoffice");
-	r->recipient = text_of(params, "recipient");
+	r->mailbox = pb_text_of(params, "mailbox");
+	r->postoffice = pb_text_of(params, "postoffice");
+	r->recipient = pb_text_of(params, "recipient");
 }
 
 METHOD(filter_run)
@@ -398,7 +398,7 @@ METHOD(filter_run)
 	r.header = pb_str_head(bytes, pb_header_size(bytes));
 	o.actions = json_array();
 	m = run_message(&r, bytes, &arena);
-	rc = is_text(&r) ? run_script(&r, owner_str(&owner), text_of(params, "text"), &m, &o, err) : run_scope(&r, &m, &o, err);
+	rc = is_text(&r) ? run_script(&r, owner_str(&owner), pb_text_of(params, "text"), &m, &o, err) : run_scope(&r, &m, &o, err);
 	if (!rc) {
 		*ret_result = outcome_json(&o);
 		give_versions(&o, about);

@@ -170,7 +170,7 @@ METHOD(script_get)
 	int rc = owner_of(f, who, params, &o, err);
 
 	if (!rc)
-		rc = read_script(f, owner_str(&o), text_of(params, "name"), &text, err);
+		rc = read_script(f, owner_str(&o), pb_text_of(params, "name"), &text, err);
 	if (!rc)
 		*ret_result = json_pack("{s:O, s:o}", "name", json_object_get(params, "name"), "text", json_text(pb_buf_str(&text)));
 	return rc;
@@ -179,7 +179,7 @@ METHOD(script_get)
 METHOD(script_put)
 {
 	struct filter *f = self;
-	struct pb_str name = text_of(params, "name"), text = text_of(params, "text");
+	struct pb_str name = pb_text_of(params, "name"), text = pb_text_of(params, "text");
 	PB_AUTOBUF(key);
 	PB_AUTOBUF(active);
 	struct owner o;
@@ -230,11 +230,11 @@ METHOD(script_check)
 	int rc = owner_of(f, who, params, &o, err);
 
 	if (!rc && json_is_true(json_object_get(params, "report"))) {
-		*ret_result = report_of(f, owner_str(&o), text_of(params, "text"));
+		*ret_result = report_of(f, owner_str(&o), pb_text_of(params, "text"));
 		return 0;
 	}
 	if (!rc)
-		rc = script_compile(f, owner_str(&o), text_of(params, "text"), NULL, err);
+		rc = script_compile(f, owner_str(&o), pb_text_of(params, "text"), NULL, err);
 	if (!rc)
 		*ret_result = json_pack("{s:s, s:s, s:I}", "extensions", sieve_extensions(), "notify", "mailto", "redirects", (json_int_t)f->limits.redirects);
 	return rc;
@@ -247,16 +247,16 @@ METHOD(script_space)
 	int rc = owner_of(f, who, params, &o, err);
 
 	if (!rc)
-		rc = check_name("script", text_of(params, "name"), err);
+		rc = check_name("script", pb_text_of(params, "name"), err);
 	if (!rc)
-		rc = check_space(f, owner_str(&o), text_of(params, "name"), (size_t)json_integer_value(json_object_get(params, "size")), err);
+		rc = check_space(f, owner_str(&o), pb_text_of(params, "name"), (size_t)json_integer_value(json_object_get(params, "size")), err);
 	return rc;
 }
 
 METHOD(script_activate)
 {
 	struct filter *f = self;
-	struct pb_str name = text_of(params, "name");
+	struct pb_str name = pb_text_of(params, "name");
 	PB_AUTOBUF(text);
 	PB_AUTOBUF(key);
 	struct owner o;
@@ -277,7 +277,7 @@ METHOD(script_activate)
 METHOD(script_delete)
 {
 	struct filter *f = self;
-	struct pb_str name = text_of(params, "name");
+	struct pb_str name = pb_text_of(params, "name");
 	PB_AUTOBUF(text);
 	PB_AUTOBUF(active);
 	PB_AUTOBUF(key);
@@ -302,7 +302,7 @@ METHOD(script_delete)
 METHOD(script_rename)
 {
 	struct filter *f = self;
-	struct pb_str name = text_of(params, "name"), to = text_of(params, "to");
+	struct pb_str name = pb_text_of(params, "name"), to = pb_text_of(params, "to");
 	struct pb_change changes[4];
 	PB_AUTOBUF(text);
 	PB_AUTOBUF(other);

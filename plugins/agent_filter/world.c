@@ -30,7 +30,7 @@ static bool event_environment(const struct run *r, struct pb_str name, struct pb
 
 	for (size_t i = 0; i < sizeof items / sizeof *items; i++)
 		if (pb_str_ieq(name, pb_strz(items[i].name))) {
-			pb_buf_addstr(out, text_of(r->params, items[i].param));
+			pb_buf_addstr(out, pb_text_of(r->params, items[i].param));
 			return true;
 		}
 	return false;
@@ -40,7 +40,7 @@ static bool world_environment(void *arg, struct pb_str name, struct pb_buf *out)
 {
 	struct run *r = arg;
 	const struct pb_envelope *env = r->about->envelope;
-	bool delivering = r->mailbox.len > 0, event = text_of(r->params, "cause").len > 0;
+	bool delivering = r->mailbox.len > 0, event = pb_text_of(r->params, "cause").len > 0;
 
 	if (event && event_environment(r, name, out))
 		return true;
@@ -59,7 +59,7 @@ static bool world_environment(void *arg, struct pb_str name, struct pb_buf *out)
 	else if (pb_str_ieq(name, PB_STR("remote-ip")) && env)
 		pb_buf_addstr(out, env->client);
 	else if (pb_str_ieq(name, PB_STR("remote-host")))
-		pb_buf_addstr(out, text_of(env ? env->notes : NULL, "rdns"));
+		pb_buf_addstr(out, pb_text_of(env ? env->notes : NULL, "rdns"));
 	else
 		return false;
 	return out->len > 0;
@@ -153,8 +153,8 @@ static bool list_members(struct run *r, struct pb_str list, json_t **ret)
 	ask = json_pack("{s:o}", "address", json_text(group));
 	rc = pb_call(r->f->host, "directory.resolve", ask, &route, NULL);
 	json_decref(ask);
-	target = text_of(route, "target");
-	if (!rc && r->owner.ptr[0] != 'g' && !pb_str_eq(text_of(route, "postoffice"), r->postoffice))
+	target = pb_text_of(route, "target");
+	if (!rc && r->owner.ptr[0] != 'g' && !pb_str_eq(pb_text_of(route, "postoffice"), r->postoffice))
 		rc = PB_ENOTFOUND;	/* who is in a group of another post office is nobody's business here */
 	if (!rc && pb_str_starts(target, PB_STR("group/"))) {
 		ask = json_pack("{s:s%}", "target", target.ptr, target.len);

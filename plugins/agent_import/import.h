@@ -29,13 +29,6 @@ struct import {
 
 #define METHOD(name) int name(void *self, const struct pb_caller *who, const json_t *params, json_t **ret_result, struct pb_error *err)
 
-static inline struct pb_str text_of(const json_t *o, const char *key)
-{
-	const json_t *v = json_object_get(o, key);
-
-	return pb_str(json_string_value(v), json_string_length(v));
-}
-
 /* keys.c: which messages were imported. A message's token covers its key until it is written down: tokens live for days, the table for ever. */
 int keys_has(struct import *in, struct pb_str key, bool *ret, struct pb_error *err);
 int keys_add(struct import *in, struct pb_str key, struct pb_error *err);

@@ -5,7 +5,7 @@
 METHOD(import_open)
 {
 	struct import *in = self;
-	struct pb_str address = text_of(params, "mailbox");
+	struct pb_str address = pb_text_of(params, "mailbox");
 	json_t *ask = json_object(), *found = NULL;
 	int rc;
 
@@ -25,12 +25,12 @@ METHOD(import_open)
 METHOD(import_folder)
 {
 	struct import *in = self;
-	struct pb_str name = text_of(params, "folder");
+	struct pb_str name = pb_text_of(params, "folder");
 	struct pb_mailbox *mb;
 	int rc;
 
 	(void)who;
-	if (pb_mailbox_open(in->host, text_of(params, "mailbox"), &mb, err))
+	if (pb_mailbox_open(in->host, pb_text_of(params, "mailbox"), &mb, err))
 		return err->code;
 	rc = pb_folder_create(mb, name, 0, err);
 	*ret_result = json_pack("{s:b}", "made", rc == 0);
@@ -66,7 +66,7 @@ METHOD(import_data)
 	int64_t number;
 
 	(void)who;
-	if (upload_add(in, json_integer_value(json_object_get(params, "upload")), text_of(params, "data"), &number, err))
+	if (upload_add(in, json_integer_value(json_object_get(params, "upload")), pb_text_of(params, "data"), &number, err))
 		return err->code;
 	*ret_result = json_pack("{s:I}", "upload", (json_int_t)number);
 	return 0;
@@ -117,7 +117,7 @@ static uint64_t flags_of(struct pb_folder *f, const json_t *names, unsigned *ret
 /* Takes the spool over. *ret_uid is 0 when the token was known: the message had been added before its key was written down. */
 static int append(struct pb_folder *f, struct pb_spool *spool, const json_t *params, uint32_t *ret_uid, unsigned *ret_left_out, struct pb_error *err)
 {
-	struct pb_append how = { .date = json_integer_value(json_object_get(params, "date")), .token = text_of(params, "key"),
+	struct pb_append how = { .date = json_integer_value(json_object_get(params, "date")), .token = pb_text_of(params, "key"),
 				 .over_quota = json_is_true(json_object_get(params, "over_quota")) };
 	struct pb_folder_status before;
 	int rc;
@@ -139,9 +139,9 @@ static int open_folder(struct import *in, const json_t *params, struct pb_folder
 	struct pb_mailbox *mb;
 	int rc;
 
-	if (pb_mailbox_open(in->host, text_of(params, "mailbox"), &mb, err))
+	if (pb_mailbox_open(in->host, pb_text_of(params, "mailbox"), &mb, err))
 		return err->code;
-	rc = pb_folder_open(mb, text_of(params, "folder"), ret, err);
+	rc = pb_folder_open(mb, pb_text_of(params, "folder"), ret, err);
 	pb_mailbox_close(mb);
 	return rc;
 }
@@ -161,7 +161,7 @@ static int store(struct import *in, struct pb_spool *spool, const json_t *params
 	rc = append(f, spool, params, &uid, &left_out, err);
 	pb_folder_close(f);
 	if (rc == 0)
-		rc = keys_add(in, text_of(params, "key"), err);
+		rc = keys_add(in, pb_text_of(params, "key"), err);
 	if (rc)
 		return rc;
 	if (uid)
@@ -179,7 +179,7 @@ METHOD(import_message)
 	(void)who;
 	if (upload_take(in, json_integer_value(json_object_get(params, "upload")), &spool, err))
 		return err->code;
-	if (keys_has(in, text_of(params, "key"), &known, err) || (!known && spool_add(spool, text_of(params, "data"), err))) {
+	if (keys_has(in, pb_text_of(params, "key"), &known, err) || (!known && spool_add(spool, pb_text_of(params, "data"), err))) {
 		pb_spool_discard(spool);
 		return err->code;
 	}

@@ -228,7 +228,7 @@ static bool is_name(struct pb_str name)
 
 int run_program(struct passage *p, const json_t *action, struct pb_error *err)
 {
-	struct pb_str rest = text_of(action, "argument"), name = PB_NOSTR, word;
+	struct pb_str rest = pb_text_of(action, "argument"), name = PB_NOSTR, word;
 	struct pb_arena *arena = pb_arena_new();
 	const char *argv[WORDS_MAX + 1];
 	struct pb_ran ran = PB_RAN;

@@ -71,7 +71,7 @@ void sign_message(struct passage *p)
 	params = json_pack("{s:s%}", "connector", connector.ptr, connector.len);
 	rc = pb_call_about(p->mta->host, &about, "dkim.outgoing", params, &answer, &err);
 	json_decref(params);
-	lines = text_of(answer, "headers");
+	lines = pb_text_of(answer, "headers");
 	json_object_del(env->notes, "front");		/* of an earlier passage */
 	if (rc && rc != PB_EUNAVAILABLE)
 		pb_item_note(p->item, "dkim.fault", "%s", err.text);

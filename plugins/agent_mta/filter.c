@@ -38,7 +38,7 @@ static bool is_true(const json_t *o, const char *key)
 
 static bool is_outside(const json_t *route)
 {
-	struct pb_str kind = text_of(route, "kind");
+	struct pb_str kind = pb_text_of(route, "kind");
 
 	return pb_str_eq(kind, PB_STR("remote")) || pb_str_eq(kind, PB_STR("connector"));
 }
@@ -53,7 +53,7 @@ bool is_leaving(const struct passage *p)
 
 struct pb_str connector_of(struct pb_item *item)
 {
-	struct pb_str lane = pb_strz(pb_item_lane(item)), was = text_of(pb_item_envelope(item)->notes, "connector");
+	struct pb_str lane = pb_strz(pb_item_lane(item)), was = pb_text_of(pb_item_envelope(item)->notes, "connector");
 
 	if (pb_str_ends(lane, PB_STR(".inbound")))
 		lane.len -= 8;
@@ -153,7 +153,7 @@ static void want_notice(struct wishes *w, const json_t *a)
 
 static void want_reject(struct wishes *w, const json_t *a)
 {
-	int n = snprintf(w->reply, sizeof w->reply, "550 5.7.1 %.*s", PB_FMT(pb_str_head(text_of(a, "text"), 300)));
+	int n = snprintf(w->reply, sizeof w->reply, "550 5.7.1 %.*s", PB_FMT(pb_str_head(pb_text_of(a, "text"), 300)));
 
 	for (int i = 0; i < n && i < (int)sizeof w->reply - 1; i++)
 		if ((unsigned char)w->reply[i] < 32)
@@ -185,7 +185,7 @@ static void want_nothing(struct wishes *w, const json_t *a)
 
 static void want_priority(struct wishes *w, const json_t *a)
 {
-	struct pb_str word = text_of(a, "argument");
+	struct pb_str word = pb_text_of(a, "argument");
 
 	w->has_priority = true;
 	w->priority = pb_str_ieq(word, PB_STR("high")) ? 4 : pb_str_ieq(word, PB_STR("low")) ? -4 : 0;
@@ -203,10 +203,10 @@ static const struct {
 static void take_action(struct wishes *w, const json_t *a)
 {
 	static const char *const objects[] = { "argument", "folder", "address", "method" };
-	struct pb_str name = text_of(a, "do"), object = PB_NOSTR;
+	struct pb_str name = pb_text_of(a, "do"), object = PB_NOSTR;
 
 	for (size_t i = 0; i < sizeof objects / sizeof *objects && !object.len; i++)
-		object = pb_str_head(text_of(a, objects[i]), 200);
+		object = pb_str_head(pb_text_of(a, objects[i]), 200);
 	pb_item_note(w->p->item, "filter", "global %.*s%s%.*s", PB_FMT(pb_str_head(name, 64)), object.len ? " " : "", PB_FMT(object));
 	for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
 		if (pb_str_eq(name, pb_strz(actions[i].name))) {
@@ -269,7 +269,7 @@ static void take_answer(struct wishes *w)
 	}
 	part_folders(w);
 	if (json_object_get(w->answer, "fault"))
-		pb_item_note(w->p->item, "filter.fault", "%.*s", PB_FMT(pb_str_head(text_of(w->answer, "fault"), 300)));
+		pb_item_note(w->p->item, "filter.fault", "%.*s", PB_FMT(pb_str_head(pb_text_of(w->answer, "fault"), 300)));
 }
 
 /* ---- doing it ---- */
@@ -388,7 +388,7 @@ static int rewrite_sender(struct wishes *w, struct pb_str next, struct pb_envelo
 	ask = json_pack("{s:s%, s:s%, s:s%}", "sender", was->sender.ptr, was->sender.len, "recipient", recipient.ptr, recipient.len, "next", next.ptr, next.len);
 	rc = pb_call(w->p->mta->host, "srs.encode", ask, &found, err);
 	if (!rc)
-		pb_envelope_sender(env, text_of(found, "address"));
+		pb_envelope_sender(env, pb_text_of(found, "address"));
 	json_decref(ask);
 	json_decref(found);
 	return rc == PB_EUNAVAILABLE ? 0 : rc;	/* nobody here rewrites */
@@ -397,15 +397,15 @@ static int rewrite_sender(struct wishes *w, struct pb_str next, struct pb_envelo
 static int redirect(struct wishes *w, const json_t *a, struct pb_error *err)
 {
 	struct pb_envelope *env = pb_envelope_dup(pb_item_envelope(w->p->item), false);
-	int rc = rewrite_sender(w, text_of(a, "address"), env, err);
+	int rc = rewrite_sender(w, pb_text_of(a, "address"), env, err);
 
-	pb_envelope_rcpt(env, text_of(a, "address"))->notify = notify_of(text_of(a, "notify"));
-	if (text_of(a, "ret").len)
-		env->ret_headers = pb_str_ieq(text_of(a, "ret"), PB_STR("HDRS"));
+	pb_envelope_rcpt(env, pb_text_of(a, "address"))->notify = notify_of(pb_text_of(a, "notify"));
+	if (pb_text_of(a, "ret").len)
+		env->ret_headers = pb_str_ieq(pb_text_of(a, "ret"), PB_STR("HDRS"));
 	if (json_is_true(json_object_get(a, "deliver_or_return")))	/* RFC 6009; conn_smtp keeps it */
 		json_object_set(env->notes, "deliver_by", json_object_get(a, "deliver_by"));
 	if (!rc)
-		rc = version_of(a) == w->version ? pb_item_redirect(w->p->item, env, err) : inject_version(w, env, version_of(a), "redirect", text_of(a, "address"), err);
+		rc = version_of(a) == w->version ? pb_item_redirect(w->p->item, env, err) : inject_version(w, env, version_of(a), "redirect", pb_text_of(a, "address"), err);
 	pb_envelope_free(env);
 	return rc;
 }
@@ -433,7 +433,7 @@ static int keep_back(struct wishes *w, struct pb_error *err)
 {
 	struct pb_item *item = w->p->item;
 	struct pb_subject about = { .id = pb_strz(pb_item_id(item)), .envelope = pb_item_envelope(item), .body = pb_item_body(item) };
-	struct pb_str reason = text_of(w->quarantine, "argument");
+	struct pb_str reason = pb_text_of(w->quarantine, "argument");
 
 	return quarantine_add(w->p->mta, &about, NULL, reason.len ? reason : PB_STR("a filter of the server"), PB_STR("filter"), err);
 }

@@ -38,13 +38,6 @@ struct mta {
 	pthread_mutex_t releasing;	/* one change of what is in quarantine at a time */
 };
 
-static inline struct pb_str text_of(const json_t *o, const char *key)
-{
-	const json_t *v = json_object_get(o, key);
-
-	return json_is_string(v) ? pb_str(json_string_value(v), json_string_length(v)) : PB_NOSTR;
-}
-
 /* ---- a passage (route.c) ---- */
 
 /* A recipient and where the directory says that it goes. */

@@ -178,8 +178,8 @@ static void read_mailto(struct passage *p, struct notice *n, struct pb_str uri, 
 /* Subject and text: the URI's, else the action's message, else what the message itself is called. */
 static int notify_mailto(struct passage *p, const json_t *a, struct pb_arena *arena, struct pb_error *err)
 {
-	struct pb_str header = header_of(p), message = text_of(a, "text"), first, rest = message;
-	struct notice n = { .importance = (int)json_integer_value(json_object_get(a, "importance")), .from = text_of(a, "from") };
+	struct pb_str header = header_of(p), message = pb_text_of(a, "text"), first, rest = message;
+	struct notice n = { .importance = (int)json_integer_value(json_object_get(a, "importance")), .from = pb_text_of(a, "from") };
 	PB_AUTOBUF(automatic);
 	PB_AUTOBUF(subject);
 	PB_AUTOBUF(text);
@@ -189,7 +189,7 @@ static int notify_mailto(struct passage *p, const json_t *a, struct pb_arena *ar
 		pb_item_note(p->item, "notify.skipped", "the message is a notification itself");
 		return 0;
 	}
-	read_mailto(p, &n, text_of(a, "method"), arena);
+	read_mailto(p, &n, pb_text_of(a, "method"), arena);
 	if (!n.nto)
 		return 0;
 	add_field(&subject, header, PB_STR("Subject"));
@@ -204,7 +204,7 @@ static int notify_mailto(struct passage *p, const json_t *a, struct pb_arena *ar
 	from_address(p->mta, &automatic);
 	pb_buf_addz(&automatic, "\"");
 	n.automatic = pb_buf_z(&automatic);
-	pb_buf_addf(&token, "notify/%s/%.*s/%016llx", pb_item_id(p->item), PB_FMT(text_of(a, "method")), (unsigned long long)mark_of(message));
+	pb_buf_addf(&token, "notify/%s/%.*s/%016llx", pb_item_id(p->item), PB_FMT(pb_text_of(a, "method")), (unsigned long long)mark_of(message));
 	n.token = pb_buf_str(&token);
 	return send(p, &n, err);
 }
@@ -328,7 +328,7 @@ static int notify_template(struct passage *p, struct pb_str argument, struct pb_
 
 int send_notice(struct passage *p, const json_t *action, struct pb_error *err)
 {
-	struct pb_str argument = text_of(action, "argument"), method = text_of(action, "method");
+	struct pb_str argument = pb_text_of(action, "argument"), method = pb_text_of(action, "method");
 	struct pb_arena *arena = pb_arena_new();
 	int rc = 0;
 

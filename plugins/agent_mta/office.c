@@ -21,7 +21,7 @@ static int set_body(struct passage *p, struct pb_str bytes, struct pb_error *err
 
 static int add_footer(struct passage *p, const json_t *policy, struct pb_error *err)
 {
-	const struct footer footer = { .text = text_of(policy, "footer_text"), .html = text_of(policy, "footer_html") };
+	const struct footer footer = { .text = pb_text_of(policy, "footer_text"), .html = pb_text_of(policy, "footer_html") };
 	struct pb_str head, bytes, facts;
 	PB_AUTOBUF(out);
 	int rc;

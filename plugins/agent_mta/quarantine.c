@@ -80,9 +80,9 @@ static json_t *recipient(struct mta *mta, const struct pb_rcpt *r)
 		json_object_set_new(ret, "notify", json_integer(r->notify));
 	json_object_set_new(params, "address", text(r->address));
 	if (pb_call(mta->host, "directory.resolve", params, &route, NULL) == 0) {
-		if (text_of(route, "mailbox").len)
+		if (pb_text_of(route, "mailbox").len)
 			json_object_set(ret, "mailbox", json_object_get(route, "mailbox"));
-		if (text_of(route, "postoffice").len)
+		if (pb_text_of(route, "postoffice").len)
 			json_object_set(ret, "postoffice", json_object_get(route, "postoffice"));
 	}
 	json_decref(route);
@@ -255,13 +255,13 @@ METHOD(quarantine_add)
 {
 	struct mta *mta = self;
 	struct pb_subject *about = pb_subject(mta->host);
-	struct pb_str by = text_of(params, "by");
+	struct pb_str by = pb_text_of(params, "by");
 	PB_AUTOBUF(id);
 	int rc;
 
 	if (!about || !about->body || !about->envelope || !about->id.len)
 		return pb_fail(err, PB_EINVALID, "quarantine.add is a call about a message");
-	rc = add_alone(mta, about, json_object_get(params, "recipients"), text_of(params, "reason"), by.len ? by : who->plugin, who->plugin, &id, err);
+	rc = add_alone(mta, about, json_object_get(params, "recipients"), pb_text_of(params, "reason"), by.len ? by : who->plugin, who->plugin, &id, err);
 	if (!rc)
 		*ret_result = json_pack("{s:o}", "id", text(pb_buf_str(&id)));
 	return rc;

@@ -149,7 +149,7 @@ METHOD(quarantine_show)
 	json_t *row, *addresses;
 	struct pb_body *body;
 	struct pb_str head, bytes;
-	int rc = find(self, who, text_of(params, "id"), &row, &addresses, err);
+	int rc = find(self, who, pb_text_of(params, "id"), &row, &addresses, err);
 
 	if (rc)
 		return rc;
@@ -186,7 +186,7 @@ static bool is_touched(const json_t *releasing, const json_t *addresses)
 /* Without these recipients; the last ones take the row and the message with them. */
 static int drop(struct mta *mta, json_t *row, const json_t *addresses, struct pb_error *err)
 {
-	struct pb_str id = text_of(row, "id");
+	struct pb_str id = pb_text_of(row, "id");
 	uint32_t uid = (uint32_t)json_integer_value(json_object_get(row, "uid"));
 	json_t *rest = whose_rest(row, addresses);
 	struct pb_folder *f;
@@ -217,12 +217,12 @@ static struct pb_envelope *envelope_of(const json_t *row, const json_t *addresse
 	json_t *rcpt, *list = json_object_get(row, "recipients");
 	size_t i;
 
-	pb_envelope_sender(env, text_of(row, "sender"));
-	env->envid = pb_envelope_copy(env, text_of(row, "envid"));
-	env->client = pb_envelope_copy(env, text_of(row, "client"));
-	env->helo = pb_envelope_copy(env, text_of(row, "helo"));
-	env->user = pb_envelope_copy(env, text_of(row, "user"));
-	env->mailbox = pb_envelope_copy(env, text_of(row, "mailbox"));
+	pb_envelope_sender(env, pb_text_of(row, "sender"));
+	env->envid = pb_envelope_copy(env, pb_text_of(row, "envid"));
+	env->client = pb_envelope_copy(env, pb_text_of(row, "client"));
+	env->helo = pb_envelope_copy(env, pb_text_of(row, "helo"));
+	env->user = pb_envelope_copy(env, pb_text_of(row, "user"));
+	env->mailbox = pb_envelope_copy(env, pb_text_of(row, "mailbox"));
 	env->priority = (int)json_integer_value(json_object_get(row, "priority"));
 	env->ret_headers = json_is_true(json_object_get(row, "ret_headers"));
 	env->eightbit = json_is_true(json_object_get(row, "eightbit"));
@@ -239,8 +239,8 @@ static struct pb_envelope *envelope_of(const json_t *row, const json_t *addresse
 
 		if (!whose_has(addresses, rcpt))
 			continue;
-		to = pb_envelope_rcpt(env, text_of(rcpt, "address"));
-		to->orcpt = pb_envelope_copy(env, text_of(rcpt, "orcpt"));
+		to = pb_envelope_rcpt(env, pb_text_of(rcpt, "address"));
+		to->orcpt = pb_envelope_copy(env, pb_text_of(rcpt, "orcpt"));
 		to->notify = (unsigned)json_integer_value(json_object_get(rcpt, "notify"));
 	}
 	return env;
@@ -248,7 +248,7 @@ static struct pb_envelope *envelope_of(const json_t *row, const json_t *addresse
 
 static int send_away(struct mta *mta, const json_t *row, const json_t *addresses, char ret_id[PB_ID_MAX], struct pb_error *err)
 {
-	struct pb_str head, bytes, id = text_of(row, "id");
+	struct pb_str head, bytes, id = pb_text_of(row, "id");
 	char *words = json_dumps(addresses, JSON_COMPACT);
 	struct pb_spool *spool = NULL;
 	struct pb_envelope *env;
@@ -277,7 +277,7 @@ static int send_away(struct mta *mta, const json_t *row, const json_t *addresses
 
 static int release(struct mta *mta, json_t *row, const json_t *addresses, char ret_id[PB_ID_MAX], struct pb_error *err)
 {
-	struct pb_str id = text_of(row, "id");
+	struct pb_str id = pb_text_of(row, "id");
 	int rc = send_away(mta, row, addresses, ret_id, err);
 
 	if (!rc)
@@ -297,10 +297,10 @@ METHOD(quarantine_release)
 	int rc;
 
 	pthread_mutex_lock(&mta->releasing);
-	rc = find(mta, who, text_of(params, "id"), &row, &addresses, err);
+	rc = find(mta, who, pb_text_of(params, "id"), &row, &addresses, err);
 	if (!rc) {
 		json_object_set(row, "releasing", addresses);
-		rc = quarantine_put(mta, text_of(row, "id"), row, err);
+		rc = quarantine_put(mta, pb_text_of(row, "id"), row, err);
 		if (!rc)
 			rc = release(mta, row, addresses, id, err);
 		if (!rc)
@@ -319,7 +319,7 @@ METHOD(quarantine_delete)
 	int rc;
 
 	pthread_mutex_lock(&mta->releasing);
-	rc = find(mta, who, text_of(params, "id"), &row, &addresses, err);
+	rc = find(mta, who, pb_text_of(params, "id"), &row, &addresses, err);
 	if (!rc) {
 		rc = drop(mta, row, addresses, err);
 		json_decref(addresses);
@@ -339,11 +339,11 @@ struct leaving {
 
 static bool goes_with(const struct leaving *l, const json_t *rcpt)
 {
-	struct pb_str rest = text_of(rcpt, "address"), last = PB_NOSTR;
+	struct pb_str rest = pb_text_of(rcpt, "address"), last = PB_NOSTR;
 	PB_AUTOBUF(ascii);
 
 	if (!l->domain.len)
-		return pb_str_ieq(text_of(rcpt, "postoffice"), l->postoffice);
+		return pb_str_ieq(pb_text_of(rcpt, "postoffice"), l->postoffice);
 	while (pb_str_cut(&rest, '@', &last))
 		continue;
 	return pb_domain_ascii(&ascii, last, NULL) == 0 && pb_str_ieq(pb_buf_str(&ascii), l->domain);
@@ -367,7 +367,7 @@ static bool leave_row(struct mta *mta, json_t *row, void *arg)
 
 int quarantine_leave(struct mta *mta, const json_t *facts, struct pb_error *err)
 {
-	struct leaving l = { text_of(facts, "domain"), text_of(facts, "postoffice"), err, 0 };
+	struct leaving l = { pb_text_of(facts, "domain"), pb_text_of(facts, "postoffice"), err, 0 };
 	int rc;
 
 	pthread_mutex_lock(&mta->releasing);
@@ -395,12 +395,12 @@ static bool sweep_row(struct mta *mta, json_t *row, void *arg)
 	} else if (json_integer_value(json_object_get(row, "time")) < before) {
 		json_t *addresses = whose_addresses(&system, row);
 
-		pb_log(mta->host, PB_INFO, "quarantine.expired", "id=%s", pb_logq(text_of(row, "id")));
+		pb_log(mta->host, PB_INFO, "quarantine.expired", "id=%s", pb_logq(pb_text_of(row, "id")));
 		rc = drop(mta, row, addresses, &err);
 		json_decref(addresses);
 	}
 	if (rc)
-		pb_log(mta->host, PB_WARNING, "quarantine.fault", "id=%s error=%s", pb_logq(text_of(row, "id")), pb_logq(pb_strz(err.text)));
+		pb_log(mta->host, PB_WARNING, "quarantine.fault", "id=%s error=%s", pb_logq(pb_text_of(row, "id")), pb_logq(pb_strz(err.text)));
 	return true;
 }
 

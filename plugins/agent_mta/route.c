@@ -256,8 +256,8 @@ static void route_one(struct passage *p, struct stop *s)
 		settle_unresolved(p->mta, s->to, s->error->code, s->error);
 		return;
 	}
-	snprintf(connector, sizeof connector, "%.*s", PB_FMT(text_of(s->route, "connector")));
-	pb_item_send(p->item, s->to, connector, text_of(s->route, "destination"), s->target.len ? s->target : text_of(s->route, "target"));
+	snprintf(connector, sizeof connector, "%.*s", PB_FMT(pb_text_of(s->route, "connector")));
+	pb_item_send(p->item, s->to, connector, pb_text_of(s->route, "destination"), s->target.len ? s->target : pb_text_of(s->route, "target"));
 	pb_count(p->mta->host, "routed", 1);
 }
 
@@ -338,7 +338,7 @@ int route_message(struct mta *mta, struct pb_item *item, bool bulk, struct pb_er
 		return 0;
 	}
 	if (json_object_get(pb_item_envelope(item)->notes, "quarantined"))
-		pb_item_note(item, "quarantine.released", "it was %.*s", PB_FMT(text_of(pb_item_envelope(item)->notes, "quarantined")));
+		pb_item_note(item, "quarantine.released", "it was %.*s", PB_FMT(pb_text_of(pb_item_envelope(item)->notes, "quarantined")));
 	if (ask_hooks(mta, item))
 		return 0;
 	resolve_all(&p);

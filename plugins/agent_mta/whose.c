@@ -8,9 +8,9 @@ static bool may(const struct pb_caller *who, const json_t *rcpt)
 	case PB_ROLE_SYSTEM:
 		return true;
 	case PB_ROLE_ADMIN:
-		return who->postoffice.len && pb_str_eq(text_of(rcpt, "postoffice"), who->postoffice);
+		return who->postoffice.len && pb_str_eq(pb_text_of(rcpt, "postoffice"), who->postoffice);
 	case PB_ROLE_USER:
-		return who->mailbox.len && pb_str_eq(text_of(rcpt, "mailbox"), who->mailbox);
+		return who->mailbox.len && pb_str_eq(pb_text_of(rcpt, "mailbox"), who->mailbox);
 	default:
 		return false;
 	}

@@ -5,7 +5,7 @@
 /* The post office that is meant, as the directory writes it. */
 static int office_of(struct public *p, const struct pb_caller *who, const json_t *params, struct pb_buf *out, struct pb_error *err)
 {
-	struct pb_str given = text_of(params, "postoffice");
+	struct pb_str given = pb_text_of(params, "postoffice");
 	json_t *ask, *found = NULL;
 	int rc;
 
@@ -18,7 +18,7 @@ static int office_of(struct public *p, const struct pb_caller *who, const json_t
 	ask = json_pack("{s:s%}", "name", given.ptr, given.len);
 	rc = ask ? pb_call(p->host, "postoffice.show", ask, &found, err) : pb_fail(err, PB_EINVALID, "no name of a post office");
 	if (!rc)
-		pb_buf_addstr(out, text_of(found, "name"));
+		pb_buf_addstr(out, pb_text_of(found, "name"));
 	json_decref(ask);
 	json_decref(found);
 	return rc;
@@ -39,7 +39,7 @@ static int open_mailbox(struct public *p, const struct pb_caller *who, const jso
 METHOD(public_mailbox)
 {
 	struct public *p = self;
-	struct pb_str office = text_of(params, "postoffice");
+	struct pb_str office = pb_text_of(params, "postoffice");
 	PB_AUTOBUF(id);
 	int rc = json_is_false(json_object_get(params, "make")) ? pb_table_get(p->offices, office, &id, err) : public_mailbox(p, office, &id, err);
 
@@ -52,10 +52,10 @@ METHOD(public_rights)
 {
 	struct public *p = self;
 	PB_AUTOBUF(value);
-	int rc = right_get(p, text_of(params, "postoffice"), text_of(params, "folder"), &value, err);
+	int rc = right_get(p, pb_text_of(params, "postoffice"), pb_text_of(params, "folder"), &value, err);
 
 	if (!rc)
-		*ret_result = json_pack("{s:b, s:b}", "write", right_writes(pb_buf_str(&value)), "read", right_reads(p, pb_buf_str(&value), text_of(params, "address")));
+		*ret_result = json_pack("{s:b, s:b}", "write", right_writes(pb_buf_str(&value)), "read", right_reads(p, pb_buf_str(&value), pb_text_of(params, "address")));
 	return rc;
 }
 
@@ -65,13 +65,13 @@ METHOD(public_hidden)
 	json_t *rows, *one, *hidden;
 	const char *name;
 	size_t len;
-	int rc = rights_of(p, text_of(params, "postoffice"), &rows, err);
+	int rc = rights_of(p, pb_text_of(params, "postoffice"), &rows, err);
 
 	if (rc)
 		return rc;
 	hidden = json_array();
 	json_object_keylen_foreach(rows, name, len, one)
-		if (!right_reads(p, pb_str(json_string_value(one), json_string_length(one)), text_of(params, "address")))
+		if (!right_reads(p, pb_str(json_string_value(one), json_string_length(one)), pb_text_of(params, "address")))
 			json_array_append_new(hidden, json_stringn(name, len));
 	json_decref(rows);
 	*ret_result = json_pack("{s:o}", "folders", hidden);
@@ -100,7 +100,7 @@ static int claim(struct public *p, struct pb_str office, struct pb_str folder, s
 METHOD(public_claim)
 {
 	struct public *p = self;
-	struct pb_str office = text_of(params, "postoffice"), readers = text_of(params, "readers");
+	struct pb_str office = pb_text_of(params, "postoffice"), readers = pb_text_of(params, "readers");
 	struct pb_mailbox *mb;
 	PB_AUTOBUF(id);
 	int rc;
@@ -113,7 +113,7 @@ METHOD(public_claim)
 	if (rc)
 		return rc;
 	pthread_mutex_lock(&p->making);
-	rc = claim(p, office, text_of(params, "folder"), readers, mb, err);
+	rc = claim(p, office, pb_text_of(params, "folder"), readers, mb, err);
 	pthread_mutex_unlock(&p->making);
 	pb_mailbox_close(mb);
 	if (!rc)
@@ -146,8 +146,8 @@ static bool is_there(struct pb_mailbox *mb, struct pb_str folder, unsigned but)
 
 static int create(struct public *p, struct pb_str office, struct pb_mailbox *mb, const json_t *params, struct pb_error *err)
 {
-	struct pb_str folder = text_of(params, "folder"), readers = text_of(params, "readers");
-	bool members = pb_str_eq(text_of(params, "write"), PB_STR("members"));
+	struct pb_str folder = pb_text_of(params, "folder"), readers = pb_text_of(params, "readers");
+	bool members = pb_str_eq(pb_text_of(params, "write"), PB_STR("members"));
 	int rc;
 
 	if (!readers_are_good(readers))
@@ -185,9 +185,9 @@ METHOD(public_delete)
 
 	if (rc)
 		return rc;
-	rc = pb_folder_delete(mb, text_of(params, "folder"), err);
+	rc = pb_folder_delete(mb, pb_text_of(params, "folder"), err);
 	pb_mailbox_close(mb);
-	return rc ? rc : right_put(p, pb_buf_str(&office), text_of(params, "folder"), false, PB_NOSTR, err);
+	return rc ? rc : right_put(p, pb_buf_str(&office), pb_text_of(params, "folder"), false, PB_NOSTR, err);
 }
 
 /* The new name has its rights before it has its messages, the old one until it has none. */
@@ -215,7 +215,7 @@ METHOD(public_rename)
 	if (rc)
 		return rc;
 	pthread_mutex_lock(&p->making);
-	rc = rename_one(p, pb_buf_str(&office), mb, text_of(params, "folder"), text_of(params, "to"), err);
+	rc = rename_one(p, pb_buf_str(&office), mb, pb_text_of(params, "folder"), pb_text_of(params, "to"), err);
 	pthread_mutex_unlock(&p->making);
 	pb_mailbox_close(mb);
 	return rc;

@@ -35,7 +35,7 @@ static void unload(void *self)
 static int at_office_delete(void *self, const struct pb_question *q, struct pb_verdict *v, struct pb_error *err)
 {
 	(void)v;
-	return public_forget(self, text_of(q->facts, "postoffice"), err);
+	return public_forget(self, pb_text_of(q->facts, "postoffice"), err);
 }
 
 static const struct pb_hook hooks[] = { { "postoffice.delete", at_office_delete }, { 0 } };

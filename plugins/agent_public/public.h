@@ -20,13 +20,6 @@ struct public {
 	pthread_mutex_t making;		/* of a mailbox, and of changes of rights */
 };
 
-static inline struct pb_str text_of(const json_t *o, const char *key)
-{
-	const json_t *v = json_object_get(o, key);
-
-	return json_is_string(v) ? pb_str(json_string_value(v), json_string_length(v)) : PB_NOSTR;
-}
-
 /* The mailbox of a post office's public folders; made where there is none. */
 int public_mailbox(struct public *p, struct pb_str office, struct pb_buf *id, struct pb_error *err);
 /* All that there is of a post office, if there is something. */

@@ -17,7 +17,7 @@ static int claim(struct lists *all, const struct list *l, struct pb_str folder, 
 	params = json_pack("{s:s%, s:s%, s:s}", "postoffice", l->postoffice.ptr, l->postoffice.len, "folder", folder.ptr, folder.len, "readers", pb_buf_z(&readers));
 	rc = params ? pb_call(all->host, "public.claim", params, &found, err) : pb_fail(err, PB_EINVALID, "the name of the archive's folder is no UTF-8");
 	if (!rc)
-		pb_buf_addstr(mailbox, text_of(found, "mailbox"));
+		pb_buf_addstr(mailbox, pb_text_of(found, "mailbox"));
 	json_decref(params);
 	json_decref(found);
 	return rc;
@@ -172,13 +172,13 @@ int archive_reader(struct lists *all, const struct list *l, struct pb_str addres
 METHOD(list_reader)
 {
 	struct lists *all = self;
-	struct pb_str id = text_of(params, "of"), address;
+	struct pb_str id = pb_text_of(params, "of"), address;
 	bool reader = false;
 	struct list l;
 	int rc;
 
 	if (!pb_str_cut(&id, ' ', &address)) {
-		address = text_of(params, "of");
+		address = pb_text_of(params, "of");
 		id = PB_NOSTR;
 	}
 	rc = list_open(all, address, &l, err);
@@ -188,7 +188,7 @@ METHOD(list_reader)
 		else if (id.len && setting_is(l.settings, "archive_read", "postoffice"))
 			reader = true;
 		else
-			rc = archive_reader(all, &l, text_of(params, "address"), &reader, err);
+			rc = archive_reader(all, &l, pb_text_of(params, "address"), &reader, err);
 		list_close(&l);
 	}
 	if (rc && rc != PB_ENOTFOUND && rc != PB_EINVALID)

@@ -133,7 +133,7 @@ static int look(struct post *p, struct pb_str address, json_t *todo, json_t *see
 	int rc = params ? pb_call(p->all->host, "directory.resolve", params, &found, err) : PB_ENOTFOUND;
 
 	json_decref(params);
-	*ret_group = !rc && pb_str_eq(text_of(found, "kind"), PB_STR("group"));
+	*ret_group = !rc && pb_str_eq(pb_text_of(found, "kind"), PB_STR("group"));
 	if (*ret_group && !json_object_get(seen, json_string_value(json_object_get(found, "target")))) {
 		json_object_set_new(seen, json_string_value(json_object_get(found, "target")), json_true());
 		params = json_pack("{s:O}", "target", json_object_get(found, "target"));
@@ -195,7 +195,7 @@ static int take_sources(struct post *p, struct audience *a, struct pb_str from, 
 			if (json_is_string(one))
 				add_other(a, pb_str(json_string_value(one), json_string_length(one)), PB_NOSTR, from, to);
 			else
-				add_other(a, text_of(one, "address"), text_of(one, "name"), from, to);
+				add_other(a, pb_text_of(one, "address"), pb_text_of(one, "name"), from, to);
 		}
 	}
 	pb_verdict_clear(&v);

@@ -109,10 +109,10 @@ static int probed(struct lists *all, const struct list *l, struct pb_str token, 
 	if (rc)
 		return rc;
 	row = json_loadb(value.ptr, value.len, 0, NULL);
-	if (!pb_str_eq(text_of(row, "list"), l->address) || number_of(row, "until") < pb_now(all->host))
+	if (!pb_str_eq(pb_text_of(row, "list"), l->address) || number_of(row, "until") < pb_now(all->host))
 		rc = PB_ENOTFOUND;
 	else
-		pb_buf_addstr(member, text_of(row, "member"));
+		pb_buf_addstr(member, pb_text_of(row, "member"));
 	json_decref(row);
 	return rc;
 }
@@ -148,18 +148,18 @@ int probe_deliver(struct post *p, struct pb_error *err)
 
 static int count_recipients(struct lists *all, const struct list *l, const struct pb_question *q, struct pb_error *err)
 {
-	struct pb_str token = text_of(q->envelope->notes, "list_probe");
+	struct pb_str token = pb_text_of(q->envelope->notes, "list_probe");
 	json_t *one;
 	size_t i;
 	int rc = 0;
 
 	json_array_foreach (json_object_get(q->facts, "recipients"), i, one) {
-		struct pb_str reason = text_of(one, "reason");
+		struct pb_str reason = pb_text_of(one, "reason");
 
 		if (token.len)
 			rc = stop_probed(all, l, token, reason, err);
 		else
-			rc = bounce_count(all, l, text_of(one, "address"), bounce_weigh(reason, PB_NOSTR), reason, err);
+			rc = bounce_count(all, l, pb_text_of(one, "address"), bounce_weigh(reason, PB_NOSTR), reason, err);
 		if (rc && rc != PB_ENOTFOUND && rc != PB_EINVALID)
 			return rc;
 	}
@@ -169,7 +169,7 @@ static int count_recipients(struct lists *all, const struct list *l, const struc
 int bounce_hook(void *self, const struct pb_question *q, struct pb_verdict *v, struct pb_error *err)
 {
 	struct lists *all = self;
-	struct pb_str address = q->envelope ? text_of(q->envelope->notes, "list") : PB_NOSTR;
+	struct pb_str address = q->envelope ? pb_text_of(q->envelope->notes, "list") : PB_NOSTR;
 	struct list l;
 	int rc;
 
@@ -183,7 +183,7 @@ int bounce_hook(void *self, const struct pb_question *q, struct pb_verdict *v, s
 	if (rc)
 		return rc;
 	rc = campaign_take(all, &l, q, err);
-	if (!rc && pb_str_eq(text_of(q->facts, "kind"), PB_STR("failed")))
+	if (!rc && pb_str_eq(pb_text_of(q->facts, "kind"), PB_STR("failed")))
 		rc = count_recipients(all, &l, q, err);
 	list_close(&l);
 	if (!rc)

@@ -33,7 +33,7 @@ enum bounce_weight bounce_weigh(struct pb_str reply, struct pb_str status)
 
 static bool is_stopped_for_it(const json_t *row)
 {
-	return pb_str_eq(text_of(row, "stopped"), PB_STR("bounces"));
+	return pb_str_eq(pb_text_of(row, "stopped"), PB_STR("bounces"));
 }
 
 static void stop(struct lists *all, const struct list *l, json_t *row, json_t *known)
@@ -43,10 +43,10 @@ static void stop(struct lists *all, const struct list *l, json_t *row, json_t *k
 	json_object_set_new(row, "stopped", json_string("bounces"));
 	json_object_set_new(known, "warned", json_integer(0));
 	json_object_set_new(known, "next", json_integer((json_int_t)pb_now(all->host)));
-	pb_log(all->host, PB_INFO, "list.stopped", "list=%.*s member=%s reason=%s", PB_FMT(l->address), pb_logq(text_of(row, "address")), pb_logq(text_of(known, "reason")));
+	pb_log(all->host, PB_INFO, "list.stopped", "list=%.*s member=%s reason=%s", PB_FMT(l->address), pb_logq(pb_text_of(row, "address")), pb_logq(pb_text_of(known, "reason")));
 	pb_count(all->host, "stopped", 1);
-	pb_buf_addf(&text, "%.*s gets no more posts of %.*s: mail to that address came back. The last reason was:\n\n  %.*s\n", PB_FMT(text_of(row, "address")), PB_FMT(l->address),
-		    PB_FMT(text_of(known, "reason")));
+	pb_buf_addf(&text, "%.*s gets no more posts of %.*s: mail to that address came back. The last reason was:\n\n  %.*s\n", PB_FMT(pb_text_of(row, "address")),
+		    PB_FMT(l->address), PB_FMT(pb_text_of(known, "reason")));
 	bounce_tell(all, l, PB_STR("A member gets no more posts"), pb_buf_str(&text), NULL);
 }
 
@@ -70,7 +70,7 @@ static bool add_points(struct lists *all, const struct list *l, json_t *row, jso
 		return true;
 	if (!setting_flag(l->settings, "bounce_probe"))
 		stop(all, l, row, known);
-	else if (!json_object_get(known, "probed") && !bounce_probe(all, l, text_of(row, "address"), NULL))
+	else if (!json_object_get(known, "probed") && !bounce_probe(all, l, pb_text_of(row, "address"), NULL))
 		json_object_set_new(known, "probed", json_integer((json_int_t)now));
 	return true;
 }
@@ -146,10 +146,10 @@ static void remove_one(struct lists *all, const struct list *l, const json_t *ro
 {
 	PB_AUTOBUF(text);
 
-	if (member_remove(all, l, text_of(row, "address"), NULL))
+	if (member_remove(all, l, pb_text_of(row, "address"), NULL))
 		return;
-	pb_log(all->host, PB_INFO, "list.removed", "list=%.*s member=%s by=bounces", PB_FMT(l->address), pb_logq(text_of(row, "address")));
-	pb_buf_addf(&text, "%.*s was taken off %.*s: mail to that address came back, and nobody answered.\n", PB_FMT(text_of(row, "address")), PB_FMT(l->address));
+	pb_log(all->host, PB_INFO, "list.removed", "list=%.*s member=%s by=bounces", PB_FMT(l->address), pb_logq(pb_text_of(row, "address")));
+	pb_buf_addf(&text, "%.*s was taken off %.*s: mail to that address came back, and nobody answered.\n", PB_FMT(pb_text_of(row, "address")), PB_FMT(l->address));
 	bounce_tell(all, l, PB_STR("A member was removed"), pb_buf_str(&text), NULL);
 }
 

@@ -34,7 +34,7 @@ int bounce_probe(struct lists *all, const struct list *l, struct pb_str member, 
 
 int bounce_warn(struct lists *all, const struct list *l, const json_t *row, struct pb_error *err)
 {
-	struct pb_str reason = text_of(json_object_get(row, "bounces"), "reason");
+	struct pb_str reason = pb_text_of(json_object_get(row, "bounces"), "reason");
 	PB_AUTOBUF(request);
 	PB_AUTOBUF(leave);
 	PB_AUTOBUF(text);
@@ -46,8 +46,8 @@ int bounce_warn(struct lists *all, const struct list *l, const json_t *row, stru
 		    "To get posts again, write \"set mail on\" to %s.\nTo leave "
 		    "the list, write to %s.\nWithout an answer you are taken off the list after some letters like this.\n",
 		    PB_FMT(l->address), PB_FMT(reason.len ? reason : PB_STR("(none was given)")), pb_buf_z(&request), pb_buf_z(&leave));
-	return letter_send(all, l, NULL, &(struct note_letter){ .to = text_of(row, "address"), .subject = PB_STR("You get no more posts of this list"), .text = pb_buf_str(&text) },
-			   err);
+	return letter_send(all, l, NULL,
+			   &(struct note_letter){ .to = pb_text_of(row, "address"), .subject = PB_STR("You get no more posts of this list"), .text = pb_buf_str(&text) }, err);
 }
 
 int bounce_tell(struct lists *all, const struct list *l, struct pb_str subject, struct pb_str text, struct pb_error *err)

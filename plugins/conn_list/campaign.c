@@ -29,7 +29,7 @@ static void key_of(struct pb_buf *key, const struct list *l, struct pb_str post)
 
 struct pb_str campaign_id(const struct post *p)
 {
-	struct pb_str whole = text_of(json_object_get(pb_item_envelope(p->item)->notes, "list_part"), "post");
+	struct pb_str whole = pb_text_of(json_object_get(pb_item_envelope(p->item)->notes, "list_part"), "post");
 
 	return whole.len ? whole : pb_strz(pb_item_id(p->item));
 }
@@ -120,7 +120,7 @@ unsigned campaign_notify(const struct post *p)
 
 static enum result kind_of(const struct pb_question *q)
 {
-	struct pb_str kind = text_of(q->facts, "kind");
+	struct pb_str kind = pb_text_of(q->facts, "kind");
 	enum result r = 0;
 
 	while (r < RESULTS && !pb_str_eq(kind, pb_strz(result_names[r])))
@@ -133,9 +133,9 @@ static void write_row(struct pb_buf *value, enum result r, const json_t *one, in
 	json_t *row = json_object();
 	char *text;
 
-	set_text(row, "address", text_of(one, "address"));
-	set_text(row, "reason", pb_str_head(text_of(one, "reason"), 500));
-	set_text(row, "remote", pb_str_head(text_of(one, "remote"), 300));
+	set_text(row, "address", pb_text_of(one, "address"));
+	set_text(row, "reason", pb_str_head(pb_text_of(one, "reason"), 500));
+	set_text(row, "remote", pb_str_head(pb_text_of(one, "remote"), 300));
 	json_object_set_new(row, "at", json_integer((json_int_t)now));
 	text = json_dumps(row, JSON_COMPACT);
 	pb_buf_addc(value, letters[r]);
@@ -189,7 +189,7 @@ static int take_all(struct lists *all, struct pb_str front, const json_t *recipi
 
 		pb_buf_addstr(key, front);
 		pb_buf_addc(key, '\0');
-		if (pb_address_key(key, text_of(one, "address"), NULL) || !is_news(all, pb_buf_str(key), r)) {
+		if (pb_address_key(key, pb_text_of(one, "address"), NULL) || !is_news(all, pb_buf_str(key), r)) {
 			pb_buf_free(key);
 			continue;
 		}
@@ -208,7 +208,7 @@ static int take_all(struct lists *all, struct pb_str front, const json_t *recipi
 /* Rows without their campaign would be removed by nobody: the two are looked at and written in one go, seen from the tick. */
 int campaign_take(struct lists *all, const struct list *l, const struct pb_question *q, struct pb_error *err)
 {
-	struct pb_str post = text_of(q->envelope->notes, "list_post");
+	struct pb_str post = pb_text_of(q->envelope->notes, "list_post");
 	enum result r = kind_of(q);
 	PB_AUTOBUF(front);
 	PB_AUTOBUF(value);
@@ -264,7 +264,7 @@ int campaign_bounced(struct lists *all, const struct list *l, struct pb_str toke
 	rc = pb_table_get(all->campaigns, pb_buf_str(&key), &value, err);
 	if (!rc) {
 		row = json_loadb(value.ptr, value.len, 0, NULL);
-		key_of(&front, l, text_of(row, "post"));
+		key_of(&front, l, pb_text_of(row, "post"));
 		rc = write_bounce(all, pb_buf_str(&front), address, certain, reason, err);
 	}
 	pthread_rwlock_unlock(&all->tracking);

@@ -16,7 +16,7 @@ static bool show_one(void *arg, const struct member *m)
 	json_object_set_new(o, "last", json_integer(number_of(known, "last") / PB_SECOND));
 	json_object_set_new(o, "probed", json_boolean(json_object_get(known, "probed") != NULL));
 	json_object_set_new(o, "warned", json_integer(number_of(known, "warned")));
-	set_text(o, "reason", text_of(known, "reason"));
+	set_text(o, "reason", pb_text_of(known, "reason"));
 	json_array_append_new(arg, o);
 	return json_array_size(arg) < 10000;
 }
@@ -26,7 +26,7 @@ METHOD(list_bounces)
 	struct lists *all = self;
 	json_t *list = json_array();
 	struct list l;
-	int rc = list_open_for(all, who, text_of(params, "list"), &l, err);
+	int rc = list_open_for(all, who, pb_text_of(params, "list"), &l, err);
 
 	if (!rc) {
 		rc = members_each(all, &l, PB_NOSTR, PB_NOSTR, show_one, list, err);

@@ -9,7 +9,7 @@ static json_t *show(const json_t *row)
 	json_t *o = json_object();
 
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-		if (text_of(row, texts[i]).len)
+		if (pb_text_of(row, texts[i]).len)
 			json_object_set(o, texts[i], json_object_get(row, texts[i]));
 	json_object_set_new(o, "since", json_integer((json_int_t)(number_of(row, "since") / PB_SECOND)));
 	if (json_object_get(row, "size"))
@@ -46,13 +46,13 @@ static int add_message(struct lists *all, const struct list *l, const json_t *ro
 
 METHOD(list_held)
 {
-	struct pb_str token = text_of(params, "token");
+	struct pb_str token = pb_text_of(params, "token");
 	struct lists *all = self;
 	json_t *rows, *one, *out;
 	struct list l;
 	size_t i;
 	bool found = false;
-	int rc = list_open_for(all, who, text_of(params, "list"), &l, err);
+	int rc = list_open_for(all, who, pb_text_of(params, "list"), &l, err);
 
 	if (rc)
 		return rc;
@@ -62,11 +62,11 @@ METHOD(list_held)
 		json_array_foreach (rows, i, one) {
 			json_t *o;
 
-			if (rc || (token.len && !pb_str_ieq(token, text_of(one, "token"))))
+			if (rc || (token.len && !pb_str_ieq(token, pb_text_of(one, "token"))))
 				continue;
 			found = true;
 			o = show(one);
-			if (token.len && pb_str_eq(text_of(one, "kind"), PB_STR("post")))
+			if (token.len && pb_str_eq(pb_text_of(one, "kind"), PB_STR("post")))
 				rc = add_message(all, &l, one, o, err);
 			json_array_append_new(out, o);
 		}
@@ -123,14 +123,14 @@ static int poster_of(struct lists *all, const struct list *l, struct pb_str toke
 
 	if (rc)
 		return rc;
-	pb_buf_addstr(out, text_of(row, "poster"));
+	pb_buf_addstr(out, pb_text_of(row, "poster"));
 	json_decref(row);
 	return 0;
 }
 
 METHOD(list_moderate)
 {
-	struct pb_str list = text_of(params, "list"), token = text_of(params, "token"), word = text_of(params, "decision"), more = text_of(params, "always");
+	struct pb_str list = pb_text_of(params, "list"), token = pb_text_of(params, "token"), word = pb_text_of(params, "decision"), more = pb_text_of(params, "always");
 	struct lists *all = self;
 	enum decision d = DECIDE_APPROVE;
 	struct list l;
@@ -143,7 +143,7 @@ METHOD(list_moderate)
 		d++;
 	rc = poster_of(all, &l, token, &poster, err);
 	if (!rc)
-		rc = hold_decide(all, &l, token, d, PB_STR("an administrator"), text_of(params, "reason"), err);
+		rc = hold_decide(all, &l, token, d, PB_STR("an administrator"), pb_text_of(params, "reason"), err);
 	list_close(&l);
 	if (!rc && more.len && poster.len)
 		rc = always(all, who, list, pb_buf_str(&poster), pb_str_eq(more, PB_STR("accept")), err);

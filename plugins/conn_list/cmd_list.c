@@ -22,7 +22,7 @@ static int map_make(struct lists *all, struct pb_str address, struct pb_error *e
 		json_object_del(params, "to");
 		json_object_del(params, "extensions");
 		json_object_del(params, "suffixes");
-		if (!pb_call(all->host, "address-map.show", params, &found, NULL) && pb_str_eq(text_of(found, "to"), pb_buf_str(&to)))
+		if (!pb_call(all->host, "address-map.show", params, &found, NULL) && pb_str_eq(pb_text_of(found, "to"), pb_buf_str(&to)))
 			rc = 0;
 		json_decref(found);
 	}
@@ -47,9 +47,10 @@ static int office_of(struct lists *all, const struct pb_caller *who, struct pb_s
 
 	json_decref(params);
 	if (!rc) {
-		pb_buf_addstr(office, text_of(found, "postoffice"));
-		if (text_of(found, "alias_of").len)
-			rc = pb_fail(err, PB_EINVALID, "the domain '%.*s' is an alias of '%.*s', which has all its addresses", PB_FMT(domain), PB_FMT(text_of(found, "alias_of")));
+		pb_buf_addstr(office, pb_text_of(found, "postoffice"));
+		if (pb_text_of(found, "alias_of").len)
+			rc = pb_fail(err, PB_EINVALID, "the domain '%.*s' is an alias of '%.*s', which has all its addresses", PB_FMT(domain),
+				     PB_FMT(pb_text_of(found, "alias_of")));
 		else if (who->role != PB_ROLE_SYSTEM && !pb_str_eq(who->postoffice, pb_buf_str(office)))
 			rc = pb_fail(err, PB_ENOTFOUND, "no domain '%.*s'", PB_FMT(domain));
 	}
@@ -115,10 +116,10 @@ static int create(struct lists *all, const struct pb_caller *who, const json_t *
 	struct pb_str local, domain;
 	PB_AUTOBUF(address);
 	PB_AUTOBUF(office);
-	int rc = pb_address_parse(text_of(params, "list"), PB_PATH_UTF8, NULL, err);
+	int rc = pb_address_parse(pb_text_of(params, "list"), PB_PATH_UTF8, NULL, err);
 
 	if (!rc)
-		rc = pb_address_key(&address, text_of(params, "list"), err);
+		rc = pb_address_key(&address, pb_text_of(params, "list"), err);
 	if (rc)
 		return pb_because(err, "the list's address");
 	pb_address_split(pb_buf_str(&address), &local, &domain);
@@ -176,7 +177,7 @@ METHOD(list_delete)
 {
 	struct lists *all = self;
 	struct list l;
-	int rc = list_open_for(all, who, text_of(params, "list"), &l, err);
+	int rc = list_open_for(all, who, pb_text_of(params, "list"), &l, err);
 
 	if (rc)
 		return rc;
@@ -203,7 +204,7 @@ static bool show_listed(void *arg, struct list *l)
 
 METHOD(list_list)
 {
-	struct pb_str office = who->role == PB_ROLE_SYSTEM ? text_of(params, "postoffice") : who->postoffice;
+	struct pb_str office = who->role == PB_ROLE_SYSTEM ? pb_text_of(params, "postoffice") : who->postoffice;
 	json_t *list = json_array();
 	int rc = lists_each(self, office, show_listed, list, err);
 
@@ -254,7 +255,7 @@ METHOD(list_show)
 	struct count c = { 0 };
 	struct list l;
 	json_t *o, *by;
-	int rc = list_open_for(all, who, text_of(params, "list"), &l, err);
+	int rc = list_open_for(all, who, pb_text_of(params, "list"), &l, err);
 
 	if (rc)
 		return rc;
@@ -308,10 +309,10 @@ static int change(struct lists *all, const struct pb_caller *who, const json_t *
 	int rc;
 
 	pthread_mutex_lock(&all->writing);
-	rc = list_open_for(all, who, text_of(params, "list"), &l, err);
+	rc = list_open_for(all, who, pb_text_of(params, "list"), &l, err);
 	if (!rc) {
 		rc = step(&l, params, err);
-		if (!rc && pb_str_starts(text_of(params, "setting"), PB_STR("archive")))
+		if (!rc && pb_str_starts(pb_text_of(params, "setting"), PB_STR("archive")))
 			rc = archive_prepare(all, &l, err);
 		if (!rc)
 			rc = list_save(all, &l, err);
@@ -323,16 +324,16 @@ static int change(struct lists *all, const struct pb_caller *who, const json_t *
 
 static int step_set(struct list *l, const json_t *params, struct pb_error *err)
 {
-	const struct setting *s = setting_find(text_of(params, "setting"));
+	const struct setting *s = setting_find(pb_text_of(params, "setting"));
 	json_t *file = json_object_get(params, "file"), *words;
 	int rc;
 
 	if (s && s->kind == SETTING_SECRET)
 		return pb_fail(err, PB_EINVALID, "%s is a secret, which the command line would show: set it with list password", s->name);
 	if (!file)
-		return set_one(l, text_of(params, "setting"), json_object_get(params, "value"), err);
+		return set_one(l, pb_text_of(params, "setting"), json_object_get(params, "value"), err);
 	words = json_pack("[O]", file);
-	rc = set_one(l, text_of(params, "setting"), words, err);
+	rc = set_one(l, pb_text_of(params, "setting"), words, err);
 	json_decref(words);
 	return rc;
 }
@@ -344,13 +345,13 @@ static int check_script(struct lists *all, const struct pb_caller *who, const js
 	struct list l;
 	int rc;
 
-	if (!pb_str_eq(text_of(params, "setting"), PB_STR("posting_script")))
+	if (!pb_str_eq(pb_text_of(params, "setting"), PB_STR("posting_script")))
 		return 0;
 	words = json_object_get(params, "file") ? json_pack("[O]", json_object_get(params, "file")) : json_incref(json_object_get(params, "value"));
 	rc = setting_parse(setting_find(PB_STR("posting_script")), words, &value, err);
 	json_decref(words);
 	if (!rc)
-		rc = list_open_for(all, who, text_of(params, "list"), &l, err);
+		rc = list_open_for(all, who, pb_text_of(params, "list"), &l, err);
 	if (!rc) {
 		rc = script_check(all, l.postoffice, pb_str(json_string_value(value), json_string_length(value)), err);
 		list_close(&l);
@@ -368,10 +369,10 @@ METHOD(list_set)
 
 static int step_unset(struct list *l, const json_t *params, struct pb_error *err)
 {
-	const struct setting *s = setting_find(text_of(params, "setting"));
+	const struct setting *s = setting_find(pb_text_of(params, "setting"));
 
 	if (!s)
-		return unknown(text_of(params, "setting"), err);
+		return unknown(pb_text_of(params, "setting"), err);
 	json_object_del(l->settings, s->name);
 	return 0;
 }

@@ -4,7 +4,7 @@
 
 static enum delivery delivery_of(const struct list *l, const json_t *params)
 {
-	struct pb_str word = text_of(params, "delivery");
+	struct pb_str word = pb_text_of(params, "delivery");
 
 	if (!word.len)
 		word = setting_text(l->settings, "default_delivery");
@@ -21,7 +21,7 @@ static int add(struct lists *all, const struct list *l, const json_t *params, js
 	int rc = 0;
 
 	json_array_foreach (json_object_get(params, "addresses"), i, one) {
-		rc = member_new(all, pb_str(json_string_value(one), json_string_length(one)), text_of(params, "name"), delivery_of(l, params), &rows[*ret_n], err);
+		rc = member_new(all, pb_str(json_string_value(one), json_string_length(one)), pb_text_of(params, "name"), delivery_of(l, params), &rows[*ret_n], err);
 		if (rc)
 			break;
 		if (setting_flag(l->settings, "moderate_new"))
@@ -38,7 +38,7 @@ METHOD(member_add)
 	struct arrivals come = { .once = flag_of(params, "once") };
 	json_t **rows;
 	struct list l;
-	int rc = list_open_for(all, who, text_of(params, "list"), &l, err);
+	int rc = list_open_for(all, who, pb_text_of(params, "list"), &l, err);
 
 	if (rc)
 		return rc;
@@ -61,7 +61,7 @@ METHOD(member_remove)
 	struct list l;
 	json_t *one;
 	size_t i;
-	int rc = list_open_for(all, who, text_of(params, "list"), &l, err);
+	int rc = list_open_for(all, who, pb_text_of(params, "list"), &l, err);
 
 	if (rc)
 		return rc;
@@ -103,12 +103,13 @@ static bool list_one(void *arg, const struct member *m)
 METHOD(member_list)
 {
 	struct lists *all = self;
-	struct listing ask = { .list = json_array(), .delivery = text_of(params, "delivery"), .stopped_only = flag_of(params, "stopped"), .limit = (size_t)number_of(params, "limit") };
+	struct listing ask = { .list = json_array(), .delivery = pb_text_of(params, "delivery"), .stopped_only = flag_of(params, "stopped"),
+			       .limit = (size_t)number_of(params, "limit") };
 	struct list l;
-	int rc = list_open_for(all, who, text_of(params, "list"), &l, err);
+	int rc = list_open_for(all, who, pb_text_of(params, "list"), &l, err);
 
 	if (!rc) {
-		rc = members_each(all, &l, text_of(params, "after"), PB_NOSTR, list_one, &ask, err);
+		rc = members_each(all, &l, pb_text_of(params, "after"), PB_NOSTR, list_one, &ask, err);
 		list_close(&l);
 	}
 	if (rc) {
@@ -126,11 +127,11 @@ METHOD(member_show)
 {
 	struct lists *all = self;
 	struct list l;
-	int rc = list_open_for(all, who, text_of(params, "list"), &l, err);
+	int rc = list_open_for(all, who, pb_text_of(params, "list"), &l, err);
 
 	if (rc)
 		return rc;
-	rc = member_get(all, &l, text_of(params, "address"), ret_result, err);
+	rc = member_get(all, &l, pb_text_of(params, "address"), ret_result, err);
 	list_close(&l);
 	return rc;
 }
@@ -153,7 +154,7 @@ static void set_given(json_t *row, const json_t *params)
 {
 	static const char *const flags[] = { "moderated", "quiet", "ack", "hidden" };
 
-	if (text_of(params, "delivery").len)
+	if (pb_text_of(params, "delivery").len)
 		json_object_set(row, "delivery", json_object_get(params, "delivery"));
 	if (json_object_get(params, "name"))
 		json_object_set(row, "name", json_object_get(params, "name"));
@@ -192,14 +193,14 @@ METHOD(member_set)
 	struct lists *all = self;
 	struct list l;
 	json_t *row;
-	int rc = list_open_for(all, who, text_of(params, "list"), &l, err);
+	int rc = list_open_for(all, who, pb_text_of(params, "list"), &l, err);
 
 	if (rc)
 		return rc;
 	pthread_mutex_lock(&all->writing);
 	rc = check_topics(&l, params, err);
 	if (!rc)
-		rc = member_get(all, &l, text_of(params, "address"), &row, err);
+		rc = member_get(all, &l, pb_text_of(params, "address"), &row, err);
 	if (!rc) {
 		set_given(row, params);
 		rc = member_put(all, &l, row, err);

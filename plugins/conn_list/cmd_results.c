@@ -65,7 +65,7 @@ static bool post_one(void *arg, struct pb_str post, struct pb_str value)
 	row = json_loadb(value.ptr, value.len, 0, NULL);
 	o = json_object();
 	set_text(o, "post", post);
-	set_text(o, "subject", text_of(row, "subject"));
+	set_text(o, "subject", pb_text_of(row, "subject"));
 	json_object_set_new(o, "at", json_integer((json_int_t)(number_of(row, "at") / PB_SECOND)));
 	json_object_set_new(o, "recipients", json_integer((json_int_t)number_of(row, "recipients")));
 	json_array_append_new(p->list, o);
@@ -96,7 +96,7 @@ static int sum_up(struct lists *all, const struct list *l, json_t *o, struct pb_
 	PB_AUTOBUF(front);
 	int rc;
 
-	front_of(&front, l, text_of(o, "post"));
+	front_of(&front, l, pb_text_of(o, "post"));
 	rc = each(all->results, pb_buf_str(&front), PB_NOSTR, count_one, by, err);
 	for (enum result r = 0; r < RESULTS; r++) {
 		json_object_set_new(o, result_names[r], json_integer((json_int_t)by[r]));
@@ -136,12 +136,12 @@ static bool row_one(void *arg, struct pb_str address, struct pb_str value)
 
 static int show_rows(struct lists *all, const struct list *l, const json_t *params, json_t *result, struct pb_error *err)
 {
-	struct rows r = { json_array(), text_of(params, "state"), (size_t)number_of(params, "limit"), PB_BUF };
+	struct rows r = { json_array(), pb_text_of(params, "state"), (size_t)number_of(params, "limit"), PB_BUF };
 	PB_AUTOBUF(front);
 	int rc;
 
-	front_of(&front, l, text_of(params, "post"));
-	rc = each(all->results, pb_buf_str(&front), text_of(params, "after"), row_one, &r, err);
+	front_of(&front, l, pb_text_of(params, "post"));
+	rc = each(all->results, pb_buf_str(&front), pb_text_of(params, "after"), row_one, &r, err);
 	json_object_set_new(result, "recipients", r.list);
 	if (r.next.len)
 		set_text(result, "next", pb_buf_str(&r.next));
@@ -152,11 +152,11 @@ static int show_rows(struct lists *all, const struct list *l, const json_t *para
 METHOD(list_results)
 {
 	struct lists *all = self;
-	struct posts p = { text_of(params, "post"), json_array() };
+	struct posts p = { pb_text_of(params, "post"), json_array() };
 	json_t *result = json_pack("{s:o}", "posts", p.list), *one;
 	struct list l;
 	size_t i;
-	int rc = list_open_for(all, who, text_of(params, "list"), &l, err);
+	int rc = list_open_for(all, who, pb_text_of(params, "list"), &l, err);
 
 	if (!rc) {
 		rc = each(all->campaigns, l.id, PB_NOSTR, post_one, &p, err);

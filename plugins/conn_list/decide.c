@@ -21,11 +21,11 @@ static struct pb_envelope *envelope_of(const json_t *row, struct pb_str token)
 	const json_t *kept = json_object_get(row, "envelope");
 	struct pb_envelope *env = pb_envelope_new();
 
-	pb_envelope_sender(env, text_of(kept, "sender"));
-	env->client = pb_envelope_copy(env, text_of(kept, "client"));
-	env->helo = pb_envelope_copy(env, text_of(kept, "helo"));
-	env->user = pb_envelope_copy(env, text_of(kept, "user"));
-	env->mailbox = pb_envelope_copy(env, text_of(kept, "mailbox"));
+	pb_envelope_sender(env, pb_text_of(kept, "sender"));
+	env->client = pb_envelope_copy(env, pb_text_of(kept, "client"));
+	env->helo = pb_envelope_copy(env, pb_text_of(kept, "helo"));
+	env->user = pb_envelope_copy(env, pb_text_of(kept, "user"));
+	env->mailbox = pb_envelope_copy(env, pb_text_of(kept, "mailbox"));
 	env->eightbit = flag_of(kept, "eightbit");
 	env->smtputf8 = flag_of(kept, "smtputf8");
 	env->requiretls = flag_of(kept, "requiretls");
@@ -33,7 +33,7 @@ static struct pb_envelope *envelope_of(const json_t *row, struct pb_str token)
 	json_object_del(env->notes, "entered");
 	json_object_set_new(env->notes, "filtered", json_true());
 	json_object_set_new(env->notes, "list_approved", json_stringn(token.ptr, token.len));
-	pb_envelope_rcpt(env, text_of(kept, "recipient"))->notify = PB_NOTIFY_NEVER;
+	pb_envelope_rcpt(env, pb_text_of(kept, "recipient"))->notify = PB_NOTIFY_NEVER;
 	return env;
 }
 
@@ -68,8 +68,8 @@ static int send_on(struct lists *all, const struct list *l, struct pb_str token,
 
 static int tell_rejected(struct lists *all, const struct list *l, struct pb_str token, const json_t *row, struct pb_error *err)
 {
-	struct pb_str why = text_of(row, "why"), head, rest = PB_NOSTR, poster = text_of(row, "poster"), sender = text_of(json_object_get(row, "envelope"), "sender");
-	bool post = pb_str_eq(text_of(row, "kind"), PB_STR("post"));
+	struct pb_str why = pb_text_of(row, "why"), head, rest = PB_NOSTR, poster = pb_text_of(row, "poster"), sender = pb_text_of(json_object_get(row, "envelope"), "sender");
+	bool post = pb_str_eq(pb_text_of(row, "kind"), PB_STR("post"));
 	struct pb_body *body = NULL;
 	PB_AUTOBUF(subject);
 	PB_AUTOBUF(text);
@@ -83,12 +83,12 @@ static int tell_rejected(struct lists *all, const struct list *l, struct pb_str 
 	}
 	pb_buf_addf(&subject, post ? "Your post to %.*s was not taken" : "Your request to join %.*s was turned down", PB_FMT(l->address));
 	if (post)
-		pb_buf_addf(&text, "Your post\n\n  %.*s\n\nto %.*s was not taken by its moderators.\n", PB_FMT(text_of(row, "subject")), PB_FMT(l->address));
+		pb_buf_addf(&text, "Your post\n\n  %.*s\n\nto %.*s was not taken by its moderators.\n", PB_FMT(pb_text_of(row, "subject")), PB_FMT(l->address));
 	else
 		pb_buf_addf(&text, "Your request to become a member of %.*s was turned down by its moderators.\n", PB_FMT(l->address));
 	if (why.len)
 		pb_buf_addf(&text, "\nThey say:\n\n%.*s\n", PB_FMT(why));
-	rc = letter_send(all, l, NULL, &(struct note_letter){ .to = poster, .to_name = text_of(row, "poster_name"), .door = "owner", .subject = pb_buf_str(&subject),
+	rc = letter_send(all, l, NULL, &(struct note_letter){ .to = poster, .to_name = pb_text_of(row, "poster_name"), .door = "owner", .subject = pb_buf_str(&subject),
 							      .text = pb_buf_str(&text), .attached = rest, .submitted = "auto-replied", .name = token }, err);
 	pb_body_release(body);
 	return rc;
@@ -97,14 +97,14 @@ static int tell_rejected(struct lists *all, const struct list *l, struct pb_str 
 /* Each step may be done again. */
 static int follow(struct lists *all, const struct list *l, struct pb_str token, json_t *row, struct pb_error *err)
 {
-	bool post = pb_str_eq(text_of(row, "kind"), PB_STR("post"));
-	struct pb_str what = text_of(row, "decision");
+	bool post = pb_str_eq(pb_text_of(row, "kind"), PB_STR("post"));
+	struct pb_str what = pb_text_of(row, "decision");
 	int rc = 0;
 
 	if (pb_str_eq(what, PB_STR("approve")) && post)
 		rc = send_on(all, l, token, row, err);
 	else if (pb_str_eq(what, PB_STR("approve")))
-		rc = member_joins(all, l, NULL, text_of(row, "poster"), text_of(row, "poster_name"), text_of(row, "delivery"), token, err);
+		rc = member_joins(all, l, NULL, pb_text_of(row, "poster"), pb_text_of(row, "poster_name"), pb_text_of(row, "delivery"), token, err);
 	else if (pb_str_eq(what, PB_STR("reject")))
 		rc = tell_rejected(all, l, token, row, err);
 	if (rc && rc != PB_ENOTFOUND && rc != PB_ECORRUPT)
@@ -128,8 +128,8 @@ static int record(struct lists *all, const struct list *l, struct pb_str token, 
 
 	if (rc)
 		return rc;
-	held = pb_str_eq(text_of(*ret_row, "state"), PB_STR("held"));
-	same = pb_str_eq(text_of(*ret_row, "decision"), pb_strz(decision_names[d])) && pb_str_eq(text_of(*ret_row, "by"), by);
+	held = pb_str_eq(pb_text_of(*ret_row, "state"), PB_STR("held"));
+	same = pb_str_eq(pb_text_of(*ret_row, "decision"), pb_strz(decision_names[d])) && pb_str_eq(pb_text_of(*ret_row, "by"), by);
 	if (held) {
 		json_object_set_new(*ret_row, "state", json_string("decided"));
 		json_object_set_new(*ret_row, "decision", json_string(decision_names[d]));
@@ -138,7 +138,7 @@ static int record(struct lists *all, const struct list *l, struct pb_str token, 
 		set_text(*ret_row, "why", why);
 		rc = held_put(all, l, token, *ret_row, err);
 	} else if (!same) {
-		rc = pb_fail(err, PB_ECONFLICT, "that was decided already: %.*s by %.*s", PB_FMT(text_of(*ret_row, "decision")), PB_FMT(text_of(*ret_row, "by")));
+		rc = pb_fail(err, PB_ECONFLICT, "that was decided already: %.*s by %.*s", PB_FMT(pb_text_of(*ret_row, "decision")), PB_FMT(pb_text_of(*ret_row, "by")));
 	}
 	if (rc)
 		json_decref(*ret_row);
@@ -154,7 +154,7 @@ int hold_decide(struct lists *all, const struct list *l, struct pb_str token, en
 	pthread_mutex_lock(&all->deciding);
 	rc = record(all, l, token, d, by, why, &row, err);
 	if (!rc) {
-		if (pb_str_eq(text_of(row, "state"), PB_STR("decided"))) {
+		if (pb_str_eq(pb_text_of(row, "state"), PB_STR("decided"))) {
 			rc = follow(all, l, token, row, err);
 			pb_log(all->host, PB_INFO, "list.decided", "list=%.*s token=%.*s decision=%s by=%s", PB_FMT(l->address), PB_FMT(token), decision_names[d], pb_logq(by));
 		}
@@ -244,7 +244,7 @@ static void finish(struct lists *all, const struct list *l, struct pb_str token)
 
 	pthread_mutex_lock(&all->deciding);
 	if (!held_get(all, l, token, &row, &err)) {
-		if (pb_str_eq(text_of(row, "state"), PB_STR("decided")) && follow(all, l, token, row, &err))
+		if (pb_str_eq(pb_text_of(row, "state"), PB_STR("decided")) && follow(all, l, token, row, &err))
 			pb_log(all->host, PB_WARNING, "list.fault", "id=- list=%.*s error=%s", PB_FMT(l->address), pb_logq(pb_strz(err.text)));
 		json_decref(row);
 	}
@@ -254,7 +254,7 @@ static void finish(struct lists *all, const struct list *l, struct pb_str token)
 /* Time lets posts through where the list says so, but makes nobody a member. */
 static enum decision expired(const struct list *l, const json_t *row)
 {
-	if (setting_is(l->settings, "hold_expired", "accept") && !pb_str_eq(text_of(row, "kind"), PB_STR("post")))
+	if (setting_is(l->settings, "hold_expired", "accept") && !pb_str_eq(pb_text_of(row, "kind"), PB_STR("post")))
 		return DECIDE_DISCARD;
 	return setting_is(l->settings, "hold_expired", "accept") ? DECIDE_APPROVE : setting_is(l->settings, "hold_expired", "reject") ? DECIDE_REJECT : DECIDE_DISCARD;
 }
@@ -291,8 +291,8 @@ static int remind(struct lists *all, const struct list *l, json_t *rows, struct 
 	json_array_foreach (rows, i, one) {
 		if (++n > 50)
 			break;
-		pb_buf_addf(&text, "\n%.*s: %.*s\n  (%.*s)\n", PB_FMT(text_of(one, "poster")), PB_FMT(text_of(one, "subject")), PB_FMT(text_of(one, "reason")));
-		held_links(&text, l, text_of(one, "token"));
+		pb_buf_addf(&text, "\n%.*s: %.*s\n  (%.*s)\n", PB_FMT(pb_text_of(one, "poster")), PB_FMT(pb_text_of(one, "subject")), PB_FMT(pb_text_of(one, "reason")));
+		held_links(&text, l, pb_text_of(one, "token"));
 	}
 	pb_buf_addf(&subject, "%.*s: %zu %s for a decision", PB_FMT(l->local), json_array_size(rows), json_array_size(rows) == 1 ? "waits" : "wait");
 	rc = held_remind(all, l, pb_buf_str(&subject), pb_buf_str(&text), err);
@@ -300,10 +300,10 @@ static int remind(struct lists *all, const struct list *l, json_t *rows, struct 
 		json_t *row;
 
 		pthread_mutex_lock(&all->deciding);
-		if (!rc && !held_get(all, l, text_of(one, "token"), &row, NULL)) {
+		if (!rc && !held_get(all, l, pb_text_of(one, "token"), &row, NULL)) {
 			json_object_set_new(row, "reminded", json_integer((json_int_t)now));
-			if (pb_str_eq(text_of(row, "state"), PB_STR("held")))
-				rc = held_put(all, l, text_of(one, "token"), row, err);
+			if (pb_str_eq(pb_text_of(row, "state"), PB_STR("held")))
+				rc = held_put(all, l, pb_text_of(one, "token"), row, err);
 			json_decref(row);
 		}
 		pthread_mutex_unlock(&all->deciding);
@@ -333,8 +333,8 @@ static bool tick_list(void *arg, struct list *l)
 		bool held;
 
 		one = json_array_get(rows, i);
-		state = text_of(one, "state");
-		token = text_of(one, "token");
+		state = pb_text_of(one, "state");
+		token = pb_text_of(one, "token");
 		held = pb_str_eq(state, PB_STR("held"));
 		if (held && most && now - number_of(one, "since") >= most)
 			hold_decide(r->all, l, token, expired(l, one), PB_STR("time"), PB_STR("nobody decided about it in time"), NULL);

@@ -250,7 +250,7 @@ METHOD(list_digest)
 	struct lists *all = self;
 	struct list l;
 	size_t n;
-	int rc = list_open_for(all, who, text_of(params, "list"), &l, err);
+	int rc = list_open_for(all, who, pb_text_of(params, "list"), &l, err);
 
 	if (rc)
 		return rc;

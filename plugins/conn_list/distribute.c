@@ -25,7 +25,7 @@ static int ask_signer(struct post *p, const char *method, struct pb_spool *spool
 	PB_AUTOBUF(all);
 
 	if (!rc) {
-		pb_buf_addstr(&all, text_of(found, "headers"));
+		pb_buf_addstr(&all, pb_text_of(found, "headers"));
 		pb_buf_addstr(&all, pb_buf_str(front));
 		pb_buf_reset(front);
 		pb_buf_addstr(front, pb_buf_str(&all));
@@ -238,7 +238,7 @@ int post_distribute_part(struct post *p, struct pb_error *err)
 	}
 	rc = post_read(p, err);
 	if (!rc)
-		rc = audience_gather(p, text_of(part, "from"), text_of(part, "to"), &a, err);
+		rc = audience_gather(p, pb_text_of(part, "from"), pb_text_of(part, "to"), &a, err);
 	for (size_t i = 0; i < a.n && !rc; i++)
 		rc = send_one(p, &a.readers[i], err);
 	pb_count(p->all->host, "copies", (int64_t)a.n);
@@ -275,7 +275,7 @@ static int acknowledge(struct post *p, struct pb_error *err)
 	pb_buf_addf(&subject, "Your post to %.*s went out", PB_FMT(p->list->address));
 	pb_buf_addf(&text, "Your post\n\n  %.*s\n\nwent to the members of %.*s.\n", PB_FMT(pb_buf_str(&title)), PB_FMT(p->list->address));
 	return letter_send(p->all, p->list, p->item,
-			   &(struct note_letter){ .to = text_of(p->member, "address"), .door = "owner", .subject = pb_buf_str(&subject), .text = pb_buf_str(&text),
+			   &(struct note_letter){ .to = pb_text_of(p->member, "address"), .door = "owner", .subject = pb_buf_str(&subject), .text = pb_buf_str(&text),
 						  .references = pb_str_head(pb_str_trim(id), 500), .submitted = "auto-replied", .name = pb_strz(pb_item_id(p->item)) },
 			   err);
 }

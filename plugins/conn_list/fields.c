@@ -193,7 +193,7 @@ static void add_mailto(struct pb_buf *out, const char *name, const struct list *
 /* RFC 2919 and 2369; and RFC 8058 where the message is for one member (unsubscribe_url among personal). */
 void post_list_fields(const struct list *l, const json_t *personal, struct pb_buf *out)
 {
-	struct pb_str url = text_of(personal, "unsubscribe_url");
+	struct pb_str url = pb_text_of(personal, "unsubscribe_url");
 	PB_AUTOBUF(id);
 	PB_AUTOBUF(leave);
 

@@ -61,7 +61,7 @@ static bool step(void *arg, struct pb_str key, struct pb_str value)
 	pb_buf_reset(&w->from);
 	pb_buf_addstr(&w->from, key);
 	pb_buf_addc(&w->from, '\0');
-	if (row && (!w->waiting || pb_str_eq(text_of(row, "state"), PB_STR("held")))) {
+	if (row && (!w->waiting || pb_str_eq(pb_text_of(row, "state"), PB_STR("held")))) {
 		set_text(row, "token", pb_str_skip(key, w->prefix));
 		json_array_append(w->rows, row);
 	}
@@ -141,7 +141,7 @@ int held_remove_all(struct lists *all, const struct list *l, struct pb_error *er
 	json_array_foreach (rows, i, one) {
 		PB_AUTOBUF(key);
 
-		key_of(&key, l, text_of(one, "token"));
+		key_of(&key, l, pb_text_of(one, "token"));
 		if (!rc)
 			rc = pb_table_apply(all->held, &(struct pb_change){ PB_DELETE, pb_buf_str(&key), PB_NOSTR }, 1, err);
 	}
@@ -214,9 +214,9 @@ static int ask_about_post(struct post *p, struct pb_str token, const json_t *row
 	PB_AUTOBUF(subject);
 	PB_AUTOBUF(text);
 
-	pb_buf_addf(&subject, "%.*s: a post of %.*s waits: %.*s", PB_FMT(p->list->local), PB_FMT(text_of(row, "poster")), PB_FMT(pb_str_head(text_of(row, "subject"), 200)));
+	pb_buf_addf(&subject, "%.*s: a post of %.*s waits: %.*s", PB_FMT(p->list->local), PB_FMT(pb_text_of(row, "poster")), PB_FMT(pb_str_head(pb_text_of(row, "subject"), 200)));
 	pb_buf_addf(&text, "A post to %.*s waits for a decision.\n\n  From:    %.*s\n  Subject: %.*s\n  Size:    %lld bytes\n  Reason:  %.*s\n\n", PB_FMT(p->list->address),
-		    PB_FMT(text_of(row, "poster")), PB_FMT(text_of(row, "subject")), (long long)number_of(row, "size"), PB_FMT(text_of(row, "reason")));
+		    PB_FMT(pb_text_of(row, "poster")), PB_FMT(pb_text_of(row, "subject")), (long long)number_of(row, "size"), PB_FMT(pb_text_of(row, "reason")));
 	pb_buf_addz(&text, "Answer this letter with one of the words approve, reject, discard as the first in\nyour text; what follows reject is told to the poster. Or send an empty "
 			   "letter to one of\n\n");
 	held_links(&text, p->list, token);
@@ -236,7 +236,7 @@ static int tell_poster(struct post *p, struct pb_str token, const json_t *row, s
 	pb_header_find(p->header, PB_STR("Message-ID"), &id);
 	pb_buf_addf(&subject, "Your post to %.*s waits for a moderator", PB_FMT(p->list->address));
 	pb_buf_addf(&text, "Your post\n\n  %.*s\n\nto %.*s waits until a moderator has looked at it, since %.*s.\n\nEither it goes to the members then, or you hear what was decided.\n",
-		    PB_FMT(text_of(row, "subject")), PB_FMT(p->list->address), PB_FMT(text_of(row, "reason")));
+		    PB_FMT(pb_text_of(row, "subject")), PB_FMT(p->list->address), PB_FMT(pb_text_of(row, "reason")));
 	return letter_send(p->all, p->list, p->item,
 			   &(struct note_letter){ .to = pb_buf_str(&p->from), .to_name = pb_buf_str(&p->from_name), .door = "owner", .subject = pb_buf_str(&subject),
 						  .text = pb_buf_str(&text), .references = pb_str_head(pb_str_trim(id), 500), .submitted = "auto-replied", .name = token },
@@ -289,7 +289,7 @@ static int enter(struct lists *all, const struct list *l, struct pb_str token, j
 
 	pthread_mutex_lock(&all->deciding);
 	rc = held_get(all, l, token, &known, err);
-	*ret_over = !rc && !pb_str_eq(text_of(known, "state"), PB_STR("held"));
+	*ret_over = !rc && !pb_str_eq(pb_text_of(known, "state"), PB_STR("held"));
 	if (!rc || rc == PB_ENOTFOUND) {
 		if (!rc)
 			json_decref(known);

@@ -38,13 +38,6 @@ struct lists {
 	} silent[SILENT_DOMAINS];
 };
 
-static inline struct pb_str text_of(const json_t *o, const char *key)
-{
-	const json_t *v = json_object_get(o, key);
-
-	return json_is_string(v) ? pb_str(json_string_value(v), json_string_length(v)) : PB_NOSTR;
-}
-
 static inline bool flag_of(const json_t *o, const char *key)
 {
 	return json_is_true(json_object_get(o, key));

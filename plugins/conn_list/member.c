@@ -51,7 +51,7 @@ int member_put(struct lists *all, const struct list *l, const json_t *row, struc
 {
 	char *text;
 	PB_AUTOBUF(key);
-	int rc = key_of(&key, l, text_of(row, "address"), err);
+	int rc = key_of(&key, l, pb_text_of(row, "address"), err);
 
 	if (rc)
 		return rc;
@@ -89,7 +89,7 @@ int members_add(struct lists *all, const struct list *l, json_t *const *rows, si
 		PB_AUTOBUF(key);
 		PB_AUTOBUF(mark);
 
-		rc = key_of(&key, l, text_of(rows[i], "address"), err);
+		rc = key_of(&key, l, pb_text_of(rows[i], "address"), err);
 		if (rc)
 			break;
 		brought_key(&mark, l, pb_buf_str(&key));
@@ -210,7 +210,7 @@ struct pb_str member_text(const struct member *m, const char *key)
 	if (found == FOUND_NOT)
 		return PB_NOSTR;
 	if (found == FOUND_UNSURE || value.len < 2 || value.ptr[0] != '"' || memchr(value.ptr, '\\', value.len))
-		return text_of(member_row(m), key);
+		return pb_text_of(member_row(m), key);
 	return pb_str(value.ptr + 1, value.len - 2);
 }
 

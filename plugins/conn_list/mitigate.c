@@ -60,7 +60,7 @@ static int ask(struct post *p, struct pb_str domain, struct pb_buf *ret, struct 
 	rc = pb_call(p->all->host, "dmarc.policy", params, &found, err);
 	json_decref(params);
 	if (!rc)
-		pb_buf_addstr(ret, text_of(found, "policy"));
+		pb_buf_addstr(ret, pb_text_of(found, "policy"));
 	else if (rc == PB_EUNAVAILABLE)
 		remember_silence(p->all, domain);
 	json_decref(found);
@@ -71,10 +71,10 @@ static int ask(struct post *p, struct pb_str domain, struct pb_buf *ret, struct 
 static int policy_of(struct post *p, struct pb_buf *ret, struct pb_error *err)
 {
 	const json_t *notes = pb_item_envelope(p->item)->notes;
-	struct pb_str noted = text_of(notes, "dmarc_policy"), domain = author_domain(p);
+	struct pb_str noted = pb_text_of(notes, "dmarc_policy"), domain = author_domain(p);
 
 	pb_buf_addstr(ret, noted);
-	if (noted.len || !domain.len || pb_str_eq(text_of(notes, "dmarc"), PB_STR("none")))	/* "none": it was looked for, and there is none */
+	if (noted.len || !domain.len || pb_str_eq(pb_text_of(notes, "dmarc"), PB_STR("none")))	/* "none": it was looked for, and there is none */
 		return 0;
 	return ask(p, domain, ret, err);
 }

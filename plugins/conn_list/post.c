@@ -126,13 +126,13 @@ static int act(struct post *p, struct pb_error *err)
 /* It was held, and somebody approved it: the note is the list's own, and so is the token in it. */
 static bool was_approved(const struct post *p)
 {
-	struct pb_str token = text_of(pb_item_envelope(p->item)->notes, "list_approved");
+	struct pb_str token = pb_text_of(pb_item_envelope(p->item)->notes, "list_approved");
 	json_t *row;
 	bool yes;
 
 	if (!token.len || held_get(p->all, p->list, token, &row, NULL))
 		return false;
-	yes = pb_str_eq(text_of(row, "decision"), pb_strz(decision_names[DECIDE_APPROVE]));
+	yes = pb_str_eq(pb_text_of(row, "decision"), pb_strz(decision_names[DECIDE_APPROVE]));
 	json_decref(row);
 	return yes;
 }

@@ -107,7 +107,7 @@ static void show_member(const json_t *row, struct pb_buf *said)
 	json_t *one;
 	size_t i;
 
-	pb_buf_addf(said, "delivery %.*s\nmail %s\n", PB_FMT(text_of(row, "delivery")), text_of(row, "stopped").len ? "off" : "on");
+	pb_buf_addf(said, "delivery %.*s\nmail %s\n", PB_FMT(pb_text_of(row, "delivery")), pb_text_of(row, "stopped").len ? "off" : "on");
 	for (i = 0; i < sizeof flags / sizeof *flags; i++)
 		pb_buf_addf(said, "%s %s\n", flags[i], flag_of(row, flags[i]) ? "on" : "off");
 	pb_buf_addz(said, "topics");
@@ -146,7 +146,7 @@ static json_t *change_of(const struct post *p, const struct command *c, struct p
 	if (c->n == 2 && pb_str_ieq(c->words[0], PB_STR("delivery")) && delivery_parse(c->words[1], &kind))
 		return json_pack("{s:s}", "delivery", kind);
 	if ((on || off) && pb_str_ieq(c->words[0], PB_STR("mail"))) {
-		if (!pb_str_eq(text_of(p->member, "stopped"), PB_STR("moderator")))
+		if (!pb_str_eq(pb_text_of(p->member, "stopped"), PB_STR("moderator")))
 			return on ? json_pack("{s:n, s:n}", "stopped", "bounces") : json_pack("{s:s}", "stopped", "member");
 		pb_buf_addz(said, "A moderator stopped your mail; ask the owners.\n");
 		return NULL;

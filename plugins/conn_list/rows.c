@@ -13,9 +13,9 @@ static int key_of(struct pb_buf *key, struct pb_str address, struct pb_error *er
 void list_take(struct list *l, json_t *row)
 {
 	l->row = row;
-	l->id = text_of(row, "id");
-	l->address = text_of(row, "address");
-	l->postoffice = text_of(row, "postoffice");
+	l->id = pb_text_of(row, "id");
+	l->address = pb_text_of(row, "address");
+	l->postoffice = pb_text_of(row, "postoffice");
 	l->settings = json_object_get(row, "settings");
 	pb_address_split(l->address, &l->local, &l->domain);
 }

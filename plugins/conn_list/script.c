@@ -8,21 +8,21 @@ static enum judgement judgement_of(const json_t *result, struct pb_buf *why)
 	json_t *one;
 	size_t i;
 
-	if (text_of(result, "fault").len) {
-		pb_buf_addf(why, "the rule of this list could not be run: %.*s", PB_FMT(pb_str_head(text_of(result, "fault"), 300)));
+	if (pb_text_of(result, "fault").len) {
+		pb_buf_addf(why, "the rule of this list could not be run: %.*s", PB_FMT(pb_str_head(pb_text_of(result, "fault"), 300)));
 		return JUDGE_HOLD;
 	}
 	json_array_foreach (json_object_get(result, "actions"), i, one) {
-		struct pb_str what = text_of(one, "do");
+		struct pb_str what = pb_text_of(one, "do");
 
 		if (pb_str_eq(what, PB_STR("reject")) || pb_str_eq(what, PB_STR("ereject"))) {
-			struct pb_str text = text_of(one, "text");
+			struct pb_str text = pb_text_of(one, "text");
 
 			for (size_t at = 0; at < text.len && at < 300; at++)	/* a reply is one line */
 				pb_buf_addc(why, (unsigned char)text.ptr[at] < ' ' ? ' ' : text.ptr[at]);
 			return JUDGE_REJECT;
 		}
-		if (pb_str_eq(what, PB_STR("fileinto")) && pb_str_ieq(text_of(one, "folder"), PB_STR("hold"))) {
+		if (pb_str_eq(what, PB_STR("fileinto")) && pb_str_ieq(pb_text_of(one, "folder"), PB_STR("hold"))) {
 			pb_buf_addz(why, "the rule of this list holds it");
 			return JUDGE_HOLD;
 		}

@@ -31,7 +31,7 @@ bool asking_is_proven(const struct post *p)
 	PB_AUTOBUF(user);
 	PB_AUTOBUF(from);
 
-	if (pb_str_eq(text_of(env->notes, "dmarc"), PB_STR("pass")))
+	if (pb_str_eq(pb_text_of(env->notes, "dmarc"), PB_STR("pass")))
 		return true;
 	return env->user.len && !pb_address_key(&user, env->user, NULL) && !pb_address_key(&from, pb_buf_str(&p->from), NULL) && pb_str_eq(pb_buf_str(&user), pb_buf_str(&from));
 }
@@ -55,7 +55,7 @@ static int welcome(struct lists *all, const struct list *l, struct pb_item *item
 	if (!setting_flag(l->settings, "welcome"))
 		return 0;
 	pb_buf_addf(&subject, "Welcome to %.*s", PB_FMT(list_title(l)));
-	pb_buf_addf(&text, "You are a member of the mailing list %.*s now, as %.*s.\n\n", PB_FMT(l->address), PB_FMT(text_of(row, "address")));
+	pb_buf_addf(&text, "You are a member of the mailing list %.*s now, as %.*s.\n\n", PB_FMT(l->address), PB_FMT(pb_text_of(row, "address")));
 	if (more.len)
 		pb_buf_addf(&text, "%.*s\n\n", PB_FMT(more));
 	if (!setting_flag(l->settings, "announce"))
@@ -67,8 +67,8 @@ static int welcome(struct lists *all, const struct list *l, struct pb_item *item
 	pb_buf_addz(&text, "  (\"help\" in the subject or the text)\nWho runs the list:  ");
 	list_door(&text, l, "owner");
 	pb_buf_addz(&text, "\n");
-	return letter_send(all, l, item, &(struct note_letter){ .to = text_of(row, "address"), .to_name = text_of(row, "name"), .door = "request", .subject = pb_buf_str(&subject),
-								.text = pb_buf_str(&text), .name = name, .bounces = true }, err);
+	return letter_send(all, l, item, &(struct note_letter){ .to = pb_text_of(row, "address"), .to_name = pb_text_of(row, "name"), .door = "request",
+								.subject = pb_buf_str(&subject), .text = pb_buf_str(&text), .name = name, .bounces = true }, err);
 }
 
 static int tell_owners(struct lists *all, const struct list *l, struct pb_item *item, struct pb_str address, const char *what, struct pb_str name, struct pb_error *err)
@@ -136,7 +136,7 @@ static int change_member(struct asking *a, const json_t *row, struct pb_error *e
 	int rc;
 
 	pthread_mutex_lock(&p->all->writing);
-	rc = member_get(p->all, p->list, text_of(row, "address"), &member, err);
+	rc = member_get(p->all, p->list, pb_text_of(row, "address"), &member, err);
 	if (!rc) {
 		json_object_foreach (json_object_get(row, "change"), key, value)
 			if (json_is_null(value))
@@ -148,30 +148,30 @@ static int change_member(struct asking *a, const json_t *row, struct pb_error *e
 	}
 	pthread_mutex_unlock(&p->all->writing);
 	if (rc == PB_ENOTFOUND) {
-		pb_buf_addf(a->said, "%.*s is no member.\n", PB_FMT(text_of(row, "address")));
+		pb_buf_addf(a->said, "%.*s is no member.\n", PB_FMT(pb_text_of(row, "address")));
 		return 0;
 	}
 	if (!rc)
-		pb_buf_addf(a->said, "%.*s: %.*s\n", PB_FMT(text_of(row, "address")), PB_FMT(text_of(row, "words")));
+		pb_buf_addf(a->said, "%.*s: %.*s\n", PB_FMT(pb_text_of(row, "address")), PB_FMT(pb_text_of(row, "words")));
 	return rc;
 }
 
 static int carry_out(struct asking *a, struct pb_str token, json_t *row, struct pb_error *err)
 {
-	struct pb_str what = text_of(row, "what"), address = text_of(row, "address"), by = pb_strz(pb_item_id(a->p->item));
+	struct pb_str what = pb_text_of(row, "what"), address = pb_text_of(row, "address"), by = pb_strz(pb_item_id(a->p->item));
 	struct post *p = a->p;
 	int rc = 0;
 
-	if (text_of(row, "done").len && !pb_str_eq(text_of(row, "done"), by)) {
+	if (pb_text_of(row, "done").len && !pb_str_eq(pb_text_of(row, "done"), by)) {
 		pb_buf_addz(a->said, "That was confirmed before; nothing more is to be done.\n");
 		return 0;
 	}
 	if (pb_str_eq(what, PB_STR("subscribe")) && setting_is(p->list->settings, "subscription", "moderated")) {
-		rc = hold_subscription(p->all, p->list, p->item, address, text_of(row, "name"), text_of(row, "delivery"), token, err);
+		rc = hold_subscription(p->all, p->list, p->item, address, pb_text_of(row, "name"), pb_text_of(row, "delivery"), token, err);
 		if (!rc)
 			pb_buf_addz(a->said, "The owners of the list decide about it; you hear from them.\n");
 	} else if (pb_str_eq(what, PB_STR("subscribe"))) {
-		rc = member_joins(p->all, p->list, p->item, address, text_of(row, "name"), text_of(row, "delivery"), token, err);
+		rc = member_joins(p->all, p->list, p->item, address, pb_text_of(row, "name"), pb_text_of(row, "delivery"), token, err);
 		if (!rc && !setting_flag(p->list->settings, "welcome"))
 			pb_buf_addf(a->said, "%.*s is a member now.\n", PB_FMT(address));
 	} else if (pb_str_eq(what, PB_STR("unsubscribe"))) {
@@ -196,7 +196,7 @@ static bool is_asker(const struct post *p, struct pb_str address)
 
 static int send_confirmation(struct asking *a, struct pb_str token, const json_t *row, struct pb_error *err)
 {
-	struct pb_str address = text_of(row, "address"), what = text_of(row, "what");
+	struct pb_str address = pb_text_of(row, "address"), what = pb_text_of(row, "what");
 	struct post *p = a->p;
 	bool joins = pb_str_eq(what, PB_STR("subscribe"));
 	PB_AUTOBUF(subject);
@@ -209,7 +209,7 @@ static int send_confirmation(struct asking *a, struct pb_str token, const json_t
 	pb_buf_addf(&subject, "confirm %.*s", PB_FMT(token));
 	pb_buf_addf(&text, "Somebody, probably you, asked %.*s", PB_FMT(p->list->address));
 	if (pb_str_eq(what, PB_STR("set")))
-		pb_buf_addf(&text, "\nto change how %.*s is served: %.*s.\n", PB_FMT(address), PB_FMT(text_of(row, "words")));
+		pb_buf_addf(&text, "\nto change how %.*s is served: %.*s.\n", PB_FMT(address), PB_FMT(pb_text_of(row, "words")));
 	else
 		pb_buf_addf(&text, "\n%s %.*s %s the mailing list.\n", joins ? "to take" : "to remove", PB_FMT(address), joins ? "as a member into" : "from");
 	pb_buf_addz(&text, "\nIf that is right, answer this letter as it is, or write to\n\n    ");
@@ -227,7 +227,7 @@ static int send_confirmation(struct asking *a, struct pb_str token, const json_t
 static int ask(struct asking *a, json_t *row, bool at_once, struct pb_error *err)
 {
 	struct post *p = a->p;
-	const struct pb_str words[] = { p->list->id, text_of(row, "what"), text_of(row, "address"), a->name };
+	const struct pb_str words[] = { p->list->id, pb_text_of(row, "what"), pb_text_of(row, "address"), a->name };
 	json_t *known = NULL;
 	PB_AUTOBUF(token);
 	int rc = token_make(p->all, words, sizeof words / sizeof *words, &token, err);

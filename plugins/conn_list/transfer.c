@@ -194,12 +194,12 @@ static bool has_columns(struct pb_str text)
 METHOD(member_import)
 {
 	struct lists *all = self;
-	struct pb_str text = text_of(params, "members");
+	struct pb_str text = pb_text_of(params, "members");
 	struct reading r = { .all = all };
 	struct pb_arena *arena;
 	struct list l;
 	struct arrivals come = { 0 };
-	int rc = list_open_for(all, who, text_of(params, "list"), &l, err);
+	int rc = list_open_for(all, who, pb_text_of(params, "list"), &l, err);
 
 	if (rc)
 		return rc;
@@ -248,7 +248,7 @@ METHOD(member_export)
 	struct lists *all = self;
 	struct list l;
 	PB_AUTOBUF(out);
-	int rc = list_open_for(all, who, text_of(params, "list"), &l, err);
+	int rc = list_open_for(all, who, pb_text_of(params, "list"), &l, err);
 
 	if (rc)
 		return rc;

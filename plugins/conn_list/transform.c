@@ -32,7 +32,7 @@ static json_t *escaped(const json_t *values)
 	const char *key;
 
 	json_object_foreach ((json_t *)values, key, one) {
-		struct pb_str s = text_of(values, key);
+		struct pb_str s = pb_text_of(values, key);
 		PB_AUTOBUF(text);
 
 		for (size_t i = 0; i < s.len; i++) {

@@ -183,7 +183,7 @@ static void leave(struct pb_session *s, struct pb_str name)
 	}
 	rc = member_get(all, &l, pb_buf_str(&member), &row, &err);
 	if (!rc) {
-		struct pb_str stamp = text_of(row, "address");
+		struct pb_str stamp = pb_text_of(row, "address");
 		PB_AUTOBUF(letter);
 
 		pb_buf_addf(&letter, "one-click/%lld", (long long)number_of(row, "since"));

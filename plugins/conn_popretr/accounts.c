@@ -47,7 +47,7 @@ static void insert(struct retr *r, struct account *a)
 static struct account *account_new(struct pb_str id, json_t *row, json_t *state)
 {
 	struct account *a = pb_alloc(sizeof *a);
-	struct pb_str serial = text_of(row, "serial");
+	struct pb_str serial = pb_text_of(row, "serial");
 
 	memcpy(a->id, id.ptr, id.len > ID_MAX ? ID_MAX : id.len);
 	memcpy(a->serial, serial.ptr, serial.len > SERIAL_LEN ? SERIAL_LEN : serial.len);
@@ -133,7 +133,7 @@ void accounts_free(struct retr *r)
 
 int account_add(struct retr *r, json_t *row, struct pb_error *err)
 {
-	struct pb_str id = text_of(row, "id");
+	struct pb_str id = pb_text_of(row, "id");
 	int rc = put_row(r->accounts_table, id, row, true, err);
 
 	if (rc) {

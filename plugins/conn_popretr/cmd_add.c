@@ -26,7 +26,7 @@ static bool is_id(struct pb_str id)
 
 static bool is_protocol(const json_t *row, const char *name)
 {
-	return pb_str_eq(text_of(row, "protocol"), pb_strz(name));
+	return pb_str_eq(pb_text_of(row, "protocol"), pb_strz(name));
 }
 
 static bool is_polling(const json_t *row)
@@ -42,21 +42,21 @@ static int check_texts(const json_t *row, struct pb_error *err)
 	static const char *const keys[] = { "user", "host", "remote_folder", "folder", "client_id", "token_url", "pin", "prefix", "mailbox" };
 
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-		if (!is_text(text_of(row, keys[i])))
+		if (!is_text(pb_text_of(row, keys[i])))
 			return pb_fail(err, PB_EINVALID, "%s: control characters are no part of it", keys[i]);
 	return 0;
 }
 
 static int check_pin(const json_t *row, struct pb_error *err)
 {
-	struct pb_str pin = text_of(row, "pin");
+	struct pb_str pin = pb_text_of(row, "pin");
 	size_t digits = 0;
 
 	for (; digits < pin.len && (pb_is_digit(pin.ptr[digits]) || (pb_lower(pin.ptr[digits]) >= 'a' && pb_lower(pin.ptr[digits]) <= 'f')); digits++)
 		;
 	if (pin.len && (pin.len != 64 || digits != 64))
 		return pb_fail(err, PB_EINVALID, "pin: the SHA-256 of a certificate or of its key, 64 hexadecimal digits; `retrieve test` tells it");
-	if (pin.len && pb_str_eq(text_of(row, "tls"), PB_STR("none")))
+	if (pin.len && pb_str_eq(pb_text_of(row, "tls"), PB_STR("none")))
 		return pb_fail(err, PB_EINVALID, "pin: without TLS there is no certificate");
 	return 0;
 }
@@ -83,18 +83,18 @@ static int check_names(const json_t *row, struct pb_error *err)
 static int check_protocol(const json_t *row, struct pb_error *err)
 {
 	if (is_polling(row) && !json_array_size(json_object_get(row, "domains")))
-		return pb_fail(err, PB_EINVALID, "domains: %.*s asks for the mail of a domain: say which", PB_FMT(text_of(row, "protocol")));
-	if (!is_polling(row) && !text_of(row, "mailbox").len)
+		return pb_fail(err, PB_EINVALID, "domains: %.*s asks for the mail of a domain: say which", PB_FMT(pb_text_of(row, "protocol")));
+	if (!is_polling(row) && !pb_text_of(row, "mailbox").len)
 		return pb_fail(err, PB_EINVALID, "mailbox: whose mail is it?");
 	if (is_set(row, "idle") && !is_protocol(row, "imap"))
 		return pb_fail(err, PB_EINVALID, "idle: IMAP alone can tell of new mail");
-	if (pb_str_eq(text_of(row, "auth"), PB_STR("apop")) && !is_protocol(row, "pop3"))
+	if (pb_str_eq(pb_text_of(row, "auth"), PB_STR("apop")) && !is_protocol(row, "pop3"))
 		return pb_fail(err, PB_EINVALID, "auth: APOP belongs to POP3");
-	if (text_of(row, "refresh_token").len && (!text_of(row, "token_url").len || !text_of(row, "client_id").len))
+	if (pb_text_of(row, "refresh_token").len && (!pb_text_of(row, "token_url").len || !pb_text_of(row, "client_id").len))
 		return pb_fail(err, PB_EINVALID, "refresh_token: token_url and client_id belong to it");
-	if (text_of(row, "token_url").len && !pb_str_starts(text_of(row, "token_url"), PB_STR("https://")))
+	if (pb_text_of(row, "token_url").len && !pb_str_starts(pb_text_of(row, "token_url"), PB_STR("https://")))
 		return pb_fail(err, PB_EINVALID, "token_url: begins with https://");
-	if (!is_protocol(row, "etrn") && !text_of(row, "password").len && !text_of(row, "token").len && !text_of(row, "refresh_token").len)
+	if (!is_protocol(row, "etrn") && !pb_text_of(row, "password").len && !pb_text_of(row, "token").len && !pb_text_of(row, "refresh_token").len)
 		return pb_fail(err, PB_EINVALID, "nothing to log in with: --password-stdin, --token-stdin or --refresh-token-stdin");
 	return 0;
 }
@@ -102,7 +102,7 @@ static int check_protocol(const json_t *row, struct pb_error *err)
 /* The mailbox has to be there now; that it may go later is a run's affair. */
 static int check_mailbox(struct retr *r, json_t *row, struct pb_error *err)
 {
-	struct pb_str to = text_of(row, "mailbox");
+	struct pb_str to = pb_text_of(row, "mailbox");
 	json_t *params, *box = NULL;
 	int rc;
 
@@ -137,14 +137,14 @@ static int check(struct retr *r, json_t *row, struct pb_error *err)
 static int seal_all(struct retr *r, json_t *row, const json_t *params, struct pb_error *err)
 {
 	for (size_t i = 0; i < SECRETS; i++) {
-		struct pb_str secret = text_of(params, secrets[i]);
+		struct pb_str secret = pb_text_of(params, secrets[i]);
 		json_t *sealed;
 
 		if (!secret.len)
 			continue;
 		if (!is_text(secret))
 			return pb_fail(err, PB_EINVALID, "%s: control characters are no part of it", secrets[i]);
-		sealed = vault_seal(r, text_of(row, "serial"), secrets[i], secret, err);
+		sealed = vault_seal(r, pb_text_of(row, "serial"), secrets[i], secret, err);
 		if (!sealed)
 			return err->code;
 		json_object_set_new(row, secrets[i], sealed);
@@ -170,7 +170,7 @@ static void copy_plain(json_t *row, const json_t *params)
 
 static void name_it(struct retr *r, json_t *row, const json_t *params)
 {
-	struct pb_str given = text_of(params, "id");
+	struct pb_str given = pb_text_of(params, "id");
 	unsigned char random[SERIAL_LEN / 2];
 	PB_AUTOBUF(serial);
 	char id[ID_MAX + 1];
@@ -201,11 +201,11 @@ METHOD(retrieve_add)
 	(void)who;
 	copy_plain(row, params);
 	name_it(r, row, params);
-	if (!is_id(text_of(row, "id")))
+	if (!is_id(pb_text_of(row, "id")))
 		rc = pb_fail(err, PB_EINVALID, "id: letters, digits, '.', '_' and '-', at most %d", ID_MAX);
 	else
 		rc = seal_all(r, row, params, err);
-	if (!rc && !text_of(row, "user").len)
+	if (!rc && !pb_text_of(row, "user").len)
 		json_object_set(row, "user", json_object_get(row, "mailbox"));
 	if (!rc)
 		rc = check(r, row, err);
@@ -233,12 +233,12 @@ METHOD(retrieve_set)
 
 	(void)who;
 	pthread_mutex_lock(&r->lock);
-	a = account_find(r, text_of(params, "id"));
+	a = account_find(r, pb_text_of(params, "id"));
 	if (a)
 		a->refs++;
 	pthread_mutex_unlock(&r->lock);
 	if (!a)
-		return pb_fail(err, PB_ENOTFOUND, "no account '%.*s'", PB_FMT(text_of(params, "id")));
+		return pb_fail(err, PB_ENOTFOUND, "no account '%.*s'", PB_FMT(pb_text_of(params, "id")));
 	pthread_mutex_lock(&r->change);
 	account_copy(r, a, &row, &state);
 	json_decref(state);

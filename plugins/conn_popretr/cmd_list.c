@@ -30,14 +30,14 @@ static json_t *summary(const struct account *a)
 		json_object_set_new(o, counts[i], json_integer(number_of_key(a->state, counts[i])));
 	json_object_set_new(o, "last_run", seconds(number_of_key(a->state, "last_run")));
 	json_object_set_new(o, "next_run", seconds(is_set(a->row, "paused") ? 0 : a->due));
-	json_object_set_new(o, "error", json_stringn(text_of(a->state, "error").len ? text_of(a->state, "error").ptr : "", text_of(a->state, "error").len));
+	json_object_set_new(o, "error", json_stringn(pb_text_of(a->state, "error").len ? pb_text_of(a->state, "error").ptr : "", pb_text_of(a->state, "error").len));
 	return o;
 }
 
 METHOD(retrieve_list)
 {
 	struct retr *r = self;
-	struct pb_str mailbox = text_of(params, "mailbox"), host = text_of(params, "host");
+	struct pb_str mailbox = pb_text_of(params, "mailbox"), host = pb_text_of(params, "host");
 	json_t *list = json_array();
 
 	(void)who;
@@ -46,7 +46,7 @@ METHOD(retrieve_list)
 	for (size_t i = 0; i < r->n; i++) {
 		const struct account *a = r->list[i];
 
-		if ((!mailbox.len || pb_str_ieq(text_of(a->row, "mailbox"), mailbox)) && (!host.len || pb_str_ieq(text_of(a->row, "host"), host)))
+		if ((!mailbox.len || pb_str_ieq(pb_text_of(a->row, "mailbox"), mailbox)) && (!host.len || pb_str_ieq(pb_text_of(a->row, "host"), host)))
 			json_array_append_new(list, summary(a));
 	}
 	pthread_mutex_unlock(&r->lock);
@@ -99,7 +99,7 @@ METHOD(retrieve_show)
 
 	(void)who;
 	pthread_mutex_lock(&r->lock);
-	a = account_find(r, text_of(params, "id"));
+	a = account_find(r, pb_text_of(params, "id"));
 	if (a) {
 		o = summary(a);
 		json_object_set_new(o, "settings", settings(a->row));
@@ -110,7 +110,7 @@ METHOD(retrieve_show)
 	}
 	pthread_mutex_unlock(&r->lock);
 	if (!o)
-		return pb_fail(err, PB_ENOTFOUND, "no account '%.*s'", PB_FMT(text_of(params, "id")));
+		return pb_fail(err, PB_ENOTFOUND, "no account '%.*s'", PB_FMT(pb_text_of(params, "id")));
 	rc = add_failed(r, serial, o, err);
 	if (rc) {
 		json_decref(o);

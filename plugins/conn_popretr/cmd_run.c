@@ -8,12 +8,12 @@ static struct account *find(struct retr *r, const json_t *params, struct pb_erro
 	struct account *a;
 
 	pthread_mutex_lock(&r->lock);
-	a = account_find(r, text_of(params, "id"));
+	a = account_find(r, pb_text_of(params, "id"));
 	if (a)
 		a->refs++;
 	pthread_mutex_unlock(&r->lock);
 	if (!a)
-		pb_fail(err, PB_ENOTFOUND, "no account '%.*s'", PB_FMT(text_of(params, "id")));
+		pb_fail(err, PB_ENOTFOUND, "no account '%.*s'", PB_FMT(pb_text_of(params, "id")));
 	return a;
 }
 
@@ -31,10 +31,10 @@ METHOD(retrieve_run)
 		return err->code;
 	account_copy(r, a, &row, &before);
 	json_decref(row);
-	rc = schedule_run(r, text_of(params, "id"), number_of_key(params, "wait") * PB_SECOND, err);
+	rc = schedule_run(r, pb_text_of(params, "id"), number_of_key(params, "wait") * PB_SECOND, err);
 	if (!rc && number_of_key(params, "wait")) {
 		account_copy(r, a, &row, &after);
-		*ret_result = json_pack("{s:s%}", "error", text_of(after, "error").len ? text_of(after, "error").ptr : "", text_of(after, "error").len);
+		*ret_result = json_pack("{s:s%}", "error", pb_text_of(after, "error").len ? pb_text_of(after, "error").ptr : "", pb_text_of(after, "error").len);
 		for (size_t i = 0; i < 3; i++)
 			json_object_set_new(*ret_result, sums[i], json_integer(number_of_key(after, sums[i]) - number_of_key(before, sums[i])));
 		json_decref(row);
@@ -93,7 +93,7 @@ METHOD(retrieve_test)
 		return err->code;
 	account_copy(r, run.a, &run.row, &run.state);
 	run.delta = json_object();
-	rc = schedule_test_begin(r, &testing, text_of(run.row, "host"), err);
+	rc = schedule_test_begin(r, &testing, pb_text_of(run.row, "host"), err);
 	if (!rc) {
 		rc = run_test(&run, &listing, err);
 		has_place = true;
@@ -121,5 +121,5 @@ METHOD(retrieve_delete)
 
 	(void)who;
 	(void)ret_result;
-	return account_delete(r, text_of(params, "id"), err);
+	return account_delete(r, pb_text_of(params, "id"), err);
 }

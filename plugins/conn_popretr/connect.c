@@ -50,8 +50,8 @@ static int check_pin(struct run *run, struct pb_str pin, struct pb_error *err)
 int connect_starttls(void *arg, struct pb_error *err)
 {
 	struct run *run = arg;
-	struct pb_str pin = text_of(run->row, "pin");
-	int rc = pb_link_starttls(run->link, text_of(run->row, "host"), pin.len ? PB_TLS_ANY : PB_TLS_PKIX, text_of(run->row, "ca"), err);
+	struct pb_str pin = pb_text_of(run->row, "pin");
+	int rc = pb_link_starttls(run->link, pb_text_of(run->row, "host"), pin.len ? PB_TLS_ANY : PB_TLS_PKIX, pb_text_of(run->row, "ca"), err);
 
 	if (rc == PB_EDENIED && !check_pin(run, PB_NOSTR, NULL)) {
 		struct pb_error why = *err;
@@ -67,10 +67,10 @@ uint16_t connect_port(const json_t *row)
 {
 	static const struct { const char *protocol; uint16_t clear, tls; } ports[] = { { "pop3", 110, 995 }, { "imap", 143, 993 }, { "etrn", 25, 465 }, { "atrn", 366, 366 } };
 	int64_t port = number_of_key(row, "port");
-	bool implicit = pb_str_eq(text_of(row, "tls"), PB_STR("implicit"));
+	bool implicit = pb_str_eq(pb_text_of(row, "tls"), PB_STR("implicit"));
 
 	for (size_t i = 0; i < sizeof ports / sizeof *ports && !port; i++)
-		if (pb_str_eq(text_of(row, "protocol"), pb_strz(ports[i].protocol)))
+		if (pb_str_eq(pb_text_of(row, "protocol"), pb_strz(ports[i].protocol)))
 			port = implicit ? ports[i].tls : ports[i].clear;
 	return (uint16_t)port;
 }
@@ -114,8 +114,8 @@ int connect_link(struct run *run, struct pb_str host, uint16_t port, bool implic
 
 int connect_channel(struct run *run, struct pb_error *err)
 {
-	bool implicit = pb_str_eq(text_of(run->row, "tls"), PB_STR("implicit"));
-	int rc = connect_link(run, text_of(run->row, "host"), connect_port(run->row), implicit, err);
+	bool implicit = pb_str_eq(pb_text_of(run->row, "tls"), PB_STR("implicit"));
+	int rc = connect_link(run, pb_text_of(run->row, "host"), connect_port(run->row), implicit, err);
 
 	if (rc)
 		return rc;
@@ -128,12 +128,12 @@ int connect_channel(struct run *run, struct pb_error *err)
 
 int connect_remote(struct run *run, struct pb_error *err)
 {
-	struct pb_str tls = text_of(run->row, "tls"), folder = text_of(run->row, "remote_folder");
+	struct pb_str tls = pb_text_of(run->row, "tls"), folder = pb_text_of(run->row, "remote_folder");
 	int rc = connect_channel(run, err);
 
 	if (rc)
 		return rc;
-	run->remote = pb_str_eq(text_of(run->row, "protocol"), PB_STR("imap")) ? imap_new(&run->channel, folder) : pop3_new(&run->channel);
+	run->remote = pb_str_eq(pb_text_of(run->row, "protocol"), PB_STR("imap")) ? imap_new(&run->channel, folder) : pop3_new(&run->channel);
 	run->remote->implicit_tls = pb_str_eq(tls, PB_STR("implicit"));
 	run->remote->starttls = pb_str_eq(tls, PB_STR("starttls")) ? connect_starttls : NULL;
 	run->remote->arg = run;
@@ -143,14 +143,14 @@ int connect_remote(struct run *run, struct pb_error *err)
 
 static int unseal(struct run *run, const char *field, struct pb_buf *out, struct pb_error *err)
 {
-	struct pb_str sealed = text_of(run->row, field);
+	struct pb_str sealed = pb_text_of(run->row, field);
 
-	return sealed.len ? vault_unseal(run->r, text_of(run->row, "serial"), field, sealed, out, err) : 0;
+	return sealed.len ? vault_unseal(run->r, pb_text_of(run->row, "serial"), field, sealed, out, err) : 0;
 }
 
 int connect_login(struct run *run, struct pb_error *err)
 {
-	struct login login = { .user = text_of(run->row, "user"), .auth = text_of(run->row, "auth"), .host = text_of(run->row, "host"), .port = connect_port(run->row) };
+	struct login login = { .user = pb_text_of(run->row, "user"), .auth = pb_text_of(run->row, "auth"), .host = pb_text_of(run->row, "host"), .port = connect_port(run->row) };
 	int rc = unseal(run, "password", &run->password, err);
 
 	login.password = pb_buf_str(&run->password);

@@ -103,8 +103,8 @@ static int log_in(struct smtp *s, const char *mechanism, const struct login *log
 static int authenticate(struct smtp *s, struct pb_error *err)
 {
 	struct run *run = s->run;
-	struct login login = { .user = text_of(run->row, "user"), .host = text_of(run->row, "host"), .port = connect_port(run->row) };
-	struct pb_str sealed = text_of(run->row, "password"), list;
+	struct login login = { .user = pb_text_of(run->row, "user"), .host = pb_text_of(run->row, "host"), .port = connect_port(run->row) };
+	struct pb_str sealed = pb_text_of(run->row, "password"), list;
 	const char *mechanism;
 	int rc;
 
@@ -129,7 +129,7 @@ static int begin(struct smtp *s, struct pb_error *err)
 		rc = expect(s, 220, 220, PB_EUNAVAILABLE, err);
 	if (!rc)
 		rc = hello(s, err);
-	if (!rc && pb_str_eq(text_of(run->row, "tls"), PB_STR("starttls"))) {
+	if (!rc && pb_str_eq(pb_text_of(run->row, "tls"), PB_STR("starttls"))) {
 		if (!offers(s, "STARTTLS", &none))
 			return pb_fail(err, PB_EUNAVAILABLE, "the server offers no STARTTLS");
 		channel_putf(s->c, "STARTTLS\r\n");
@@ -183,7 +183,7 @@ static int turn(struct smtp *s, struct pb_error *err)
 
 int run_domain(struct run *run, struct pb_error *err)
 {
-	bool atrn = pb_str_eq(text_of(run->row, "protocol"), PB_STR("atrn"));
+	bool atrn = pb_str_eq(pb_text_of(run->row, "protocol"), PB_STR("atrn"));
 	struct smtp s = { .run = run };
 	int rc = begin(&s, err);
 

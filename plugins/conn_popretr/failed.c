@@ -91,7 +91,7 @@ static void reader_of(struct retr *r, const json_t *row, struct pb_buf *out)
 
 	if (own.len)
 		pb_buf_addstr(out, own);
-	else if (pb_address_split(text_of(row, "mailbox"), &local, &domain))
+	else if (pb_address_split(pb_text_of(row, "mailbox"), &local, &domain))
 		pb_buf_addf(out, "postmaster@%.*s", PB_FMT(domain));
 }
 
@@ -114,7 +114,7 @@ static int write_letter(struct retr *r, const json_t *row, const struct pb_quest
 	pb_buf_addf(&text,
 		    "The account %.*s (%.*s at %.*s) has a message that could not be delivered here.\nIt is kept on that server, and is tried again from time to time.\n\n"
 		    "Subject: %.*s\nFrom:    %.*s\n\n%.*s\n",
-		    PB_FMT(text_of(row, "id")), PB_FMT(text_of(row, "user")), PB_FMT(text_of(row, "host")), PB_FMT(subject), PB_FMT(q->envelope->sender), PB_FMT(reasons));
+		    PB_FMT(pb_text_of(row, "id")), PB_FMT(pb_text_of(row, "user")), PB_FMT(pb_text_of(row, "host")), PB_FMT(subject), PB_FMT(q->envelope->sender), PB_FMT(reasons));
 	l.from = pb_buf_str(&from);
 	l.to = pb_buf_str(&to);
 	l.text = pb_buf_str(&text);
@@ -136,7 +136,7 @@ static json_t *failed_row(const struct retr *r, const struct pb_question *q, con
 
 	json_array_foreach(list, i, one) {
 		json_array_append(recipients, json_object_get(one, "address"));
-		pb_buf_addf(reasons, "%s%.*s: %.*s", i ? "\n" : "", PB_FMT(text_of(one, "address")), PB_FMT(text_of(one, "reason")));
+		pb_buf_addf(reasons, "%s%.*s: %.*s", i ? "\n" : "", PB_FMT(pb_text_of(one, "address")), PB_FMT(pb_text_of(one, "reason")));
 	}
 	return json_pack("{s:I, s:i, s:o, s:o, s:o}", "time", (json_int_t)pb_now(r->host), "attempt", (int)number_of_key(note, "attempt"), "recipients", recipients, "reason",
 			 json_stringn(reasons->ptr ? reasons->ptr : "", reasons->len), "subject", json_stringn(subject.ptr ? subject.ptr : "", subject.len));
@@ -176,10 +176,10 @@ int failed_hook(void *self, const struct pb_question *q, struct pb_verdict *v, s
 	PB_AUTOBUF(reasons);
 	int rc;
 
-	if (!note || !pb_str_eq(text_of(q->facts, "kind"), PB_STR("failed")))
+	if (!note || !pb_str_eq(pb_text_of(q->facts, "kind"), PB_STR("failed")))
 		return 0;
 	pthread_mutex_lock(&r->lock);
-	a = account_find(r, text_of(note, "account"));
+	a = account_find(r, pb_text_of(note, "account"));
 	if (a) {
 		row = json_deep_copy(a->row);
 		memcpy(serial, a->serial, sizeof serial);
@@ -191,10 +191,10 @@ int failed_hook(void *self, const struct pb_question *q, struct pb_verdict *v, s
 	}
 	subject_of(q, &subject);
 	failed = failed_row(r, q, note, pb_buf_str(&subject), &reasons);
-	rc = put_failed(r, serial, text_of(note, "uid"), failed, err);
+	rc = put_failed(r, serial, pb_text_of(note, "uid"), failed, err);
 	json_decref(failed);
 	if (!rc) {
-		pb_log(r->host, PB_WARNING, "retrieve.undelivered", "account=%.*s id=%.*s reason=%s", PB_FMT(text_of(row, "id")), PB_FMT(q->id), pb_logq(pb_buf_str(&reasons)));
+		pb_log(r->host, PB_WARNING, "retrieve.undelivered", "account=%.*s id=%.*s reason=%s", PB_FMT(pb_text_of(row, "id")), PB_FMT(q->id), pb_logq(pb_buf_str(&reasons)));
 		pb_count(r->host, "undelivered", 1);
 		rc = write_letter(r, row, q, pb_buf_str(&subject), pb_buf_str(&reasons), err);
 	}

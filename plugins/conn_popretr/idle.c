@@ -42,7 +42,7 @@ unsigned watch_at_host(const struct retr *r, struct pb_str host)
 	unsigned n = 0;
 
 	for (const struct waiting *w = r->watch->first; w; w = w->next)
-		n += pb_str_ieq(text_of(w->run->row, "host"), host);
+		n += pb_str_ieq(pb_text_of(w->run->row, "host"), host);
 	return n;
 }
 
@@ -173,7 +173,7 @@ bool watch_may(struct retr *r, const struct run *run)
 	bool may;
 
 	pthread_mutex_lock(&r->lock);
-	may = !r->draining && watch_at_host(r, text_of(run->row, "host")) + 1 < (unsigned)pb_config_int(r->host, "per_host");
+	may = !r->draining && watch_at_host(r, pb_text_of(run->row, "host")) + 1 < (unsigned)pb_config_int(r->host, "per_host");
 	pthread_mutex_unlock(&r->lock);
 	return may;
 }

@@ -119,7 +119,7 @@ static bool is_there(const struct pb_envelope *env, struct pb_str address)
 /* Some servers put the name of the shared mailbox before each address: "shared-bob@example.org". */
 static struct pb_str without_prefix(const json_t *row, struct pb_str address)
 {
-	struct pb_str prefix = text_of(row, "prefix");
+	struct pb_str prefix = pb_text_of(row, "prefix");
 
 	return prefix.len && pb_str_istarts(address, prefix) ? pb_str_skip(address, prefix.len) : address;
 }
@@ -140,7 +140,7 @@ static bool take_address(void *arg, struct pb_str address)
 	json_decref(params);
 	if (!rc || rc == PB_ENOTFOUND || rc == PB_EDENIED || rc == PB_EINVALID)
 		d->err.code = 0;
-	ours = !rc && is_set(found, "local") && pb_str_eq(text_of(found, "postoffice"), pb_buf_str(&d->office));
+	ours = !rc && is_set(found, "local") && pb_str_eq(pb_text_of(found, "postoffice"), pb_buf_str(&d->office));
 	json_decref(found);
 	if (ours && !is_there(d->env, address))
 		pb_envelope_rcpt(d->env, address);
@@ -149,14 +149,14 @@ static bool take_address(void *arg, struct pb_str address)
 
 static int office_of(struct drop *d, struct pb_error *err)
 {
-	struct pb_str to = text_of(d->run->row, "mailbox");
+	struct pb_str to = pb_text_of(d->run->row, "mailbox");
 	json_t *params = json_pack("{s:s%}", "address", to.ptr, to.len), *box = NULL;
 	int rc = pb_call(d->run->r->host, "directory.mailbox", params, &box, err);
 
 	json_decref(params);
 	if (rc)
 		return rc;
-	pb_buf_addstr(&d->office, text_of(box, "postoffice"));
+	pb_buf_addstr(&d->office, pb_text_of(box, "postoffice"));
 	json_decref(box);
 	return 0;
 }
@@ -180,6 +180,6 @@ int recipients_of(struct run *run, struct pb_str header, struct pb_envelope *env
 		rc = pb_because(err, "asking for whom a message is");
 	}
 	if (!rc && !env->nrcpts)
-		pb_envelope_rcpt(env, text_of(run->row, "mailbox"));
+		pb_envelope_rcpt(env, pb_text_of(run->row, "mailbox"));
 	return rc;
 }

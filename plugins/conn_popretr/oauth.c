@@ -13,7 +13,7 @@ enum { MARGIN = 60, LIFE = 3600 };
 
 static int unseal(struct run *run, const char *field, struct pb_buf *out, struct pb_error *err)
 {
-	struct pb_str sealed = text_of(run->row, field);
+	struct pb_str sealed = pb_text_of(run->row, field);
 
 	return sealed.len ? vault_unseal(run->r, pb_strz(run->a->serial), field, sealed, out, err) : 0;
 }
@@ -36,7 +36,7 @@ static int make_form(struct run *run, struct pb_buf *form, struct pb_error *err)
 	if (!rc) {
 		http_form(form, "grant_type", PB_STR("refresh_token"));
 		http_form(form, "refresh_token", pb_buf_str(&refresh));
-		http_form(form, "client_id", text_of(run->row, "client_id"));
+		http_form(form, "client_id", pb_text_of(run->row, "client_id"));
 		if (secret.len)
 			http_form(form, "client_secret", pb_buf_str(&secret));
 	}
@@ -62,12 +62,12 @@ static int post(struct run *run, struct pb_str form, unsigned *ret_status, struc
 {
 	struct channel c = { .read = read_link, .write = write_link };
 	struct http_url url;
-	int rc = http_url_parse(text_of(run->row, "token_url"), &url, err);
+	int rc = http_url_parse(pb_text_of(run->row, "token_url"), &url, err);
 
 	if (!rc)
 		rc = connect_link(run, url.host, url.port, false, err);
 	if (!rc)
-		rc = pb_link_starttls(run->link, url.host, PB_TLS_PKIX, text_of(run->row, "token_ca"), err);
+		rc = pb_link_starttls(run->link, url.host, PB_TLS_PKIX, pb_text_of(run->row, "token_ca"), err);
 	if (!rc) {
 		channel_init(&c);
 		c.arg = run->link;
@@ -100,7 +100,7 @@ static int keep_refresh(struct run *run, struct pb_str refresh, struct pb_error 
 
 static int take_answer(struct run *run, const json_t *answer, struct pb_error *err)
 {
-	struct pb_str access = text_of(answer, "access_token"), refresh = text_of(answer, "refresh_token");
+	struct pb_str access = pb_text_of(answer, "access_token"), refresh = pb_text_of(answer, "refresh_token");
 	int64_t life = json_is_integer(json_object_get(answer, "expires_in")) ? number_of_key(answer, "expires_in") : LIFE;
 	json_t *sealed;
 	int rc;
@@ -129,7 +129,7 @@ static int refresh(struct run *run, struct pb_error *err)
 		rc = post(run, pb_buf_str(&form), &status, &body, err);
 	if (!rc) {
 		answer = json_loadb(body.ptr ? body.ptr : "", body.len, 0, NULL);
-		keep_words(said, sizeof said, text_of(answer, "error"));
+		keep_words(said, sizeof said, pb_text_of(answer, "error"));
 		if (status >= 500 || status == 429)
 			rc = pb_fail(err, PB_EUNAVAILABLE, "the answer is %u", status);
 		else if (status != 200)
@@ -140,14 +140,14 @@ static int refresh(struct run *run, struct pb_error *err)
 	json_decref(answer);
 	wipe(&form);
 	wipe(&body);
-	return rc ? pb_because(err, "a token from %.*s", PB_FMT(pb_str_head(text_of(run->row, "token_url"), 80))) : 0;
+	return rc ? pb_because(err, "a token from %.*s", PB_FMT(pb_str_head(pb_text_of(run->row, "token_url"), 80))) : 0;
 }
 
 int oauth_token(struct run *run, bool fresh, struct pb_error *err)
 {
-	struct pb_str kept = text_of(run->state, "access");
+	struct pb_str kept = pb_text_of(run->state, "access");
 
-	if (!text_of(run->row, "token_url").len)
+	if (!pb_text_of(run->row, "token_url").len)
 		return unseal(run, "token", &run->token, err);
 	if (!fresh && kept.len && number_of_key(run->state, "access_until") > pb_now(run->r->host) / PB_SECOND + MARGIN &&
 	    !vault_unseal(run->r, pb_strz(run->a->serial), "access", kept, &run->token, NULL))

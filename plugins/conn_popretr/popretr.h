@@ -45,13 +45,6 @@ struct retr {
 
 #define METHOD(name) int name(void *self, const struct pb_caller *who, const json_t *params, json_t **ret_result, struct pb_error *err)
 
-static inline struct pb_str text_of(const json_t *o, const char *key)
-{
-	const json_t *v = json_object_get(o, key);
-
-	return json_is_string(v) ? pb_str(json_string_value(v), json_string_length(v)) : PB_NOSTR;
-}
-
 static inline int64_t number_of_key(const json_t *o, const char *key)
 {
 	return json_integer_value(json_object_get(o, key));

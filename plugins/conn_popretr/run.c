@@ -12,7 +12,7 @@ enum { SESSIONS_MAX = 5 };
 
 static int resolve(struct run *run, json_t **ret, struct pb_error *err)
 {
-	struct pb_str to = text_of(run->row, "mailbox");
+	struct pb_str to = pb_text_of(run->row, "mailbox");
 	json_t *params = json_pack("{s:s%}", "address", to.ptr, to.len);
 	int rc = pb_call(run->r->host, "directory.mailbox", params, ret, err);
 
@@ -23,7 +23,7 @@ static int resolve(struct run *run, json_t **ret, struct pb_error *err)
 /* What cannot be delivered is not fetched: it stays where it is. */
 static int look_at_mailbox(struct run *run, uint64_t *ret_room, struct pb_error *err)
 {
-	struct pb_str to = text_of(run->row, "mailbox");
+	struct pb_str to = pb_text_of(run->row, "mailbox");
 	uint64_t messages = 0, bytes = 0, quota, most;
 	struct pb_mailbox *mb;
 	json_t *box = NULL;
@@ -35,7 +35,7 @@ static int look_at_mailbox(struct run *run, uint64_t *ret_room, struct pb_error 
 	if (!is_set(box, "enabled"))
 		rc = pb_fail(err, PB_EUNAVAILABLE, "the mailbox %.*s is disabled: its mail stays on the server", PB_FMT(to));
 	if (!rc)
-		rc = pb_mailbox_open(run->r->host, text_of(box, "mailbox"), &mb, err);
+		rc = pb_mailbox_open(run->r->host, pb_text_of(box, "mailbox"), &mb, err);
 	if (!rc) {
 		rc = pb_mailbox_usage(mb, &messages, &bytes, err);
 		pb_mailbox_close(mb);
@@ -54,7 +54,7 @@ static int look_at_mailbox(struct run *run, uint64_t *ret_room, struct pb_error 
 
 static bool wants_token(const struct run *run)
 {
-	return text_of(run->row, "token_url").len || text_of(run->row, "token").len;
+	return pb_text_of(run->row, "token_url").len || pb_text_of(run->row, "token").len;
 }
 
 /* A token that ended before its time is renewed once. */
@@ -66,7 +66,7 @@ static int log_in(struct run *run, struct pb_error *err)
 		rc = connect_remote(run, err);
 	if (!rc)
 		rc = connect_login(run, err);
-	if (rc != PB_EDENIED || !text_of(run->row, "token_url").len)
+	if (rc != PB_EDENIED || !pb_text_of(run->row, "token_url").len)
 		return rc;
 	connect_close(run);
 	rc = oauth_token(run, true, err);
@@ -77,7 +77,7 @@ static int log_in(struct run *run, struct pb_error *err)
 
 static bool is_polling(const struct run *run)
 {
-	struct pb_str protocol = text_of(run->row, "protocol");
+	struct pb_str protocol = pb_text_of(run->row, "protocol");
 
 	return pb_str_eq(protocol, PB_STR("etrn")) || pb_str_eq(protocol, PB_STR("atrn"));
 }
@@ -220,7 +220,7 @@ static void write_down(struct run *run, int rc, const struct pb_error *err, int6
 	json_object_set_new(d, "removed", json_integer(number_of_key(run->state, "removed") + (json_int_t)run->removed));
 	json_object_set_new(d, "bytes", json_integer(number_of_key(run->state, "bytes") + (json_int_t)run->bytes));
 	if (rc)
-		pb_log(run->r->host, PB_WARNING, "retrieve.failed", "account=%s host=%s failures=%lld error=%s", run->a->id, pb_logq(text_of(run->row, "host")),
+		pb_log(run->r->host, PB_WARNING, "retrieve.failed", "account=%s host=%s failures=%lld error=%s", run->a->id, pb_logq(pb_text_of(run->row, "host")),
 		       (long long)failures, pb_logq(pb_strz(err->text)));
 	else if (run->messages || run->removed)
 		pb_log(run->r->host, PB_INFO, "retrieve.done", "account=%s messages=%llu bytes=%llu removed=%zu", run->a->id, (unsigned long long)run->messages,

@@ -45,7 +45,7 @@ static unsigned at_host(struct retr *r, struct pb_str host)
 	unsigned n = 0;
 
 	for (size_t i = 0; i < r->running; i++)
-		n += pb_str_ieq(text_of(r->busy[i]->row, "host"), host);
+		n += pb_str_ieq(pb_text_of(r->busy[i]->row, "host"), host);
 	for (const struct testing *t = r->testing; t; t = t->next)
 		n += pb_str_ieq(t->host, host);
 	return n + watch_at_host(r, host);
@@ -75,7 +75,7 @@ static bool may_start(struct retr *r, const struct account *a, int64_t now)
 {
 	if (a->running || (!a->again && (a->due > now || is_set(a->row, "paused"))) || watch_stop(r, a))
 		return false;
-	return has_room(r, text_of(a->row, "host"));
+	return has_room(r, pb_text_of(a->row, "host"));
 }
 
 /* The list is walked from a place that moves, so that where all are due at once none waits for ever. */

@@ -32,7 +32,7 @@ struct candidate {
 
 static bool is_due(const struct fetch *f, const struct seen_entry *e)
 {
-	struct pb_str leave = text_of(f->run->row, "leave");
+	struct pb_str leave = pb_text_of(f->run->row, "leave");
 
 	if (!e || e->state != SEEN_TAKEN || pb_str_eq(leave, PB_STR("always")))
 		return false;

@@ -47,12 +47,12 @@ static void add(void *arg, const char *ptr, size_t len)
 static void received(struct run *run, struct pb_spool *spool)
 {
 	struct retr *r = run->r;
-	bool imap = pb_str_eq(text_of(run->row, "protocol"), PB_STR("imap"));
+	bool imap = pb_str_eq(pb_text_of(run->row, "protocol"), PB_STR("imap"));
 	struct pb_str tls = pb_link_tls_info(run->link);
 	int64_t now = pb_now(r->host);
 	PB_AUTOBUF(field);
 	struct pb_received line = {
-		.helo = text_of(run->row, "host"), .client = pb_strz(run->address), .by = pb_hostname(r->host), .tls = tls, .id = pb_strz(pb_spool_id(spool)),
+		.helo = pb_text_of(run->row, "host"), .client = pb_strz(run->address), .by = pb_hostname(r->host), .tls = tls, .id = pb_strz(pb_spool_id(spool)),
 		.with = imap ? (tls.len ? PB_STR("IMAPS") : PB_STR("IMAP")) : tls.len ? PB_STR("POP3S") : PB_STR("POP3"),
 		.moment = now, .zone = pb_zone_local(now),
 	};
@@ -107,7 +107,7 @@ static int set_recipients(struct fetch *f, struct mail *m, struct pb_str header,
 static struct pb_envelope *make_envelope(struct fetch *f, struct mail *m, struct pb_str header, struct pb_error *err)
 {
 	struct run *run = f->run;
-	struct pb_str folder = text_of(run->row, "folder");
+	struct pb_str folder = pb_text_of(run->row, "folder");
 	struct pb_envelope *env = pb_envelope_new();
 	PB_AUTOBUF(token);
 
@@ -119,7 +119,7 @@ static struct pb_envelope *make_envelope(struct fetch *f, struct mail *m, struct
 	for (size_t i = 0; i < env->nrcpts; i++)
 		env->rcpts[i]->notify = PB_NOTIFY_FAILURE;
 	env->client = pb_envelope_copy(env, pb_strz(run->address));
-	env->helo = pb_envelope_copy(env, text_of(run->row, "host"));
+	env->helo = pb_envelope_copy(env, pb_text_of(run->row, "host"));
 	env->eightbit = env->smtputf8 = true;
 	pb_hex_encode(&token, pb_str((char *)m->token, UID_HASH));
 	json_object_set_new(env->notes, "retrieve", json_pack("{s:s, s:s, s:i}", "account", run->a->id, "uid", pb_buf_z(&token), "attempt", (int)m->attempt));

@@ -157,7 +157,7 @@ static void write_answer(struct delivery *d, const struct answer *a, struct pb_s
 	references_of(&references, header, id);
 	const struct pb_letter letter = {
 		.from = a->from.len ? a->from : pb_recipient_rcpt(d->to)->address,
-		.from_name = a->from.len ? PB_NOSTR : text_of(d->mailbox, "name"),
+		.from_name = a->from.len ? PB_NOSTR : pb_text_of(d->mailbox, "name"),
 		.to = pb_item_envelope(d->item)->sender,
 		.subject = pb_buf_str(&subject),
 		.text = a->text,

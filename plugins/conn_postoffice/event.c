@@ -142,7 +142,7 @@ static struct event *event_new(const struct delivery *d, struct pb_str program, 
 	add_env(e, &n, "POSTBUS_RECIPIENT", pb_recipient_rcpt(d->to)->address);
 	add_env(e, &n, "POSTBUS_ADDRESS", d->address);
 	add_env(e, &n, "POSTBUS_MAILBOX", d->id);
-	add_env(e, &n, "POSTBUS_POSTOFFICE", text_of(d->mailbox, "postoffice"));
+	add_env(e, &n, "POSTBUS_POSTOFFICE", pb_text_of(d->mailbox, "postoffice"));
 	add_env(e, &n, "POSTBUS_UID", pb_strz(number));
 	return e;
 }
@@ -167,7 +167,7 @@ static bool put(struct events *all, struct event *e, bool *ret_start)
 
 void event_delivered(const struct delivery *d, uint32_t uid)
 {
-	struct pb_str program = text_of(json_object_get(d->mailbox, "policy"), "event_program");
+	struct pb_str program = pb_text_of(json_object_get(d->mailbox, "policy"), "event_program");
 	struct events *all = d->po->events;
 	struct pb_error err;
 	struct event *e;

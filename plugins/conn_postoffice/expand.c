@@ -40,8 +40,8 @@ static void skip(struct expansion *e, struct pb_str member, const struct pb_erro
 /* What makes two members the same: the mailbox or group they lead to, else the address in the form that is compared. */
 static void member_key(struct pb_buf *out, const json_t *route, struct pb_str member)
 {
-	if (pb_str_eq(text_of(route, "kind"), PB_STR("mailbox")) || pb_str_eq(text_of(route, "kind"), PB_STR("group"))) {
-		pb_buf_addstr(out, text_of(route, "target"));
+	if (pb_str_eq(pb_text_of(route, "kind"), PB_STR("mailbox")) || pb_str_eq(pb_text_of(route, "kind"), PB_STR("group"))) {
+		pb_buf_addstr(out, pb_text_of(route, "target"));
 		return;
 	}
 	pb_buf_addc(out, '@');
@@ -64,7 +64,7 @@ static int add_member(const struct resolver *r, struct pb_str member, size_t max
 		return pb_fail(err, rc, "resolving %.*s: %s", PB_FMT(pb_str_head(member, 80)), why.text);
 	member_key(&key, route, member);
 	if (set_add(seen, pb_buf_str(&key))) {
-		if (pb_str_eq(text_of(route, "kind"), PB_STR("group")))
+		if (pb_str_eq(pb_text_of(route, "kind"), PB_STR("group")))
 			json_array_append(groups, json_object_get(route, "target"));
 		else if (json_array_size(e->addresses) >= max)
 			rc = pb_fail(err, PB_ETOOBIG, "it has more than %zu members", max);

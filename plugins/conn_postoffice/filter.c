@@ -45,9 +45,9 @@ static void add_place(struct delivery *d, const struct place *place)
 static void want_fileinto(struct delivery *d, const json_t *a)
 {
 	const struct place place = {
-		.folder = text_of(a, "folder"),
-		.id = text_of(a, "mailbox_id"),
-		.special_use = special_use_of(text_of(a, "special_use")),
+		.folder = pb_text_of(a, "folder"),
+		.id = pb_text_of(a, "mailbox_id"),
+		.special_use = special_use_of(pb_text_of(a, "special_use")),
 		.create = flag_of(a, "create"),
 		.flags = json_object_get(a, "flags"),
 		.version = version_of(a),
@@ -58,7 +58,7 @@ static void want_fileinto(struct delivery *d, const json_t *a)
 
 static void want_copy_public(struct delivery *d, const json_t *a)
 {
-	add_place(d, &(struct place){ .folder = text_of(a, "argument"), .create = true, .is_public = true, .version = version_of(a) });
+	add_place(d, &(struct place){ .folder = pb_text_of(a, "argument"), .create = true, .is_public = true, .version = version_of(a) });
 }
 
 static void want_public(struct delivery *d, const json_t *a)
@@ -76,7 +76,7 @@ static void want_send(struct delivery *d, const json_t *a)
 /* RFC 5429: a reply to RCPT or DATA is too late here, so both forms become a report to the sender. One line of the reason is the reply. */
 static void want_reject(struct delivery *d, const json_t *a)
 {
-	struct pb_str text = pb_str_head(text_of(a, "text"), 300);
+	struct pb_str text = pb_str_head(pb_text_of(a, "text"), 300);
 	int n = snprintf(d->reply, sizeof d->reply, "550 5.7.1 %.*s", PB_FMT(text));
 
 	for (int i = 0; i < n && i < (int)sizeof d->reply - 1; i++)
@@ -151,9 +151,9 @@ static void add_kept(struct delivery *d)
 		add_place(d, &(struct place){ .flags = flags, .kept = true, .version = d->version });
 	json_array_foreach(list, i, one) {
 		const struct place place = {
-			.folder = text_of(one, "folder"),
-			.id = text_of(one, "mailbox_id"),
-			.special_use = special_use_of(text_of(one, "special_use")),
+			.folder = pb_text_of(one, "folder"),
+			.id = pb_text_of(one, "mailbox_id"),
+			.special_use = special_use_of(pb_text_of(one, "special_use")),
 			.create = flag_of(one, "create"),
 			.is_public = flag_of(one, "public"),
 			.flags = flags ? flags : json_object_get(one, "flags"),
@@ -170,7 +170,7 @@ static int keep_back(struct delivery *d, struct pb_error *err)
 {
 	const struct pb_rcpt *rcpt = pb_recipient_rcpt(d->to);
 	struct pb_subject about = { .id = pb_strz(pb_item_id(d->item)), .envelope = pb_item_envelope(d->item), .body = pb_item_body(d->item) };
-	struct pb_str reason = text_of(d->quarantine, "argument"), scope = text_of(d->quarantine, "scope");
+	struct pb_str reason = pb_text_of(d->quarantine, "argument"), scope = pb_text_of(d->quarantine, "scope");
 	json_t *params = json_pack("{s:[s%]}", "recipients", rcpt->address.ptr, rcpt->address.len);
 	PB_AUTOBUF(by);
 	int rc;
@@ -200,7 +200,7 @@ int filter_delivery(struct delivery *d, struct pb_error *err)
 	size_t i;
 
 	/* What was released had been through these filters; if it was kept by somebody else, it had not. */
-	bool released = pb_str_eq(text_of(pb_item_envelope(d->item)->notes, "released"), PB_STR("conn_postoffice"));
+	bool released = pb_str_eq(pb_text_of(pb_item_envelope(d->item)->notes, "released"), PB_STR("conn_postoffice"));
 
 	int rc = released ? PB_EUNAVAILABLE : run(d, &ret, err);
 	if (rc && rc != PB_EUNAVAILABLE)

@@ -262,8 +262,8 @@ void deliver_mailbox(struct postoffice *po, struct pb_item *item, struct pb_reci
 	rc = pb_call(po->host, "directory.mailbox", params, &mailbox, &err);
 	json_decref(params);
 	d.mailbox = mailbox;
-	d.id = text_of(mailbox, "mailbox");
-	d.address = text_of(mailbox, "address");
+	d.id = pb_text_of(mailbox, "mailbox");
+	d.address = pb_text_of(mailbox, "address");
 	if (rc == PB_ENOTFOUND)
 		pb_failed(to, PB_NOSTR, "550 5.1.1 The mailbox does not exist any more");
 	else if (rc)

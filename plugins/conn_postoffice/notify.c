@@ -29,13 +29,13 @@ static void write_notification(struct delivery *d, const json_t *a, const struct
 	if (pb_header_find(header, PB_STR("From"), &value))
 		pb_words_decode(&from, value);
 	/* RFC 5436 2.3, 2.4: the script's message is the subject, or the text where the URI has a subject. */
-	if (m->subject.len || text_of(a, "text").len) {
+	if (m->subject.len || pb_text_of(a, "text").len) {
 		PB_AUTOBUF(was);
 
 		pb_buf_addstr(&was, pb_buf_str(&subject));
 		pb_buf_reset(&subject);
-		pb_buf_addstr(&subject, m->subject.len ? m->subject : text_of(a, "text"));
-		pb_buf_addf(&text, "%.*s", PB_FMT(m->subject.len ? text_of(a, "text") : m->body));
+		pb_buf_addstr(&subject, m->subject.len ? m->subject : pb_text_of(a, "text"));
+		pb_buf_addf(&text, "%.*s", PB_FMT(m->subject.len ? pb_text_of(a, "text") : m->body));
 		if (!text.len)
 			pb_buf_addf(&text, "A message from %.*s\nSubject: %.*s\n", PB_FMT(pb_buf_str(&from)), PB_FMT(pb_buf_str(&was)));
 	} else {
@@ -70,7 +70,7 @@ int send_notify(struct delivery *d, const json_t *a, struct pb_error *err)
 		return 0;
 	}
 	arena = pb_arena_new();
-	mailto_parse(&m, text_of(a, "method"), arena);
+	mailto_parse(&m, pb_text_of(a, "method"), arena);
 	rest = m.to;
 	own = from_of(d, a);
 	while (!rc && left && pb_str_cut(&rest, ',', &to)) {

@@ -34,7 +34,7 @@ static int open_mailbox(struct delivery *d, bool is_public, struct pb_mailbox **
 	json_object_set(ask, "postoffice", json_object_get(d->mailbox, "postoffice"));
 	rc = pb_call(d->po->host, "public.mailbox", ask, &found, err);
 	if (!rc)
-		rc = pb_mailbox_open(d->po->host, text_of(found, "mailbox"), ret, err);
+		rc = pb_mailbox_open(d->po->host, pb_text_of(found, "mailbox"), ret, err);
 	json_decref(ask);
 	json_decref(found);
 	return rc;
@@ -150,7 +150,7 @@ static int append_to_inbox(struct delivery *d, const json_t *flags, uint32_t *re
 
 int place_copy(struct delivery *d, const struct place *place, uint32_t *ret_uid, struct pb_error *err)
 {
-	struct place junk = { .folder = text_of(json_object_get(d->mailbox, "policy"), "junk_folder") };
+	struct place junk = { .folder = pb_text_of(json_object_get(d->mailbox, "policy"), "junk_folder") };
 	struct pb_folder *f;
 	int rc = PB_ENOTFOUND;
 
@@ -174,9 +174,9 @@ int place_copy(struct delivery *d, const struct place *place, uint32_t *ret_uid,
 void file_copy(struct delivery *d, const json_t *action, struct pb_str bytes)
 {
 	const struct place place = {
-		.folder = text_of(action, "fcc"),
-		.id = text_of(action, "mailbox_id"),
-		.special_use = special_use_of(text_of(action, "special_use")),
+		.folder = pb_text_of(action, "fcc"),
+		.id = pb_text_of(action, "mailbox_id"),
+		.special_use = special_use_of(pb_text_of(action, "special_use")),
 		.create = json_is_true(json_object_get(action, "create")),
 		.flags = json_object_get(action, "flags"),
 	};

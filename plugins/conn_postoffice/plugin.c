@@ -58,7 +58,7 @@ static int method_srs_decode(void *self, const struct pb_caller *who, const json
 	int rc;
 
 	(void)who;
-	if (!pb_address_split(text_of(params, "address"), &local, &domain))
+	if (!pb_address_split(pb_text_of(params, "address"), &local, &domain))
 		return pb_fail(err, PB_EINVALID, "no address");
 	rc = sender_decode(po, local, &address, err);
 	if (!rc)

@@ -27,13 +27,6 @@ struct postoffice {
 	struct inboxes *inboxes;
 };
 
-static inline struct pb_str text_of(const json_t *o, const char *key)
-{
-	const json_t *v = json_object_get(o, key);
-
-	return json_is_string(v) ? pb_str(json_string_value(v), json_string_length(v)) : PB_NOSTR;
-}
-
 /* ---- open folders (inboxes.c) ---- */
 
 struct inbox;

@@ -14,7 +14,7 @@ static const json_t *setting(const json_t *mailbox, const char *key)
 
 static struct pb_str setting_text(const json_t *mailbox, const char *key)
 {
-	return text_of(json_object_get(mailbox, "policy"), key);
+	return pb_text_of(json_object_get(mailbox, "policy"), key);
 }
 
 /* "postmaster@" the mailbox's domain. */
@@ -133,14 +133,14 @@ static int put_letter(struct postoffice *po, struct pb_str id, struct pb_str tok
 static void notify(struct postoffice *po, const json_t *mailbox, const struct quota_step *step, bool by_bytes, int64_t level)
 {
 	json_t *values = values_of(mailbox, step, by_bytes);
-	struct pb_str address = text_of(mailbox, "address");
+	struct pb_str address = pb_text_of(mailbox, "address");
 	struct pb_error err = { 0 };
 	struct quota_step own;
 	PB_AUTOBUF(subject);
 	PB_AUTOBUF(text);
 	PB_AUTOBUF(from);
 	PB_AUTOBUF(token);
-	struct pb_letter letter = { .from_name = PB_STR("Mail server"), .to = address, .to_name = text_of(mailbox, "name"), .submitted = "auto-generated" };
+	struct pb_letter letter = { .from_name = PB_STR("Mail server"), .to = address, .to_name = pb_text_of(mailbox, "name"), .submitted = "auto-generated" };
 
 	postmaster_of(&from, address);
 	pb_letter_fill(&subject, setting_text(mailbox, "quota_notice_subject"), values);
@@ -150,7 +150,7 @@ static void notify(struct postoffice *po, const json_t *mailbox, const struct qu
 	letter.subject = pb_buf_str(&subject);
 	letter.text = pb_buf_str(&text);
 	json_decref(values);
-	if (put_letter(po, text_of(mailbox, "mailbox"), pb_buf_str(&token), &letter, &own, &err)) {
+	if (put_letter(po, pb_text_of(mailbox, "mailbox"), pb_buf_str(&token), &letter, &own, &err)) {
 		pb_log(po->host, PB_WARNING, "quota.silent", "mailbox=%s error=%s", pb_logq(address), pb_logq(pb_strz(err.text)));
 		return;
 	}
@@ -190,7 +190,7 @@ static uint64_t number(const json_t *params, const char *key)
 int quota_notify(void *self, const struct pb_caller *who, const json_t *params, json_t **ret_result, struct pb_error *err)
 {
 	struct quota_step step = { number(params, "messages_before"), number(params, "bytes_before"), number(params, "messages"), number(params, "bytes"),
-				   text_of(params, "token") };
+				   pb_text_of(params, "token") };
 	struct postoffice *po = self;
 	json_t *ask = json_object(), *mailbox = NULL;
 	int rc;
@@ -222,7 +222,7 @@ static int has_postmaster(struct delivery *d, struct pb_str postmaster, bool *re
 	json_t *params = json_pack("{s:s%}", "address", postmaster.ptr, postmaster.len), *route = NULL;
 	int rc = pb_call(d->po->host, "directory.resolve", params, &route, err);
 
-	*ret = !rc && !pb_str_eq(text_of(route, "mailbox"), d->id);
+	*ret = !rc && !pb_str_eq(pb_text_of(route, "mailbox"), d->id);
 	json_decref(params);
 	json_decref(route);
 	return rc == PB_ENOTFOUND || rc == PB_EDENIED || rc == PB_EINVALID ? 0 : rc;

@@ -46,5 +46,5 @@ bool may_come_in(struct postoffice *po, struct pb_item *item, struct pb_recipien
 
 bool mailbox_is_open(struct postoffice *po, struct pb_item *item, struct pb_recipient *to, const json_t *mailbox)
 {
-	return pb_str_eq(text_of(json_object_get(mailbox, "policy"), "receive_from"), PB_STR("anyone")) || may_come_in(po, item, to);
+	return pb_str_eq(pb_text_of(json_object_get(mailbox, "policy"), "receive_from"), PB_STR("anyone")) || may_come_in(po, item, to);
 }

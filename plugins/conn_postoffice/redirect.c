@@ -89,7 +89,7 @@ static bool is_remote(struct postoffice *po, struct pb_str address)
 
 static bool wants_srs(const json_t *policy)
 {
-	return pb_str_eq(text_of(policy, "redirect_sender"), PB_STR("srs"));
+	return pb_str_eq(pb_text_of(policy, "redirect_sender"), PB_STR("srs"));
 }
 
 /* Appends the sender that is ours; nothing where it stays as it is. */
@@ -117,7 +117,7 @@ int rewrite_sender(struct postoffice *po, struct pb_recipient *to, const json_t 
 int method_srs_encode(void *self, const struct pb_caller *who, const json_t *params, json_t **ret_result, struct pb_error *err)
 {
 	PB_AUTOBUF(sender);
-	int rc = sender_of_ours(self, text_of(params, "sender"), text_of(params, "recipient"), NULL, text_of(params, "next"), &sender, err);
+	int rc = sender_of_ours(self, pb_text_of(params, "sender"), pb_text_of(params, "recipient"), NULL, pb_text_of(params, "next"), &sender, err);
 
 	(void)who;
 	if (!rc)

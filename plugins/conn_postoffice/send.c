@@ -45,17 +45,17 @@ static unsigned notify_of(struct pb_str words, unsigned was)
 static int send_redirect(struct delivery *d, const json_t *a, struct pb_error *err)
 {
 	struct pb_envelope *env = sent_on_envelope(d->item, d->id);
-	struct pb_rcpt *rcpt = sent_on_rcpt(env, d->to, text_of(a, "address"));
-	int rc = rewrite_sender(d->po, d->to, json_object_get(d->mailbox, "policy"), text_of(a, "address"), env, err);
+	struct pb_rcpt *rcpt = sent_on_rcpt(env, d->to, pb_text_of(a, "address"));
+	int rc = rewrite_sender(d->po, d->to, json_object_get(d->mailbox, "policy"), pb_text_of(a, "address"), env, err);
 
 	take_version(d, version_of(a));
-	rcpt->notify = notify_of(text_of(a, "notify"), rcpt->notify);
-	if (text_of(a, "ret").len)
-		env->ret_headers = pb_str_ieq(text_of(a, "ret"), PB_STR("HDRS"));
+	rcpt->notify = notify_of(pb_text_of(a, "notify"), rcpt->notify);
+	if (pb_text_of(a, "ret").len)
+		env->ret_headers = pb_str_ieq(pb_text_of(a, "ret"), PB_STR("HDRS"));
 	if (json_is_true(json_object_get(a, "deliver_or_return")))	/* RFC 6009; conn_smtp keeps it */
 		json_object_set(env->notes, "deliver_by", json_object_get(a, "deliver_by"));
 	if (!rc)
-		rc = d->changed ? inject_changed(d, env, text_of(a, "address"), err) : pb_item_redirect(d->item, env, err);
+		rc = d->changed ? inject_changed(d, env, pb_text_of(a, "address"), err) : pb_item_redirect(d->item, env, err);
 	pb_envelope_free(env);
 	pb_count(d->po->host, "redirected", 1);
 	return rc;
@@ -81,12 +81,12 @@ static bool is_his(struct delivery *d, struct pb_str address)
 
 struct pb_str from_of(struct delivery *d, const json_t *action)
 {
-	struct pb_str from = text_of(action, "from");
+	struct pb_str from = pb_text_of(action, "from");
 	struct pb_addrs list = PB_ADDRS(from);
 	struct pb_addr one;
 	bool his = false;
 
-	if (!from.len || !pb_str_eq(text_of(action, "scope"), PB_STR("mailbox")))
+	if (!from.len || !pb_str_eq(pb_text_of(action, "scope"), PB_STR("mailbox")))
 		return from;
 	for (unsigned n = 0; n < 20 && (his || !n) && pb_addrs_next(&list, &one); n++) {
 		PB_AUTOBUF(address);
@@ -107,11 +107,11 @@ static void handle_of(struct pb_buf *out, const json_t *a)
 {
 	static const char *const parts[] = { "subject", "from", "text" };
 
-	pb_buf_addz(out, text_of(a, "handle").len ? "h" : "w");
-	pb_buf_addstr(out, text_of(a, "handle"));
-	for (size_t i = 0; i < 3 && !text_of(a, "handle").len; i++) {
+	pb_buf_addz(out, pb_text_of(a, "handle").len ? "h" : "w");
+	pb_buf_addstr(out, pb_text_of(a, "handle"));
+	for (size_t i = 0; i < 3 && !pb_text_of(a, "handle").len; i++) {
 		pb_buf_addc(out, '\0');
-		pb_buf_addstr(out, text_of(a, parts[i]));
+		pb_buf_addstr(out, pb_text_of(a, parts[i]));
 	}
 }
 
@@ -123,9 +123,9 @@ static int send_vacation(struct delivery *d, const json_t *a, struct pb_error *e
 
 	handle_of(&handle, a);
 	const struct answer answer = {
-		.subject = text_of(a, "subject"),
+		.subject = pb_text_of(a, "subject"),
 		.from = from_of(d, a),
-		.text = text_of(a, "text"),
+		.text = pb_text_of(a, "text"),
 		.handle = pb_buf_str(&handle),
 		.fcc = a,
 		.is_entity = json_is_true(json_object_get(a, "mime")),
@@ -141,11 +141,11 @@ static bool is_now(struct delivery *d, const json_t *o)
 	int zone = pb_zone_local(now);
 	int64_t minutes = now / PB_MINUTE + zone;
 
-	if (text_of(o, "from").len && pb_date_iso_parse(text_of(o, "from"), &from) == 0 && now < from)
+	if (pb_text_of(o, "from").len && pb_date_iso_parse(pb_text_of(o, "from"), &from) == 0 && now < from)
 		return false;
-	if (text_of(o, "until").len && pb_date_iso_parse(text_of(o, "until"), &until) == 0 && now >= until)
+	if (pb_text_of(o, "until").len && pb_date_iso_parse(pb_text_of(o, "until"), &until) == 0 && now >= until)
 		return false;
-	return hours_cover(text_of(o, "hours"), (unsigned)((pb_day_of(now, zone) + 3) % 7), (unsigned)(minutes % 1440));	/* 1970 began on a Thursday */
+	return hours_cover(pb_text_of(o, "hours"), (unsigned)((pb_day_of(now, zone) + 3) % 7), (unsigned)(minutes % 1440));	/* 1970 began on a Thursday */
 }
 
 /* The mailbox's own setting: for what is kept, whatever filters did besides. */
@@ -156,9 +156,9 @@ static int send_autoreply(struct delivery *d, struct pb_error *err)
 	if (!json_is_true(json_object_get(o, "enabled")) || !d->nplaces || !is_now(d, o))
 		return 0;
 	const struct answer answer = {
-		.subject = text_of(o, "subject"),
-		.text = text_of(o, "text"),
-		.html = text_of(o, "html"),
+		.subject = pb_text_of(o, "subject"),
+		.text = pb_text_of(o, "text"),
+		.html = pb_text_of(o, "html"),
 		.handle = PB_STR("autoreply"),
 		.seconds = period ? json_integer_value(period) : WEEK,
 	};

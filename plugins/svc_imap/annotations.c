@@ -5,13 +5,13 @@
 /* The mailbox that is meant, as far as the caller may: a user has his own, an administrator those of his post office. */
 static int open_mailbox(struct imap_plugin *plugin, const struct pb_caller *who, const json_t *params, struct pb_mailbox **ret, struct pb_error *err)
 {
-	struct pb_str which = text_of(params, "mailbox"), id;
+	struct pb_str which = pb_text_of(params, "mailbox"), id;
 	json_t *ask = json_pack("{s:s%}", pb_str_find(which, '@', 0) < 0 ? "mailbox" : "address", which.ptr, which.len), *found = NULL;
 	int rc = pb_call(plugin->host, "directory.mailbox", ask, &found, err);
 
 	json_decref(ask);
-	id = text_of(found, "mailbox");
-	if (!rc && ((who->role == PB_ROLE_USER && !pb_str_eq(who->mailbox, id)) || (who->role == PB_ROLE_ADMIN && !pb_str_eq(who->postoffice, text_of(found, "postoffice")))))
+	id = pb_text_of(found, "mailbox");
+	if (!rc && ((who->role == PB_ROLE_USER && !pb_str_eq(who->mailbox, id)) || (who->role == PB_ROLE_ADMIN && !pb_str_eq(who->postoffice, pb_text_of(found, "postoffice")))))
 		rc = pb_fail(err, PB_ENOTFOUND, "no mailbox '%.*s'", PB_FMT(pb_str_head(which, 80)));
 	if (!rc)
 		rc = pb_mailbox_open(plugin->host, id, ret, err);
@@ -22,14 +22,14 @@ static int open_mailbox(struct imap_plugin *plugin, const struct pb_caller *who,
 int annotation_set(void *self, const struct pb_caller *who, const json_t *params, json_t **ret_result, struct pb_error *err)
 {
 	const json_t *value = json_object_get(params, "value");
-	struct pb_annotation one = { text_of(params, "entry"), value ? pb_str(json_string_value(value), json_string_length(value)) : PB_NOSTR };
+	struct pb_annotation one = { pb_text_of(params, "entry"), value ? pb_str(json_string_value(value), json_string_length(value)) : PB_NOSTR };
 	struct pb_mailbox *mb;
 	int rc = open_mailbox(self, who, params, &mb, err);
 
 	(void)ret_result;
 	if (rc)
 		return rc;
-	rc = pb_annotation_set(mb, text_of(params, "folder"), &one, 1, err);
+	rc = pb_annotation_set(mb, pb_text_of(params, "folder"), &one, 1, err);
 	pb_mailbox_close(mb);
 	return rc;
 }
@@ -51,7 +51,7 @@ int annotation_list(void *self, const struct pb_caller *who, const json_t *param
 	if (rc)
 		return rc;
 	list = json_array();
-	rc = pb_annotation_list(mb, text_of(params, "folder"), list_one, list, err);
+	rc = pb_annotation_list(mb, pb_text_of(params, "folder"), list_one, list, err);
 	pb_mailbox_close(mb);
 	if (rc)
 		json_decref(list);

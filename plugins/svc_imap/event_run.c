@@ -125,12 +125,12 @@ static bool find_use(void *arg, const struct pb_folder_info *info)
 
 static int open_target(struct job *j, const json_t *a, struct pb_buf *ret_name, struct pb_folder **ret, struct pb_error *err)
 {
-	struct use_query q = { text_of(a, "special_use"), PB_BUF };
+	struct use_query q = { pb_text_of(a, "special_use"), PB_BUF };
 	int rc;
 
-	if ((!text_of(a, "mailbox_id").len || pb_folder_by_id(j->mailbox, text_of(a, "mailbox_id"), &q.name, NULL)) && q.use.len)
+	if ((!pb_text_of(a, "mailbox_id").len || pb_folder_by_id(j->mailbox, pb_text_of(a, "mailbox_id"), &q.name, NULL)) && q.use.len)
 		pb_folder_list(j->mailbox, find_use, &q, NULL);
-	pb_buf_addstr(ret_name, q.name.len ? pb_buf_str(&q.name) : text_of(a, "folder"));
+	pb_buf_addstr(ret_name, q.name.len ? pb_buf_str(&q.name) : pb_text_of(a, "folder"));
 	pb_buf_free(&q.name);
 	if (public_is(pb_buf_str(ret_name)))
 		return pb_fail(err, PB_EDENIED, "\"%s\" is a public folder's name", pb_buf_z(ret_name));
@@ -212,7 +212,7 @@ static void do_redirect(struct job *j, const json_t *a)
 	if (json_is_true(json_object_get(a, "list")))
 		pb_fail(&err, PB_EINVALID, "a list is nothing that an IMAP event can redirect to");
 	else
-		pb_address_parse(text_of(a, "address"), PB_PATH_UTF8, NULL, &err);
+		pb_address_parse(pb_text_of(a, "address"), PB_PATH_UTF8, NULL, &err);
 	if (err.code) {
 		failed(j, "redirect", &err);
 		return;
@@ -224,7 +224,7 @@ static void do_redirect(struct job *j, const json_t *a)
 		return;
 	}
 	pb_spool_write(spool, rest.ptr, rest.len);
-	send(j, spool, pb_strz(j->e->address), text_of(a, "address"), "redirect");
+	send(j, spool, pb_strz(j->e->address), pb_text_of(a, "address"), "redirect");
 }
 
 static int hex_of(char c)
@@ -248,7 +248,7 @@ static void unescape(struct pb_buf *out, struct pb_str s)
 /* RFC 5436: a letter to the address of a mailto URI; its subject is the script's message, or else the subject of what happened to. */
 static void do_notify(struct job *j, const json_t *a)
 {
-	struct pb_str uri = pb_str_skip(text_of(a, "method"), sizeof "mailto:" - 1), to, head, rest, value;
+	struct pb_str uri = pb_str_skip(pb_text_of(a, "method"), sizeof "mailto:" - 1), to, head, rest, value;
 	struct pb_error err = { 0 };
 	struct pb_spool *spool;
 	PB_AUTOBUF(subject);
@@ -261,8 +261,8 @@ static void do_notify(struct job *j, const json_t *a)
 		failed(j, "notify", &err);
 		return;
 	}
-	if (text_of(a, "text").len)
-		pb_buf_addstr(&subject, text_of(a, "text"));
+	if (pb_text_of(a, "text").len)
+		pb_buf_addstr(&subject, pb_text_of(a, "text"));
 	else if (pb_header_find(pb_str_head(rest, pb_header_size(rest)), PB_STR("Subject"), &value))
 		pb_words_decode(&subject, value);
 	for (size_t i = 0; i < subject.len; i++)
@@ -273,7 +273,8 @@ static void do_notify(struct job *j, const json_t *a)
 		return;
 	}
 	pb_letter_write(j->plugin->host, spool,
-			&(struct pb_letter){ .from = pb_strz(j->e->address), .to = to, .subject = pb_buf_str(&subject), .text = text_of(a, "text"), .submitted = "auto-notified" });
+			&(struct pb_letter){ .from = pb_strz(j->e->address), .to = to, .subject = pb_buf_str(&subject), .text = pb_text_of(a, "text"),
+					       .submitted = "auto-notified" });
 	send(j, spool, PB_NOSTR, to, "notify");
 }
 

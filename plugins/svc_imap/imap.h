@@ -149,14 +149,6 @@ struct pb_str imap_wait_extra(struct pb_session *s);
 /* The command takes nothing: 0, or it was answered with BAD (*ret_result). */
 int imap_no_args(struct pb_session *s, struct pb_str args, int *ret_result);
 
-/* A field's text; PB_NOSTR: it is none. */
-static inline struct pb_str text_of(const json_t *o, const char *key)
-{
-	const json_t *v = json_object_get(o, key);
-
-	return json_is_string(v) ? pb_str(json_string_value(v), json_string_length(v)) : PB_NOSTR;
-}
-
 /* ---- annotations.c: methods ---- */
 
 int annotation_set(void *self, const struct pb_caller *who, const json_t *params, json_t **ret_result, struct pb_error *err);

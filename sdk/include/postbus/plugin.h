@@ -5,7 +5,7 @@
  *
  *	load	once, config checked; reads config, no I/O, no calls
  *	start	after every plugin it requires has started; may call, open tables, start timers
- *	drain	take no new work; sessions and items in hand are finished
+ *	drain	take no new work by itself; sessions and items in hand are finished. Others may still call and ask, who finish theirs
  *	unload	last; self may be NULL when load failed
  *
  * All structs of this header and of those it includes grow at the end only. A plugin never sees the inside of an opaque handle.
@@ -76,6 +76,16 @@ const json_t *pb_config_json(struct pb_host *host, const char *key);	/* list, ob
 struct pb_str pb_hostname(struct pb_host *host);
 /* A directory for this plugin's files, inside the home, mode 0700, made on first use; absolute, NUL-terminated. */
 struct pb_str pb_plugin_dir(struct pb_host *host);
+
+/* ---- JSON ---- */
+
+/* The text of an object's member, a view that stays valid as the member does; PB_NOSTR: it has none of this name, or another type. o may be NULL. */
+static inline struct pb_str pb_text_of(const json_t *o, const char *key)
+{
+	const json_t *v = json_object_get(o, key);
+
+	return json_is_string(v) ? pb_str(json_string_value(v), json_string_length(v)) : PB_NOSTR;
+}
 
 /* ---- log: one event, one line, logfmt ---- */
 
