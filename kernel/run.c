@@ -255,7 +255,7 @@ int host_run(struct pb_host *host, const struct pb_run *run, struct pb_ran *ret,
 		return rc;
 	if (!host->kernel->broker_pid)
 		return pb_fail(err, PB_EUNAVAILABLE, "no programs are run here");
-	if (atomic_load(&host->links_until))
+	if (is_over(host))
 		return pb_fail(err, PB_ECLOSED, "no program is started, since the server is stopping");
 	if (!run->argv[0] || run->argv[0][0] != '/')
 		return pb_fail(err, PB_EINVALID, "a program is named by its whole path");

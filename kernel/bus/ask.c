@@ -151,15 +151,24 @@ static struct entry *successor(const struct bus *b, const struct pb_host *host, 
 	return NULL;
 }
 
+static _Thread_local bool impatient;
+
+void bus_impatient(bool yes)
+{
+	impatient = yes;
+}
+
 /* One that is away and soon to be back is waited for: gives whom to ask instead, entered, and leaves e; e itself when its time is over; NULL: it was disabled. */
 static struct entry *wait_until_back(struct bus *b, struct entry *e, const char *point)
 {
-	const struct timespec until = patience(e->budget < AWAY_MAX ? e->budget : AWAY_MAX);
+	struct timespec until = { 0 };
 	struct entry *now = e;
 
-	while (now && now->back_soon) {
+	while (now && now->back_soon && !impatient) {
 		bool gone;
 
+		if (!until.tv_sec)
+			until = patience(now->budget < AWAY_MAX ? now->budget : AWAY_MAX);
 		pthread_mutex_lock(&b->idle_lock);
 		while (!(gone = atomic_load(&now->inside) & ENTRY_GONE) && pthread_cond_timedwait(&b->idle, &b->idle_lock, &until) == 0)
 			;

@@ -182,17 +182,30 @@ static struct entry *hook_new(struct bus *b, struct pb_host *host, const char *p
 	return e;
 }
 
+static bool is_hooked_by(const struct bus *b, const struct pb_host *host, const char *point)
+{
+	const struct entry *e = b->entries;
+
+	while (e && !(e->kind == ENTRY_HOOK && e->host == host && !strcmp(e->name, point)))
+		e = e->next;
+	return e != NULL;
+}
+
 /* Under the write lock. */
-static void leave_away(struct bus *b, struct pb_host *host, const json_t *hooks, bool back_soon)
+static void leave_away(struct bus *b, struct pb_host *host, const json_t *hooks, enum away how)
 {
 	const char *point;
 	json_t *spec;
 
 	json_object_foreach ((json_t *)(uintptr_t)hooks, point, spec) {
-		struct entry *e = hook_new(b, host, pb_str_dup(pb_strz(point)), json_deep_copy(spec));
+		struct entry *e = is_hooked_by(b, host, point) ? NULL : hook_new(b, host, pb_str_dup(pb_strz(point)), json_deep_copy(spec));
 
+		if (!e)
+			continue;
 		e->away = true;
-		e->back_soon = back_soon;
+		e->back_soon = how == AWAY_SOON;
+		if (how == AWAY_ENDING && e->on_failure == PB_REJECT)
+			e->on_failure = PB_DEFER;
 	}
 }
 
@@ -210,13 +223,13 @@ int bus_hook(struct bus *b, struct pb_host *host, const struct pb_hook *hook, co
 	return 0;
 }
 
-void bus_away(struct bus *b, struct pb_host *host, const json_t *hooks, bool back_soon)
+void bus_away(struct bus *b, struct pb_host *host, const json_t *hooks, enum away how)
 {
 	struct entry *gone;
 
 	pthread_rwlock_wrlock(&b->lock);
 	gone = take_out(b, host, "");
-	leave_away(b, host, hooks, back_soon);
+	leave_away(b, host, hooks, how);
 	bus_order_hooks(b);
 	pthread_rwlock_unlock(&b->lock);
 	retire(b, gone);
@@ -250,7 +263,7 @@ static bool is_left(struct bus *b, const struct pb_host *host)
 	return left;
 }
 
-int bus_withdraw(struct bus *b, struct pb_host *host, const json_t *hooks, int64_t timeout)
+int bus_withdraw(struct bus *b, struct pb_host *host, const json_t *hooks, enum away how, int64_t timeout)
 {
 	const struct timespec until = patience(timeout);
 	struct entry *gone;
@@ -258,7 +271,7 @@ int bus_withdraw(struct bus *b, struct pb_host *host, const json_t *hooks, int64
 
 	pthread_rwlock_wrlock(&b->lock);
 	gone = take_out(b, host, NULL);
-	leave_away(b, host, hooks, true);
+	leave_away(b, host, hooks, how);
 	bus_order_hooks(b);
 	pthread_rwlock_unlock(&b->lock);
 	retire(b, gone);

@@ -12,6 +12,10 @@
 
 struct bus;
 
+/* Of a hook whose plugin is enabled and does not run. SOON: who asks waits for it, as much of its budget as that takes and 5 seconds at most, then its policy
+ * answers. FAILED: its policy answers. ENDING: so it does, but nothing is rejected because the server ends. */
+enum away { AWAY_SOON, AWAY_FAILED, AWAY_ENDING };
+
 /* Uses log, timeline and sessions (for facts) of the kernel. */
 int bus_open(struct kernel *kernel, struct bus **ret, struct pb_error *err);
 void bus_close(struct bus *b);
@@ -22,11 +26,13 @@ int bus_provide(struct bus *b, struct pb_host *host, const struct pb_method *met
 int bus_hook(struct bus *b, struct pb_host *host, const struct pb_hook *hook, const json_t *spec, struct pb_error *err);
 int bus_listen(struct bus *b, struct pb_host *host, const struct pb_listener *listener, struct pb_error *err);
 /* Everything of host goes; 0 once no call, ask or fact is inside it. PB_ETIMEOUT: one is still, after timeout microseconds; nobody new comes in, and host with
- * its names must not go away before 0 is given to a later call. hooks, { point: spec }, copied: they stay away as by bus_away, soon to be back; NULL: none does. */
-int bus_withdraw(struct bus *b, struct pb_host *host, const json_t *hooks, int64_t timeout);
-/* What an enabled plugin hooks while it does not run: { point: spec }, copied; NULL: nothing any more. Their policies answer who asks; back_soon: after as much of
- * their budgets, AWAY_MAX at most, as it takes until they are there. One that comes by bus_hook takes its place. host's name stays where it is. */
-void bus_away(struct bus *b, struct pb_host *host, const json_t *hooks, bool back_soon);
+ * its names must not go away before 0 is given to a later call. hooks, how: as for bus_away, from the same moment on. */
+int bus_withdraw(struct bus *b, struct pb_host *host, const json_t *hooks, enum away how, int64_t timeout);
+/* What an enabled plugin hooks beside what it has there now, { point: spec }, copied; NULL: nothing any more. One that comes by bus_hook takes its place.
+ * host's name stays where it is. */
+void bus_away(struct bus *b, struct pb_host *host, const json_t *hooks, enum away how);
+/* What this thread asks while it starts a plugin waits for none that is away: it may be that one. */
+void bus_impatient(bool yes);
 
 /* For the control socket: who decides what it may do. Checks the role and the parameters, then calls. */
 int bus_call_as(struct bus *b, const struct pb_caller *who, const char *method, const json_t *params, json_t **ret_result, struct pb_error *err);

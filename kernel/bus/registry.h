@@ -45,7 +45,7 @@ struct entry {
 
 enum { HOOKS_MAX = 256, ENTRY_GONE = 1 << 30 };
 
-#define AWAY_MAX (10 * PB_SECOND)	/* for one that is away to come back */
+#define AWAY_MAX (5 * PB_SECOND)	/* for one that is away to come back; less than a plugin has to leave what it is inside of */
 
 /* Threads for hooks that may not come back. */
 struct helpers {

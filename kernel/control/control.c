@@ -256,7 +256,7 @@ void control_close(struct control *c)
 	if (c->serving)
 		pthread_join(c->thread, NULL);
 	running_wait_none(&c->clients);
-	while (bus_withdraw(c->kernel->bus, c->host, NULL, PB_SECOND))	/* clients have gone, but plugins may call for a moment yet */
+	while (bus_withdraw(c->kernel->bus, c->host, NULL, AWAY_SOON, PB_SECOND))	/* clients have gone, but plugins may call for a moment yet */
 		;
 	if (c->listening >= 0)
 		close(c->listening);

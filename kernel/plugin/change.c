@@ -2,7 +2,6 @@
 /* Changes while running: enable, disable, reload, config set. One at a time; a change that fails leaves what was. The whole file again is reread.c's. */
 #include <stdio.h>
 #include <stdlib.h>
-#include "kernel/bus/bus.h"
 #include "kernel/config/config.h"
 #include "kernel/config/schema.h"
 #include "kernel/log/log.h"
@@ -202,9 +201,7 @@ int plugin_ensure_running(struct plugins *all, struct plugin *p, struct pb_error
 		return 0;
 	if (p->state == PLUGIN_STUCK && plugin_stop(all, p, 0, err))
 		return err->code;
-	if (!all->offline && !p->listening.n && !p->coming && plugin_bind(all, p, err))
-		return err->code;
-	if (plugin_start(all, p, err)) {
+	if ((!all->offline && !p->listening.n && !p->coming && plugin_bind(all, p, err)) || plugin_start(all, p, err)) {
 		if (p->state != PLUGIN_STUCK)
 			plugin_state_set(all, p, PLUGIN_FAILED, err->text);
 		return err->code;
@@ -219,7 +216,6 @@ static void switch_off(struct plugins *all, struct plugin *p)
 	int rc = plugin_stop(all, p, DRAIN_TIME, &stuck);
 
 	plugin_unbind(all, p);
-	bus_away(all->kernel->bus, &p->host, NULL, false);
 	if (!rc)
 		plugin_state_set(all, p, PLUGIN_DISABLED, "");
 }
@@ -239,10 +235,10 @@ int plugins_enable(struct plugins *all, const char *name, bool on, json_t **ret,
 		snprintf(key, sizeof key, "%s.enabled", name);
 		if (on)
 			rc = p->state != PLUGIN_RUNNING && order_admit(all, p, err) ? err->code : plugin_ensure_running(all, p, err);
-		else
-			switch_off(all, p);
 		if (!rc)
 			rc = remember(all, key, on ? json_true() : json_false(), err);
+		if (!rc && !on)		/* its hooks are nobody's concern from now on */
+			switch_off(all, p);
 	}
 	if (!rc)
 		*ret = brief(all, p);

@@ -201,8 +201,19 @@ static int give_up(struct plugins *all, struct plugin *p, const struct pb_error 
 	return err->code;
 }
 
+static int own_start(struct plugin *p, struct pb_error *err)
+{
+	if (p->desc.load && p->desc.load(&p->host, &p->host.self, err))
+		return pb_because(err, "while it loaded");
+	if (p->desc.start && p->desc.start(p->host.self, err))
+		return pb_because(err, "while it started");
+	return 0;
+}
+
 int plugin_load(struct plugins *all, struct plugin *p, struct pb_error *err)
 {
+	int rc;
+
 	if (object_open(p, err))
 		return err->code;
 	/* debuggers and sanitizers know the copy by its number only */
@@ -212,15 +223,10 @@ int plugin_load(struct plugins *all, struct plugin *p, struct pb_error *err)
 	atomic_store(&p->host.links_until, 0);
 	p->rests = false;
 	plugin_state_set(all, p, PLUGIN_READY, "");
-	if (p->desc.load && p->desc.load(&p->host, &p->host.self, err)) {
-		pb_because(err, "while it loaded");
-		return give_up(all, p, err);
-	}
-	if (p->desc.start && p->desc.start(p->host.self, err)) {
-		pb_because(err, "while it started");
-		return give_up(all, p, err);
-	}
-	return register_on_bus(all, p, err) ? give_up(all, p, err) : 0;
+	bus_impatient(true);
+	rc = own_start(p, err);
+	bus_impatient(false);
+	return rc || register_on_bus(all, p, err) ? give_up(all, p, err) : 0;
 }
 
 int plugin_attach(struct plugins *all, struct plugin *p, struct pb_error *err)
@@ -252,7 +258,8 @@ static const char *rest(struct plugin *p, int64_t until)
 {
 	if (!p->rests) {
 		p->rests = true;
-		atomic_store(&p->host.links_until, link_ticks() + left(until) / 2);
+		/* half of the time is for what they were in the middle of; but who is asked by others is let answer as long as those work */
+		atomic_store(&p->host.links_until, link_ticks() + (p->desc.hooks ? left(until) : left(until) / 2));
 		if (p->state == PLUGIN_RUNNING && p->desc.drain)
 			p->desc.drain(p->host.self);
 	}
@@ -278,7 +285,7 @@ static const char *detach(struct plugins *all, struct plugin *p, int64_t until)
 
 	if (where)
 		return where;
-	if (bus_withdraw(all->kernel->bus, &p->host, all->running ? plugin_hooks_kept(all, p) : NULL, left(until)))
+	if (bus_withdraw(all->kernel->bus, &p->host, plugin_hooks_kept(all, p), all->ended ? AWAY_ENDING : AWAY_SOON, left(until)))
 		return "a call or a hook";
 	return running_wait(&p->working, left(until)) ? NULL : "a job of its own";
 }
@@ -314,10 +321,9 @@ static bool is_in_memory(const struct plugin *p)
 	return p->object && p->state != PLUGIN_DISABLED && p->state != PLUGIN_FAILED;
 }
 
-void plugin_rest(struct plugin *p, int64_t timeout)
+bool plugin_rest(struct plugin *p, int64_t timeout)
 {
-	if (is_in_memory(p))
-		rest(p, link_ticks() + timeout);
+	return !is_in_memory(p) || !rest(p, link_ticks() + timeout);
 }
 
 int plugin_stop(struct plugins *all, struct plugin *p, int64_t timeout, struct pb_error *err)

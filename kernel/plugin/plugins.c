@@ -66,8 +66,8 @@ void plugin_state_set(struct plugins *all, struct plugin *p, enum plugin_state s
 	p->state = state;
 	memcpy(p->reason, text, sizeof text);
 	pthread_mutex_unlock(&all->lock);
-	if (state != PLUGIN_STUCK)
-		bus_away(all->kernel->bus, &p->host, state == PLUGIN_FAILED || state == PLUGIN_READY ? plugin_hooks_kept(all, p) : NULL, state == PLUGIN_READY);
+	bus_away(all->kernel->bus, &p->host, state == PLUGIN_RUNNING || state == PLUGIN_DISABLED ? NULL : plugin_hooks_kept(all, p),
+		 all->ended ? AWAY_ENDING : state == PLUGIN_READY ? AWAY_SOON : AWAY_FAILED);
 }
 
 const json_t *plugin_hooks_kept(struct plugins *all, const struct plugin *p)
@@ -300,6 +300,14 @@ static int read_settings(struct plugins *all, struct pb_error *err)
 	return 0;
 }
 
+static int check_required(const struct plugins *all, struct pb_error *err)
+{
+	for (const struct plugin *p = all->first; p; p = p->next)
+		if ((p->state == PLUGIN_FAILED || p->state == PLUGIN_DISABLED || p->state == PLUGIN_STUCK) && json_is_true(json_object_get(p->manifest->doc, "required")))
+			return pb_fail(err, PB_EUNAVAILABLE, "the plugin %s is required: %s", p->manifest->name, p->state == PLUGIN_DISABLED ? "it is disabled" : p->reason);
+	return 0;
+}
+
 int plugins_start(struct plugins *all, bool offline, struct pb_error *err)
 {
 	all->offline = offline;
@@ -310,16 +318,20 @@ int plugins_start(struct plugins *all, bool offline, struct pb_error *err)
 	order_check(all);
 	order_sort(all);
 	for (struct plugin *p = all->first; p; p = p->next)
+		if (p->state == PLUGIN_READY)
+			plugin_state_set(all, p, PLUGIN_READY, "");
+	for (struct plugin *p = all->first; p; p = p->next)
 		if (p->state == PLUGIN_READY && plugin_load(all, p, err))
 			plugin_leave_out(all, p, err->text);
 		else if (p->state != PLUGIN_READY && p->listening.n)
 			plugin_unbind(all, p);
-	for (struct plugin *p = all->first; p; p = p->next) {
+	if (check_required(all, err))
+		return err->code;
+	for (struct plugin *p = all->first; p; p = p->next)
 		if (p->state == PLUGIN_READY && plugin_attach(all, p, err))
 			plugin_leave_out(all, p, err->text);
-		if (p->state != PLUGIN_RUNNING && json_is_true(json_object_get(p->manifest->doc, "required")))
-			return pb_fail(err, PB_EUNAVAILABLE, "the plugin %s is required: %s", p->manifest->name, p->state == PLUGIN_FAILED ? p->reason : "it is disabled");
-	}
+	if (check_required(all, err))
+		return err->code;
 	all->running = true;
 	return 0;
 }
@@ -337,7 +349,7 @@ static void rest_backwards(struct plugins *all, struct plugin *p, int64_t until)
 	if (!p)
 		return;
 	rest_backwards(all, p->next, until);
-	plugin_rest(p, share(all, until));
+	p->rested = plugin_rest(p, share(all, until));
 }
 
 static void stop_backwards(struct plugins *all, struct plugin *p, int64_t until, struct pb_error *ret_stuck)
@@ -347,7 +359,7 @@ static void stop_backwards(struct plugins *all, struct plugin *p, int64_t until,
 	if (!p)
 		return;
 	stop_backwards(all, p->next, until, ret_stuck);
-	if (plugin_stop(all, p, share(all, until), &err))
+	if (plugin_stop(all, p, p->rested ? share(all, until) : 0, &err))
 		*ret_stuck = err;
 	plugin_unbind(all, p);
 }

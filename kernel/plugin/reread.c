@@ -136,17 +136,16 @@ static int try_all(struct plugins *all, struct config *fresh, const json_t *valu
 static void stop_unwanted(struct plugins *all)
 {
 	for (struct plugin *p = all->first; p; p = p->next) {
-		bool wanted = values_enabled(p, plugins_in(all->kernel->config->doc), all->settings);
 		struct pb_error stuck;
 
-		if (!wanted && p->state == PLUGIN_RUNNING)
-			plugin_stop(all, p, DRAIN_TIME, &stuck);	/* it has been told of */
-		if (!wanted && p->state == PLUGIN_FAILED)
+		if (values_enabled(p, plugins_in(all->kernel->config->doc), all->settings)) {
+			if (p->state != PLUGIN_RUNNING && p->state != PLUGIN_STUCK)
+				plugin_state_set(all, p, PLUGIN_READY, "");
+			continue;
+		}
+		if (!plugin_stop(all, p, p->state == PLUGIN_STUCK ? 0 : DRAIN_TIME, &stuck))	/* else the log tells of it */
 			plugin_state_set(all, p, PLUGIN_DISABLED, "");
-		if (!wanted)
-			plugin_unbind(all, p);
-		else if (p->state != PLUGIN_RUNNING && p->state != PLUGIN_STUCK)
-			plugin_state_set(all, p, PLUGIN_READY, "");
+		plugin_unbind(all, p);
 	}
 }
 

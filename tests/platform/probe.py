@@ -12,6 +12,7 @@ SOURCE = r"""
 #include <postbus/plugin.h>
 #include <postbus/bus.h>
 #include <postbus/queue.h>
+#include <postbus/run.h>
 static struct pb_host *door;
 
 /* Whoever comes in waits as long as the file is there, and says so. */
@@ -66,6 +67,16 @@ static int ask(void *self, const struct pb_question *q, struct pb_verdict *v, st
 {
 	(void)self, (void)err;
 	held(HOLD ".ask", "ask");
+#if RUNS
+	static const char *const words[] = { "/bin/true", NULL };
+	struct pb_run run = { .argv = words, .timeout = 60 * PB_SECOND };
+	struct pb_ran ran = PB_RAN;
+	int rc = pb_run(door, &run, &ran, err);
+
+	pb_ran_free(&ran);
+	if (rc)
+		return rc;
+#endif
 	if (json_object_get(q->facts, "sender"))
 		pb_verdict_note(v, "sender", json_deep_copy(json_object_get(q->facts, "sender")));
 	return 0;
@@ -112,12 +123,14 @@ def release(where, name, moment):
     os.unlink(os.path.join(where, f"{name}.{moment}"))
 
 
-def build(where, name, answer='{}', hooks=None, into=None, **manifest):
-    """hooks: one. into: a name for the object other than its own. One of the kind connector delivers what is routed to it."""
+def build(where, name, answer='{}', hooks=None, into=None, runs=False, **manifest):
+    """hooks: one; runs: it runs a program to answer. into: a name for the object other than its own. One of the kind connector delivers what is routed to it."""
     doc = {"name": name, "kind": "agent", "version": "1.0.0", "sdk": "1.0", "summary": "Probes",
            "provides": {"methods": {name + ".call": {"summary": "Call", "role": "admin", "params": {}, "returns": {"answer": {"type": "string", "doc": "Its answer."}}}}}}
     if hooks:
         doc["hooks"] = hooks
+    if runs:
+        doc["requires"] = ["exec"]
     doc.update(manifest)
     with open(os.path.join(where, name + ".json"), "w") as f:
         json.dump(doc, f)
@@ -128,7 +141,7 @@ def build(where, name, answer='{}', hooks=None, into=None, **manifest):
     source, made = os.path.join(where, name + ".c"), into or os.path.join(where, name + ".so")
     with open(source, "w") as f:
         f.write(f"#define NAME \"{name}\"\n#define SYMBOL {name}_LTX_pb_plugin\n#define HOLD {json.dumps(os.path.join(where, name))}\n"
-                f"#define ANSWER_JSON {json.dumps(answer)}\n{point}#define COURIER {1 if doc['kind'] == 'connector' else 0}\n" + SOURCE)
+                f"#define ANSWER_JSON {json.dumps(answer)}\n{point}#define RUNS {int(runs)}\n#define COURIER {1 if doc['kind'] == 'connector' else 0}\n" + SOURCE)
     subprocess.run(["cc", "-std=gnu11", "-w", "-g", "-fPIC", "-shared", "-I", include, "-o", made, source, "-L", lib, "-lpostbus", "-ljansson"], check=True)
     return made
 

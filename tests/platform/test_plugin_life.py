@@ -95,6 +95,18 @@ def test_a_hook_that_never_returns_keeps_nobody_but_itself():
         s.wait_log("event=hook.late plugin=guest")
         assert s.ctl("plugin", "enable", "guest")["state"] == "running"
         passes(s)
+        # stuck at a reload it is enabled still: nobody waits for it, its policy answers, until it is disabled
+        probe.hold(where, "guest", "ask")
+        assert mail(s)[0] == 451
+        begin = len(s.log())
+        code, answer = s.ctl("plugin", "reload", "guest", check=False)
+        assert code == 8 and states(s)["guest"] == "stuck", answer
+        assert mail(s)[0] == 451 and re.search(r"event=hook.failed plugin=guest point=smtp.mail .*does not run", s.log()[begin:])
+        s.ctl("plugin", "disable", "guest")
+        passes(s)
+        probe.release(where, "guest", "ask")
+        postbus.wait(lambda: s.ctl("plugin", "enable", "guest", check=False)[0] == 0, "its end")
+        passes(s)
         assert s.stop() == 0
     shutil.rmtree(where)
 
@@ -164,10 +176,10 @@ def test_a_server_with_a_hook_that_never_returns_ends():
     shutil.rmtree(where)
 
 
-def verdicts(s, id):
-    """What the guest said of a message before it was routed for the last time."""
+def verdicts(s, id, until="routed"):
+    """What the guest said of a message before this happened to it for the last time."""
     events = postbus.wait(lambda: (lambda e: e if any(one["what"] == "delivered" for one in e) else None)(s.ctl("trace", id)["messages"][0]["events"]), f"{id} to be delivered")
-    last = max(n for n, one in enumerate(events) if one["what"] == "routed")
+    last = max(n for n, one in enumerate(events) if one["what"] == until)
     return [one["text"].split("decision=")[1].split()[0] for one in events[:last] if one["what"] == "verdict" and one["who"] == "guest"]
 
 
@@ -207,6 +219,25 @@ def test_no_mail_passes_a_hook_that_is_not_there_yet_or_no_more():
         assert not taken
         s.start()
         assert len(s.messages()) == 1
+    shutil.rmtree(where)
+
+
+def test_at_the_end_a_hook_still_does_its_work():
+    where = probe.directory()
+    probe.build(where, "aguest", hooks={"mailbox.delivering": {"budget_ms": 600000, "on_failure": "defer"}})
+    probe.build(where, "guest", hooks={"mailbox.delivering": {"budget_ms": 600000, "on_failure": "reject"}}, runs=True)
+    with Server(config={"plugin_path": [where, probe.others()]}) as s:
+        probe.hold(where, "aguest", "ask")
+        id = s.send(message("at the end"), to=("alice@demo.example", "bob@demo.example"))
+        s.wait_log("at=ask")
+        s.process.send_signal(signal.SIGTERM)
+        s.wait_log("event=stopping")
+        probe.release(where, "aguest", "ask")
+        assert s.stop() == 0
+        assert "event=hook.failed" not in s.log(), s.log()
+        s.start()
+        assert verdicts(s, id, until="delivered") == ["continue"] * 2
+        assert len(s.messages()) == len(s.messages("bob@demo.example")) == 1
     shutil.rmtree(where)
 
 

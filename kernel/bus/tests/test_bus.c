@@ -46,8 +46,8 @@ static int start(void **state)
 static int stop(void **state)
 {
 	(void)state;
-	assert_int_equal(bus_withdraw(kernel.bus, &one, NULL, 60 * PB_SECOND), 0);
-	assert_int_equal(bus_withdraw(kernel.bus, &two, NULL, 60 * PB_SECOND), 0);
+	assert_int_equal(bus_withdraw(kernel.bus, &one, NULL, AWAY_SOON, 60 * PB_SECOND), 0);
+	assert_int_equal(bus_withdraw(kernel.bus, &two, NULL, AWAY_SOON, 60 * PB_SECOND), 0);
 	bus_close(kernel.bus);
 	log_free(kernel.log);
 	clock_free(kernel.clock);
@@ -156,13 +156,13 @@ static void a_result_that_is_not_what_was_promised_is_the_providers_fault(void *
 	assert_int_equal(pb_call(&two, "x.echo", word, &ret, &err), PB_EINTERNAL);
 	assert_string_equal(err.text, "x.echo of one gave what its manifest does not say: its result.n: found \"three\", allowed is an integer");
 	assert_null(ret);
-	bus_withdraw(kernel.bus, &one, NULL, 60 * PB_SECOND);
+	bus_withdraw(kernel.bus, &one, NULL, AWAY_SOON, 60 * PB_SECOND);
 	bus_provide(kernel.bus, &one, &methods[0], other, &err);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(pb_call(&two, "x.echo", word, NULL, &err), PB_EINTERNAL);	/* it says role, too */
 		assert_non_null(strstr(err.text, "role"));
 	}
-	bus_withdraw(kernel.bus, &one, NULL, 60 * PB_SECOND);
+	bus_withdraw(kernel.bus, &one, NULL, AWAY_SOON, 60 * PB_SECOND);
 	json_decref(right);
 	json_decref(other);
 	json_decref(number);
@@ -225,13 +225,13 @@ static void asks_go_in_manifest_order_and_end_at_the_first_decision(void **state
 	assert_true(json_is_true(json_object_get(v.notes, "one")));
 	pb_verdict_clear(&v);
 
-	bus_withdraw(kernel.bus, &one, NULL, 60 * PB_SECOND);
+	bus_withdraw(kernel.bus, &one, NULL, AWAY_SOON, 60 * PB_SECOND);
 	bus_hook(kernel.bus, &one, &h1, after, &err);
 	asked[0] = '\0';
 	v = ask();
 	assert_string_equal(asked, "2");
 	pb_verdict_clear(&v);
-	bus_withdraw(kernel.bus, &one, NULL, 60 * PB_SECOND);
+	bus_withdraw(kernel.bus, &one, NULL, AWAY_SOON, 60 * PB_SECOND);
 	json_decref(after);
 }
 
@@ -248,15 +248,15 @@ static void a_failing_or_slow_hook_means_what_its_manifest_says(void **state)
 	v = ask();
 	assert_int_equal(v.decision, PB_DEFER);
 	assert_int_equal(v.code, 451);
-	bus_withdraw(kernel.bus, &one, NULL, 60 * PB_SECOND);
+	bus_withdraw(kernel.bus, &one, NULL, AWAY_SOON, 60 * PB_SECOND);
 	bus_hook(kernel.bus, &one, &slow, reject, &err);
 	v = ask();
 	assert_int_equal(v.decision, PB_REJECT);
-	bus_withdraw(kernel.bus, &one, NULL, 60 * PB_SECOND);
+	bus_withdraw(kernel.bus, &one, NULL, AWAY_SOON, 60 * PB_SECOND);
 	bus_hook(kernel.bus, &one, &broken, NULL, &err);
 	v = ask();
 	assert_int_equal(v.decision, PB_CONTINUE);
-	bus_withdraw(kernel.bus, &one, NULL, 60 * PB_SECOND);
+	bus_withdraw(kernel.bus, &one, NULL, AWAY_SOON, 60 * PB_SECOND);
 	json_decref(defer);
 	json_decref(reject);
 }
@@ -305,7 +305,7 @@ static void *caller(void *arg)
 static void *withdrawer(void *arg)
 {
 	(void)arg;
-	bus_withdraw(kernel.bus, &one, NULL, 60 * PB_SECOND);
+	bus_withdraw(kernel.bus, &one, NULL, AWAY_SOON, 60 * PB_SECOND);
 	atomic_store(&withdrawn, 1);
 	return NULL;
 }
@@ -336,7 +336,7 @@ static void methods_are_described_by_name_or_all(void **state)
 	json_decref(names);
 	json_decref(some);
 	json_decref(all);
-	assert_int_equal(bus_withdraw(kernel.bus, &one, NULL, 60 * PB_SECOND), 0);
+	assert_int_equal(bus_withdraw(kernel.bus, &one, NULL, AWAY_SOON, 60 * PB_SECOND), 0);
 }
 
 static void withdrawal_waits_for_those_inside(void **state)
@@ -387,7 +387,7 @@ static void a_provider_may_leave_while_many_call_it(void **state)
 		pthread_create(&threads[i], NULL, calls_on, NULL);
 	for (int n = 0; n < 500 || atomic_load(&answered) < 500; n++) {
 		assert_int_equal(bus_provide(kernel.bus, &one, &echo_method, NULL, &err), 0);
-		assert_int_equal(bus_withdraw(kernel.bus, &one, NULL, 60 * PB_SECOND), 0);
+		assert_int_equal(bus_withdraw(kernel.bus, &one, NULL, AWAY_SOON, 60 * PB_SECOND), 0);
 		assert_false(is_provided("x.echo"));
 	}
 	atomic_store(&enough, 1);
@@ -447,11 +447,11 @@ static void a_hook_that_does_not_come_back_keeps_a_thread_and_nobody_who_asks(vo
 		pb_verdict_clear(&v);
 	}
 	assert_int_equal(atomic_load(&in_hook), 8);	/* more are not let in */
-	assert_int_equal(bus_withdraw(kernel.bus, &one, NULL, 1000), PB_ETIMEOUT);
+	assert_int_equal(bus_withdraw(kernel.bus, &one, NULL, AWAY_SOON, 1000), PB_ETIMEOUT);
 	v = ask_briefly();
 	assert_int_equal(v.decision, PB_CONTINUE);
 	atomic_store(&let_go, 1);
-	assert_int_equal(bus_withdraw(kernel.bus, &one, NULL, 60 * PB_SECOND), 0);
+	assert_int_equal(bus_withdraw(kernel.bus, &one, NULL, AWAY_SOON, 60 * PB_SECOND), 0);
 	pthread_mutex_lock(&seen_lock);
 	assert_string_equal(seen, "smtp.rcpt id77 who");
 	pthread_mutex_unlock(&seen_lock);
@@ -484,14 +484,14 @@ static void a_hook_that_always_answers_at_once_costs_no_other_thread(void **stat
 }
 
 /* Hooks as a manifest has them, which goes at once: the bus keeps its own. */
-static void send_away(int budget_ms, bool back_soon)
+static void send_away(int budget_ms, enum away how)
 {
 	json_t *hooks = json_pack("{s:{s:s s:i}}", "smtp.rcpt", "on_failure", "defer", "budget_ms", budget_ms);
 
-	if (back_soon)
-		assert_int_equal(bus_withdraw(kernel.bus, &one, hooks, 60 * PB_SECOND), 0);
+	if (how == AWAY_SOON)
+		assert_int_equal(bus_withdraw(kernel.bus, &one, hooks, AWAY_SOON, 60 * PB_SECOND), 0);
 	else
-		bus_away(kernel.bus, &one, hooks, false);
+		bus_away(kernel.bus, &one, hooks, how);
 	json_decref(hooks);
 }
 
@@ -521,7 +521,7 @@ static enum pb_decision asked_while_away(bool comes_back)
 	struct pb_error err;
 	pthread_t thread;
 
-	send_away(10000000, true);
+	send_away(10000000, AWAY_SOON);
 	atomic_store(&asks, false);
 	assert_int_equal(pthread_create(&thread, NULL, ask_beside, &decision), 0);
 	while (!atomic_load(&asks))
@@ -530,7 +530,7 @@ static enum pb_decision asked_while_away(bool comes_back)
 	if (comes_back)
 		bus_hook(kernel.bus, &one, &rejects, NULL, &err);
 	else
-		bus_away(kernel.bus, &one, NULL, false);
+		bus_away(kernel.bus, &one, NULL, AWAY_FAILED);
 	pthread_join(thread, NULL);
 	return decision;
 }
@@ -539,14 +539,19 @@ static void a_hook_that_is_away_is_waited_for_if_it_comes_back_and_answered_by_i
 {
 	(void)state;
 	log_set_level(kernel.log, PB_ERROR + 1);
-	send_away(10000000, false);
+	send_away(10000000, AWAY_FAILED);
 	assert_int_equal(decide(), PB_DEFER);
-	bus_away(kernel.bus, &one, NULL, false);
+	bus_impatient(true);
+	send_away(10000000, AWAY_SOON);
+	assert_int_equal(decide(), PB_DEFER);	/* it does not wait for itself */
+	bus_impatient(false);
+	bus_away(kernel.bus, &one, NULL, AWAY_FAILED);
 	assert_int_equal(decide(), PB_CONTINUE);
-	send_away(10, true);
+	send_away(10, AWAY_SOON);
 	assert_int_equal(decide(), PB_DEFER);
 	assert_int_equal(asked_while_away(true), PB_REJECT);
-	assert_int_equal(decide(), PB_REJECT);
+	send_away(10000000, AWAY_ENDING);
+	assert_int_equal(decide(), PB_REJECT);	/* it is there: nothing goes beside it */
 	assert_int_equal(asked_while_away(false), PB_CONTINUE);
 }
 
@@ -577,7 +582,7 @@ static int trusted_with_one_slow_in(unsigned n)
 		own += i >= 900 && pthread_equal(hook_thread, pthread_self());
 		pb_verdict_clear(&v);
 	}
-	assert_int_equal(bus_withdraw(kernel.bus, &one, NULL, 1000), 0);
+	assert_int_equal(bus_withdraw(kernel.bus, &one, NULL, AWAY_SOON, 1000), 0);
 	return own;
 }
 
@@ -663,7 +668,7 @@ static void a_trusted_hook_that_hangs_catches_nobody_who_comes_later(void **stat
 	clock_advance(kernel.clock, PB_SECOND);
 	while (!atomic_load(&told))
 		usleep(1000);
-	assert_int_equal(bus_withdraw(kernel.bus, &one, NULL, 1000), PB_ETIMEOUT);
+	assert_int_equal(bus_withdraw(kernel.bus, &one, NULL, AWAY_SOON, 1000), PB_ETIMEOUT);
 	atomic_store(&hangs, 0);
 	pthread_join(first, NULL);
 	assert_int_equal(atomic_load(&told), 1);
