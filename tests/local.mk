@@ -80,12 +80,14 @@ soak: all
 	$(AM_TESTS_ENVIRONMENT) $(PYTHON3) $(srcdir)/%D%/crash/crash.py --seconds $(SOAK)
 .PHONY: soak
 # The sanitizer builds of ./check run what they can find something in: no test that only reads source or symbols or fills disks, and under ThreadSanitizer, which
-# is slow, none with a single thread.
+# is slow, none with a single thread, or whose clients come one after the other and ask for what others ask for side by side: make check-tsan ONE_CLIENT= runs those.
 NOT_SANITIZED = %D%/source/check_source.py %D%/crash/crash.py %D%/platform/test_disk.py sdk/tests/headers.sh sdk/tests/symbols.sh
 ONE_THREAD = $(sdk_tests) sdk/tests/mime_corpus.py sdk_test_gmime try_fuzz_smtp try_fuzz_imap try_fuzz_pop3 try_fuzz_managesieve try_fuzz_segment tests/fuzz/fuzz_framing test_schema test_manifest test_row test_dsn test_expand \
 	test_smtp_inbound test_smtp_outbound test_import try_fuzz_import try_fuzz_lmtp test_dns plugins/svc_imap/tests/test_parse plugins/svc_imap/tests/test_fetch_plan \
 	plugins/svc_imap/tests/test_search kernel/store/tests/test_rows test_queue_model test_engine_crash test_timeline \
 	tests/platform/test_smtp_fake.py tests/platform/test_smtp_postfix.py tests/platform/test_directory.py
+ONE_CLIENT = sieve/tests/test_cases.py plugins/conn_list/tests/test_transfer.py %D%/platform/test_admin.py %D%/platform/test_config.py %D%/platform/test_downgrade.py \
+	%D%/platform/test_import.py %D%/platform/test_policy.py
 # A sanitizer's program is up to ten times slower: what the platform tests wait for comes, but late (tests/platform/postbus.py).
 SANITIZERS = POSTBUS_PATIENCE=4 ASAN_OPTIONS='detect_leaks=1:abort_on_error=0' UBSAN_OPTIONS='print_stacktrace=1' \
 	TSAN_OPTIONS='suppressions=$(abs_top_srcdir)/tests/tsan.supp:halt_on_error=0:exitcode=66:atexit_sleep_ms=50'
@@ -99,7 +101,7 @@ check-plain:
 check-asan:
 	$(SANITIZERS) POSTBUS_SANITIZER=address $(MAKE) check TESTS='$(call long_first,$(filter-out $(NOT_SANITIZED),$(TESTS)))'
 check-tsan:
-	$(SANITIZERS) POSTBUS_SANITIZER=thread $(MAKE) check TESTS='$(call long_first,$(filter-out $(NOT_SANITIZED) $(ONE_THREAD),$(TESTS)))'
+	$(SANITIZERS) POSTBUS_SANITIZER=thread $(MAKE) check TESTS='$(call long_first,$(filter-out $(NOT_SANITIZED) $(ONE_THREAD) $(ONE_CLIENT),$(TESTS)))'
 .PHONY: check-plain check-asan check-tsan
 
 # What the tests made: plugins with their manifests beside them, what fuzzing found; and the header of configure.
