@@ -257,9 +257,11 @@ static int64_t left(int64_t until)
 static const char *rest(struct plugin *p, int64_t until)
 {
 	if (!p->rests) {
+		bool works = p->attachment || p->courier || p->agent;
+
 		p->rests = true;
-		/* half of the time is for what they were in the middle of; but who is asked by others is let answer as long as those work */
-		atomic_store(&p->host.links_until, link_ticks() + (p->desc.hooks ? left(until) : left(until) / 2));
+		/* its connections and programs: half of the time for what it is in the middle of, longer for who is merely asked by others, as long as those work */
+		atomic_store(&p->host.links_until, link_ticks() + left(until) * (works ? 2 : 3) / 4);
 		if (p->state == PLUGIN_RUNNING && p->desc.drain)
 			p->desc.drain(p->host.self);
 	}
