@@ -142,15 +142,6 @@ bool host_is_hooked(struct pb_host *host, const char *point)
 	return found;
 }
 
-/* Under the read lock. What is in the place of one that is gone. */
-static struct entry *successor(const struct bus *b, const struct pb_host *host, const char *point)
-{
-	for (size_t i = 0; i < b->nhooks; i++)
-		if (b->hooks[i]->host == host && !strcmp(b->hooks[i]->name, point))
-			return b->hooks[i];
-	return NULL;
-}
-
 static _Thread_local bool impatient;
 
 void bus_impatient(bool yes)
@@ -162,28 +153,28 @@ void bus_impatient(bool yes)
 static struct entry *wait_until_back(struct bus *b, struct entry *e, const char *point)
 {
 	struct timespec until = { 0 };
-	struct entry *now = e;
 
-	while (now && now->back_soon && !impatient) {
+	while (e && e->back_soon && !impatient) {
+		struct entry *next;
 		bool gone;
 
 		if (!until.tv_sec)
-			until = patience(now->budget < AWAY_MAX ? now->budget : AWAY_MAX);
+			until = patience(e->budget < AWAY_MAX ? e->budget : AWAY_MAX);
 		pthread_mutex_lock(&b->idle_lock);
-		while (!(gone = atomic_load(&now->inside) & ENTRY_GONE) && pthread_cond_timedwait(&b->idle, &b->idle_lock, &until) == 0)
+		while (!(gone = atomic_load(&e->inside) & ENTRY_GONE) && pthread_cond_timedwait(&b->idle, &b->idle_lock, &until) == 0)
 			;
 		pthread_mutex_unlock(&b->idle_lock);
 		if (!gone)
 			break;
 		pthread_rwlock_rdlock(&b->lock);
-		e = successor(b, now->host, point);
-		if (e)
-			bus_enter(e);
+		next = bus_hook_of(b, e->host, point);
+		if (next)
+			bus_enter(next);
 		pthread_rwlock_unlock(&b->lock);
-		bus_leave(b, now);
-		now = e;
+		bus_leave(b, e);
+		e = next;
 	}
-	return now;
+	return e;
 }
 
 void host_ask(struct pb_host *host, const struct pb_question *q, struct pb_verdict *v)

@@ -182,31 +182,44 @@ static struct entry *hook_new(struct bus *b, struct pb_host *host, const char *p
 	return e;
 }
 
-static bool is_hooked_by(const struct bus *b, const struct pb_host *host, const char *point)
+struct entry *bus_hook_of(const struct bus *b, const struct pb_host *host, const char *point)
 {
-	const struct entry *e = b->entries;
+	struct entry *e = b->entries;
 
 	while (e && !(e->kind == ENTRY_HOOK && e->host == host && !strcmp(e->name, point)))
 		e = e->next;
-	return e != NULL;
+	return e;
 }
 
-/* Under the write lock. */
 static void leave_away(struct bus *b, struct pb_host *host, const json_t *hooks, enum away how)
 {
 	const char *point;
 	json_t *spec;
 
 	json_object_foreach ((json_t *)(uintptr_t)hooks, point, spec) {
-		struct entry *e = is_hooked_by(b, host, point) ? NULL : hook_new(b, host, pb_str_dup(pb_strz(point)), json_deep_copy(spec));
+		struct entry *e;
 
-		if (!e)
+		if (bus_hook_of(b, host, point))
 			continue;
+		e = hook_new(b, host, pb_str_dup(pb_strz(point)), json_deep_copy(spec));
 		e->away = true;
 		e->back_soon = how == AWAY_SOON;
 		if (how == AWAY_ENDING && e->on_failure == PB_REJECT)
 			e->on_failure = PB_DEFER;
 	}
+}
+
+/* What take_out finds goes, hooks stay away; for others it is one step. */
+static void exchange(struct bus *b, struct pb_host *host, const char *away, const json_t *hooks, enum away how)
+{
+	struct entry *gone;
+
+	pthread_rwlock_wrlock(&b->lock);
+	gone = take_out(b, host, away);
+	leave_away(b, host, hooks, how);
+	bus_order_hooks(b);
+	pthread_rwlock_unlock(&b->lock);
+	retire(b, gone);
 }
 
 int bus_hook(struct bus *b, struct pb_host *host, const struct pb_hook *hook, const json_t *spec, struct pb_error *err)
@@ -225,14 +238,7 @@ int bus_hook(struct bus *b, struct pb_host *host, const struct pb_hook *hook, co
 
 void bus_away(struct bus *b, struct pb_host *host, const json_t *hooks, enum away how)
 {
-	struct entry *gone;
-
-	pthread_rwlock_wrlock(&b->lock);
-	gone = take_out(b, host, "");
-	leave_away(b, host, hooks, how);
-	bus_order_hooks(b);
-	pthread_rwlock_unlock(&b->lock);
-	retire(b, gone);
+	exchange(b, host, "", hooks, how);
 }
 
 int bus_listen(struct bus *b, struct pb_host *host, const struct pb_listener *listener, struct pb_error *err)
@@ -266,15 +272,9 @@ static bool is_left(struct bus *b, const struct pb_host *host)
 int bus_withdraw(struct bus *b, struct pb_host *host, const json_t *hooks, enum away how, int64_t timeout)
 {
 	const struct timespec until = patience(timeout);
-	struct entry *gone;
 	bool left;
 
-	pthread_rwlock_wrlock(&b->lock);
-	gone = take_out(b, host, NULL);
-	leave_away(b, host, hooks, how);
-	bus_order_hooks(b);
-	pthread_rwlock_unlock(&b->lock);
-	retire(b, gone);
+	exchange(b, host, NULL, hooks, how);
 	pthread_mutex_lock(&b->idle_lock);
 	while ((left = is_left(b, host)) && pthread_cond_timedwait(&b->idle, &b->idle_lock, &until) == 0)
 		;

@@ -108,6 +108,8 @@ void trust_open(struct bus *b);
 void trust_close(struct bus *b);
 
 void bus_order_hooks(struct bus *b);
+/* Under either lock: host's hook at this point, away or not; NULL: it has none. */
+struct entry *bus_hook_of(const struct bus *b, const struct pb_host *host, const char *point);
 void bus_enter(struct entry *e);
 void bus_leave(struct bus *b, struct entry *e);
 void bus_trace(struct bus *b, const char *verb, const char *name, const char *plugin, int outcome, int64_t us);

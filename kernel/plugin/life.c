@@ -323,9 +323,15 @@ static bool is_in_memory(const struct plugin *p)
 	return p->object && p->state != PLUGIN_DISABLED && p->state != PLUGIN_FAILED;
 }
 
-bool plugin_rest(struct plugin *p, int64_t timeout)
+void plugin_rest(struct plugin *p, int64_t timeout)
 {
-	return !is_in_memory(p) || !rest(p, link_ticks() + timeout);
+	if (is_in_memory(p))
+		rest(p, link_ticks() + timeout);
+}
+
+bool plugin_is_at_rest(const struct plugin *p)
+{
+	return !p->attachment && !p->tick && !p->courier && !p->agent;
 }
 
 int plugin_stop(struct plugins *all, struct plugin *p, int64_t timeout, struct pb_error *err)

@@ -49,7 +49,6 @@ struct plugin {
 	struct running working;		/* pb_work jobs that wait or run */
 	char *_Atomic dir;		/* pb_plugin_dir, once asked for */
 	bool rests;			/* it was told to end, and no new work comes to it */
-	bool rested;			/* and what it had is done; for the end of the server */
 };
 
 struct plugins {
@@ -136,8 +135,9 @@ int plugin_attach(struct plugins *all, struct plugin *p, struct pb_error *err);
 int plugin_start(struct plugins *all, struct plugin *p, struct pb_error *err);
 /* Its config was taken over while it runs: what the manifest refers to ("config:workers") counts from now on. */
 void plugin_retune(struct plugins *all, struct plugin *p);
-/* The second half backwards: it still answers others. False: not within timeout microseconds. */
-bool plugin_rest(struct plugin *p, int64_t timeout);
+/* The second half backwards: it still answers others. */
+void plugin_rest(struct plugin *p, int64_t timeout);
+bool plugin_is_at_rest(const struct plugin *p);
 /* PB_EBUSY: after timeout microseconds its code still runs: it is STUCK, and says where. A later stop goes on with it. */
 int plugin_stop(struct plugins *all, struct plugin *p, int64_t timeout, struct pb_error *err);
 

@@ -349,7 +349,7 @@ static void rest_backwards(struct plugins *all, struct plugin *p, int64_t until)
 	if (!p)
 		return;
 	rest_backwards(all, p->next, until);
-	p->rested = plugin_rest(p, share(all, until));
+	plugin_rest(p, share(all, until));
 }
 
 static void stop_backwards(struct plugins *all, struct plugin *p, int64_t until, struct pb_error *ret_stuck)
@@ -359,7 +359,7 @@ static void stop_backwards(struct plugins *all, struct plugin *p, int64_t until,
 	if (!p)
 		return;
 	stop_backwards(all, p->next, until, ret_stuck);
-	if (plugin_stop(all, p, p->rested ? share(all, until) : 0, &err))
+	if (plugin_stop(all, p, plugin_is_at_rest(p) ? share(all, until) : 0, &err))
 		*ret_stuck = err;
 	plugin_unbind(all, p);
 }
