@@ -29,8 +29,10 @@ transport_maps = inline:{{ demo.example=lmtp:inet:127.0.0.1:{port} }}
 lmtp_destination_recipient_limit = 50
 smtpd_recipient_restrictions = permit_mynetworks, reject
 smtputf8_enable = yes
-minimal_backoff_time = 1s
-maximal_backoff_time = 2s
+# Longer than a program of Postfix may hold a message after its failure: one that is still held when its time comes is left for minutes.
+minimal_backoff_time = 5s
+maximal_backoff_time = 6s
+fast_flush_domains =
 queue_run_delay = 1s
 """
 

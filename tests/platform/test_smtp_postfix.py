@@ -31,8 +31,10 @@ smtpd_tls_security_level = may
 smtp_tls_security_level = {tls}
 smtpd_recipient_restrictions = check_recipient_access inline:{{ refused@remote.example=REJECT }}, permit_mynetworks, reject
 smtputf8_enable = yes
-minimal_backoff_time = 1s
-maximal_backoff_time = 2s
+# Longer than a program of Postfix may hold a message after its failure: one that is still held when its time comes is left for minutes.
+minimal_backoff_time = 5s
+maximal_backoff_time = 6s
+fast_flush_domains =
 queue_run_delay = 1s
 """
 
