@@ -19,7 +19,7 @@
 #define PACKED_MAGIC 0x317a6a50u	/* "Pjz1" */
 
 enum { BASES = 2, BASE_BYTES = 56, BASE_AGAIN = 2048 };
-enum { FRAME_HEAD = 32, ITEM_HEAD = 4, ITEM_MAX = (1 << 28) - 1, ZEROS = 1 << 20, HALF_MIN = 64 << 10, PENDING_KEPT = 1 << 20 };
+enum { FRAME_HEAD = 32, ITEM_HEAD = 4, ITEM_MAX = (1 << 28) - 1, ZEROS = 1 << 20, HALF_MIN = 64 << 10, PENDING_KEPT = 1 << 20, WINDOW = 256 << 10 };
 
 /* Base blocks, then the halves. */
 static uint64_t half_start(const struct journal *j, unsigned half)
@@ -154,23 +154,62 @@ static void item_head(char *at, unsigned type, size_t len)
 	le32_put(at, type << 28 | len);
 }
 
+/* A piece of the file, as it is looked through. */
+struct window {
+	char *bytes;
+	size_t room, len;
+	uint64_t at;
+	int errnum;
+};
+
+/* So many bytes of the file at a place, which end in it; NULL: reading failed, and errnum says how. */
+static const char *look_at(const struct journal *j, struct window *w, uint64_t at, size_t len)
+{
+	uint64_t end = half_start(j, 2), more = len > WINDOW ? len : WINDOW;
+
+	if (at >= w->at && at + len <= w->at + w->len)
+		return w->bytes + (at - w->at);
+	w->at = at;
+	w->len = 0;
+	if (more > w->room) {
+		free(w->bytes);
+		w->bytes = journal_aligned(more);
+		w->room = more;
+	}
+	while (w->len < len) {
+		ssize_t n = pread(j->fd, w->bytes + w->len, (more < end - at ? more : end - at) - w->len, at + w->len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			w->errnum = n ? errno : EIO;
+			return NULL;
+		}
+		w->len += n;
+	}
+	return w->bytes;
+}
+
 static bool is_frame(const char *p)
 {
 	return le32_get(p) == FRAME_MAGIC || le32_get(p) == PACKED_MAGIC;
 }
 
 /* The items of a frame, if the frame at this place is whole and the one that is looked for. */
-static bool frame_at(struct journal *j, const char *file, struct journal_place at, uint64_t *ret_room)
+static bool frame_at(struct journal *j, struct window *w, struct journal_place at, uint64_t *ret_room)
 {
 	uint64_t end = half_start(j, at.at >= half_start(j, 1) ? 2 : 1);
 
 	if (at.at > end || end - at.at < FRAME_HEAD)
 		return false;
-	const char *p = file + at.at;
+	const char *p = look_at(j, w, at.at, FRAME_HEAD);
+	if (!p)
+		return false;
 	uint64_t len = le32_get(p + 24), room = le32_get(p + 28);
 	if (!is_frame(p) || le64_get(p + 8) != j->life || le64_get(p + 16) != at.frame || len < FRAME_HEAD || len > room || room > end - at.at)
 		return false;
-	if (le32_get(p + 4) != pb_crc32c(0, p + 8, len - 8))
+	p = look_at(j, w, at.at, len);
+	if (!p || le32_get(p + 4) != pb_crc32c(0, p + 8, len - 8))
 		return false;
 	size_t before = j->found.len;
 	struct pb_str items = pb_str(p + FRAME_HEAD, len - FRAME_HEAD);
@@ -184,37 +223,29 @@ static bool frame_at(struct journal *j, const char *file, struct journal_place a
 }
 
 /* Frames begin at sectors. */
-static uint64_t last_begun(const struct journal *j, const char *file)
+static uint64_t last_begun(const struct journal *j, struct window *w)
 {
 	uint64_t last = 0;
 
-	for (const char *p = file + half_start(j, 0); p < file + half_start(j, 2); p += JOURNAL_SECTOR)
-		if (is_frame(p) && le64_get(p + 8) == j->life && le64_get(p + 16) > last)
+	for (uint64_t at = half_start(j, 0); at < half_start(j, 2) && !w->errnum; at += JOURNAL_SECTOR) {
+		const char *p = look_at(j, w, at, JOURNAL_SECTOR);
+
+		if (p && is_frame(p) && le64_get(p + 8) == j->life && le64_get(p + 16) > last)
 			last = le64_get(p + 16);
+	}
 	return last;
 }
 
 static int find_frames(struct journal *j, struct journal_place at, const char *dir, struct pb_error *err)
 {
-	uint64_t size = half_start(j, 2), room;
-	char *file = journal_aligned(size);
+	struct window w = { 0 };
+	uint64_t room;
 
-	for (uint64_t done = 0; done < size;) {
-		ssize_t n = pread(j->fd, file + done, size - done, done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			free(file);
-			return pb_fail_errno(err, n ? errno : EIO, "reading %s/journal", dir);
-		}
-		done += n;
-	}
 	for (;;) {
 		struct journal_place other = { half_start(j, at.at < half_start(j, 1)), at.frame };
 
-		if (!frame_at(j, file, at, &room)) {
-			if (!frame_at(j, file, other, &room))
+		if (!frame_at(j, &w, at, &room)) {
+			if (!frame_at(j, &w, other, &room))
 				break;
 			at = other;
 		}
@@ -222,9 +253,9 @@ static int find_frames(struct journal *j, struct journal_place at, const char *d
 		at.frame++;
 	}
 	j->next = at;
-	j->begun = last_begun(j, file);
-	free(file);
-	return 0;
+	j->begun = last_begun(j, &w);
+	free(w.bytes);
+	return w.errnum ? pb_fail_errno(err, w.errnum, "reading %s/journal", dir) : 0;
 }
 
 bool journal_found(const struct journal *j, size_t *at, unsigned *ret_type, struct pb_str *ret)

@@ -18,7 +18,7 @@
 #include "kernel/store/segment.h"
 #include "kernel/store/tests/scratch.h"
 
-enum { THREADS = 4, KEEP = 12, KILLS = 6, CUTS = 20, MANY = 30, JOURNAL_MOST = 9 << 20, BASE = 4096, BASE_AGAIN = 2048 };
+enum { THREADS = 4, KEEP = 12, KILLS = 6, CUTS = 20, MANY = 30, LARGE = 11, JOURNAL_MOST = 9 << 20, BASE = 4096, BASE_AGAIN = 2048 };
 
 /* ---- the child ---- */
 
@@ -28,6 +28,7 @@ struct told {
 
 static struct engine *engine;
 static bool hasty;		/* checkpoints all the time, small log files, bodies that are too large for the journal */
+static bool roomy;		/* the journal holds frames of several hundred KiB */
 
 static const struct engine_options *options(const char *dir, bool unsafe)
 {
@@ -36,6 +37,8 @@ static const struct engine_options *options(const char *dir, bool unsafe)
 	o = (struct engine_options) { .dir = dir, .segment_bytes = 128 << 10, .log_bytes = 512 << 10, .cache_bytes = 256 << 10, .journal_bytes = 256 << 10, .unsafe_ack = unsafe };
 	if (hasty)
 		o.log_bytes = 16 << 10;
+	if (roomy)
+		o.journal_bytes = o.log_bytes = 8 << 20;
 	return &o;
 }
 
@@ -187,6 +190,40 @@ static int child_many(const char *dir)
 		many_key(key, n);
 		struct engine_row row = { pb_strz(key), PB_STR("value") };
 		struct engine_batch b = { .entity = PB_STR("many"), .expect = n, .put = &row, .nput = 1 };
+
+		if (engine_apply(engine, &b, NULL, &ticket, &err) || engine_wait(engine, ticket, &err))
+			return 2;
+	}
+	kill(getpid(), SIGKILL);
+	return 0;
+}
+
+static void large_value(struct pb_buf *out, unsigned n)
+{
+	uint32_t x = n + 1;
+
+	pb_buf_reset(out);
+	for (unsigned size = n % 3 ? 100 + n : 90000 * n; out->len < size;) {
+		x = x * 1664525 + 1013904223;
+		pb_buf_addc(out, x >> 24);
+	}
+}
+
+/* Frames of all sizes, one behind the other. */
+static int child_large(const char *dir)
+{
+	struct pb_error err;
+	engine_ticket ticket;
+	PB_AUTOBUF(value);
+	char key[24];
+
+	if (engine_bdb_open(options(dir, false), &engine, &err))
+		return 2;
+	for (unsigned n = 0; n < LARGE; n++) {
+		many_key(key, n);
+		large_value(&value, n);
+		struct engine_row row = { pb_strz(key), pb_buf_str(&value) };
+		struct engine_batch b = { .entity = PB_STR("large"), .expect = n, .put = &row, .nput = 1 };
 
 		if (engine_apply(engine, &b, NULL, &ticket, &err) || engine_wait(engine, ticket, &err))
 			return 2;
@@ -554,6 +591,31 @@ static void many_are_there(const char *dir, unsigned want, const char *notice)
 	engine_close(engine);
 }
 
+static void frames_of_all_sizes_are_found(void **state)
+{
+	(void)state;
+	struct pb_error err;
+	struct scratch s;
+	PB_AUTOBUF(want);
+	char key[24];
+
+	scratch_make(&s);
+	assert_true(WIFSIGNALED(run_child(s.dir, "large", 0, 0, 0).status));
+	roomy = true;
+	assert_int_equal(engine_bdb_open(options(s.dir, false), &engine, &err), 0);
+	for (unsigned n = 0; n < LARGE; n++) {
+		PB_AUTOBUF(value);
+
+		many_key(key, n);
+		assert_int_equal(engine_get(engine, PB_STR("large"), pb_strz(key), &value, &err), 0);
+		large_value(&want, n);
+		assert_true(pb_str_eq(pb_buf_str(&value), pb_buf_str(&want)));
+	}
+	engine_close(engine);
+	roomy = false;
+	scratch_remove(&s);
+}
+
 static const uint64_t of_another_life[2] = { 77, ~77ull ^ 0x506f737462757301 };
 
 /* The note knows that the last frame was whole. Without it nobody could tell it from one that a power cut tore. */
@@ -667,6 +729,9 @@ int main(int argc, char **argv)
 		return child_pair(argv[2], *argv[3] == 'l');
 	if (argc == 4 && !strcmp(argv[1], "child") && !strcmp(argv[3], "many"))
 		return child_many(argv[2]);
+	roomy = argc == 4 && !strcmp(argv[3], "large");
+	if (roomy)
+		return child_large(argv[2]);
 	hasty = argc == 4 && !strcmp(argv[3], "hasty");
 	if (argc == 4 && !strcmp(argv[1], "child"))
 		return child(argv[2], !strcmp(argv[3], "unsafe"));
@@ -676,6 +741,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(checkpoints_at_any_time_survive_a_power_cut, slow_down),
 		cmocka_unit_test(acknowledging_before_the_flush_is_caught),
 		cmocka_unit_test(damage_after_a_death_is_mended_from_the_journal),
+		cmocka_unit_test(frames_of_all_sizes_are_found),
 		cmocka_unit_test(a_last_frame_that_is_damaged_is_told_by_its_note),
 		cmocka_unit_test(a_torn_last_frame_ends_the_journal),
 		cmocka_unit_test(an_early_frame_that_is_damaged_is_told),
