@@ -210,15 +210,20 @@ static int own_start(struct plugin *p, struct pb_error *err)
 	return 0;
 }
 
-int plugin_load(struct plugins *all, struct plugin *p, struct pb_error *err)
+int plugin_open(struct plugins *all, struct plugin *p, struct pb_error *err)
 {
-	int rc;
-
 	if (object_open(p, err))
 		return err->code;
 	/* debuggers and sanitizers know the copy by its number only */
 	log_line(all->kernel->log, PB_INFO, NULL, "plugin.loaded", "plugin=%s object=%s/%s.so copy=/proc/%d/fd/%d", p->manifest->name, p->manifest->dir, p->manifest->name,
 		 (int)getpid(), p->copy);
+	return 0;
+}
+
+int plugin_load(struct plugins *all, struct plugin *p, struct pb_error *err)
+{
+	int rc;
+
 	declare_metrics(p);
 	atomic_store(&p->host.links_until, 0);
 	p->rests = false;
@@ -241,7 +246,7 @@ int plugin_attach(struct plugins *all, struct plugin *p, struct pb_error *err)
 
 int plugin_start(struct plugins *all, struct plugin *p, struct pb_error *err)
 {
-	return plugin_load(all, p, err) || plugin_attach(all, p, err) ? err->code : 0;
+	return plugin_open(all, p, err) || plugin_load(all, p, err) || plugin_attach(all, p, err) ? err->code : 0;
 }
 
 /* ---- and backwards ---- */

@@ -110,6 +110,9 @@ int object_open(struct plugin *p, struct pb_error *err)
 /* What the loader keeps (under sanitizers all, else what asked for it) keeps its name too: another copy must not get it. */
 static void drop_copy(struct plugin *p)
 {
+#ifdef PB_SANITIZED
+	(void)p;
+#else
 	char copy[60];
 	void *kept;
 
@@ -119,6 +122,7 @@ static void drop_copy(struct plugin *p)
 		dlclose(kept);
 	else
 		close(p->copy);
+#endif
 }
 
 void object_close(struct plugin *p)

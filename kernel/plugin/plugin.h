@@ -129,7 +129,9 @@ int plugin_take_over(struct plugins *all, struct plugin *p, json_t *values, bool
 int plugin_ensure_running(struct plugins *all, struct plugin *p, struct pb_error *err);
 
 /* life.c: start and stop of one plugin. The start has two halves: there for others, hooks and methods; then what makes it work by itself, lanes, ticks and
- * sessions. At the start of the server no second half begins before all first ones are over, so that no message passes a hook that is not there yet. */
+ * sessions. At the start of the server no second half begins before all first ones are over, so that no message passes a hook that is not there yet.
+ * Before both its object is opened. */
+int plugin_open(struct plugins *all, struct plugin *p, struct pb_error *err);
 int plugin_load(struct plugins *all, struct plugin *p, struct pb_error *err);
 int plugin_attach(struct plugins *all, struct plugin *p, struct pb_error *err);
 int plugin_start(struct plugins *all, struct plugin *p, struct pb_error *err);

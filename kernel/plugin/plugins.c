@@ -308,15 +308,29 @@ static int check_required(const struct plugins *all, struct pb_error *err)
 	return 0;
 }
 
+/* What is to run, and asked for its values before any of it does anything. */
+static int open_all(struct plugins *all, struct pb_error *err)
+{
+	for (struct plugin *p = all->first; p; p = p->next)
+		if (p->state == PLUGIN_READY && plugin_open(all, p, err))
+			plugin_leave_out(all, p, err->text);
+	if (!try_values(all, err))
+		return 0;
+	for (struct plugin *p = all->first; p; p = p->next)
+		if (p->object)
+			object_close(p);
+	return err->code;
+}
+
 int plugins_start(struct plugins *all, bool offline, struct pb_error *err)
 {
 	all->offline = offline;
 	if (read_settings(all, err))
 		return err->code;
-	if (try_values(all, err))
-		return err->code;
 	order_check(all);
 	order_sort(all);
+	if (open_all(all, err))
+		return err->code;
 	for (struct plugin *p = all->first; p; p = p->next)
 		if (p->state == PLUGIN_READY)
 			plugin_state_set(all, p, PLUGIN_READY, "");
