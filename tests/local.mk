@@ -40,7 +40,7 @@ PLATFORM_TESTS += %D%/platform/test_faults.py
 PLATFORM_TESTS += %D%/platform/test_disk.py
 PLATFORM_TESTS += %D%/platform/test_poison.py
 TESTS += $(PLATFORM_TESTS)
-EXTRA_DIST += %D%/platform/postbus.py %D%/platform/probe.py %D%/platform/smtp_peer.py $(PLATFORM_TESTS)
+EXTRA_DIST += %D%/platform/postbus.py %D%/platform/homes.py %D%/platform/probe.py %D%/platform/smtp_peer.py $(PLATFORM_TESTS)
 EXTRA_DIST += %D%/run %D%/tsan.supp %D%/tsan/children.h
 
 # The source itself.
@@ -104,6 +104,6 @@ check-tsan:
 	$(SANITIZERS) POSTBUS_SANITIZER=thread $(MAKE) check TESTS='$(call long_first,$(filter-out $(NOT_SANITIZED) $(ONE_THREAD) $(ONE_CLIENT),$(TESTS)))'
 .PHONY: check-plain check-asan check-tsan
 
-# What the tests made: plugins with their manifests beside them, what fuzzing found; and the header of configure.
+# What the tests made: plugins with their manifests beside them, homes, what fuzzing found; and the header of configure.
 distclean-local:
-	rm -rf plugin-dir fuzz-corpus fuzz-failures tests/tsan/jansson.h
+	rm -rf plugin-dir homes fuzz-corpus fuzz-failures tests/tsan/jansson.h

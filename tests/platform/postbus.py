@@ -5,6 +5,7 @@ A test is a Python file whose test_* functions each take a Server; run() runs th
 Programs are found through POSTBUS_BIN (a bin directory beside sbin), else in the build tree.
 """
 import atexit, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, time, traceback
+import homes
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.environ.get("srcdir") or os.path.dirname(os.path.dirname(HERE))
@@ -14,8 +15,6 @@ PASSWORD = "correct horse"
 # The sanitizer runs of tests/local.mk set it: how many times longer than usual something may take before it counts as never coming.
 PATIENCE = float(os.environ.get("POSTBUS_PATIENCE") or 1)
 SANITIZER = os.environ.get("POSTBUS_SANITIZER", "")
-# What postbusctl leaks is looked for where all of it is called; the look takes longer than the call.
-TOOL_LEAKS = {} if os.path.basename(sys.argv[0]) == "test_admin.py" else {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
 # For tests whose mail leaves the house and is looked at in the queue: nobody listens there, and no name is looked up.
 NOWHERE = {"plugins": {"conn_smtp": {"config": {"smart_host": "127.0.0.1:1"}}}}
 # What libtool leaves at the top of the build tree are scripts that set this and run the program; they take longer than postbusctl does.
@@ -33,6 +32,16 @@ def program(name):
         if os.access(place, os.X_OK):
             return place
     raise SystemExit(f"{name} is not built: looked in {places or BUILD}")
+
+
+def tool():
+    """postbusctl for what tests have it do, and what of the environment is its own. What a sanitizer says of it is looked for where all of it is called; elsewhere
+    another build's (POSTBUS_TOOLS, its .libs) does the same in a tenth of the time."""
+    if os.path.basename(sys.argv[0]) == "test_admin.py":
+        return program("postbusctl"), {}
+    if not os.environ.get("POSTBUS_TOOLS"):
+        return program("postbusctl"), {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
+    return os.path.join(os.environ["POSTBUS_TOOLS"], "postbusctl"), {"LD_LIBRARY_PATH": os.environ["POSTBUS_TOOLS"]}
 
 
 class Skip(Exception):
@@ -86,13 +95,20 @@ class Server:
         if start:
             self.start()
 
-    def init(self, config, demo):
-        command = [program("postbusctl"), "init", self.home, "--hostname", "mail.demo.example", "--port-base", "1"]
+    def make_home(self, where, demo):
+        command = [program("postbusctl"), "init", where, "--hostname", "mail.demo.example", "--port-base", "1"]
         if demo:
             command += ["--demo", "--password", PASSWORD]
         done = subprocess.run(command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
             raise AssertionError(f"init failed: {done.stdout}")
+
+    def init(self, config, demo):
+        if os.environ.get("POSTBUS_BIN"):
+            self.make_home(self.home, demo)
+        else:
+            made_of = [os.path.join(where, name) for where in (os.path.join(BUILD, ".libs"), plugin_dir()) for name in os.listdir(where) if re.search(r"^postbus|\.so|\.json$", name)]
+            homes.copy(os.path.join(BUILD, "homes"), "demo" if demo else "bare", made_of, lambda where: self.make_home(where, demo), self.home)
         doc = json.load(open(self.file))
         doc["port_base"] = 0
         doc.setdefault("plugins", {})
@@ -167,8 +183,9 @@ class Server:
 
     def ctl(self, *words, stdin=None, check=True, json_out=True):
         """postbusctl --json ...; gives the parsed answer. check=False: (exit code, answer or text)."""
-        command = [program("postbusctl"), "-c", self.file] + (["--json"] if json_out else []) + [str(w) for w in words]
-        done = subprocess.run(command, env=dict(self.env, **TOOL_LEAKS), input=stdin if stdin is not None else "", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        path, its_own = tool()
+        command = [path, "-c", self.file] + (["--json"] if json_out else []) + [str(w) for w in words]
+        done = subprocess.run(command, env=dict(self.env, **its_own), input=stdin if stdin is not None else "", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         no_report(done.stderr, f"postbusctl {' '.join(map(str, words))}")
         try:
             answer = json.loads(done.stdout) if json_out and done.stdout.strip() else done.stdout
