@@ -291,6 +291,21 @@ def test_an_enabled_hook_that_does_not_run_is_answered_by_its_policy():
     shutil.rmtree(where)
 
 
+def test_a_file_that_switches_a_failed_hook_off_ends_its_policy():
+    where = probe.directory()
+    probe.build(where, "guest", hooks=LOOK)
+    probe.hold(where, "guest", "fail")
+    with Server(config={"plugin_path": [where, probe.others()]}) as s:
+        assert states(s)["guest"] == "failed"
+        id = s.send(message("not asked"))
+        s.wait_log(rf"event=hook.failed plugin=guest point=message.accepted id={id} error=.*does not run")
+        postbus.merge_file(s.file, {"plugins": {"guest": {"enabled": False}}})
+        s.ctl("config", "reload")
+        assert states(s)["guest"] == "disabled"
+        assert verdicts(s, s.send(message("at once"))) == []
+    shutil.rmtree(where)
+
+
 def test_a_server_with_couriers_that_never_return_ends_and_keeps_what_they_had():
     where = probe.directory()
     for name in ("first", "second"):
