@@ -212,6 +212,8 @@ static int own_start(struct plugin *p, struct pb_error *err)
 
 int plugin_open(struct plugins *all, struct plugin *p, struct pb_error *err)
 {
+	if (p->object)
+		return 0;
 	if (object_open(p, err))
 		return err->code;
 	/* debuggers and sanitizers know the copy by its number only */
@@ -224,6 +226,7 @@ int plugin_load(struct plugins *all, struct plugin *p, struct pb_error *err)
 {
 	int rc;
 
+	p->loaded = true;
 	declare_metrics(p);
 	atomic_store(&p->host.links_until, 0);
 	p->rests = false;
@@ -309,8 +312,11 @@ static int leave_stuck(struct plugins *all, struct plugin *p, const char *where,
 
 static void unload(struct plugins *all, struct plugin *p)
 {
-	if (p->desc.unload)
+	bool loaded = p->loaded;
+
+	if (loaded && p->desc.unload)
 		p->desc.unload(p->host.self);
+	p->loaded = false;
 	p->host.self = NULL;
 	object_close(p);
 	pthread_mutex_lock(&all->lock);
@@ -320,7 +326,8 @@ static void unload(struct plugins *all, struct plugin *p)
 	p->retired = NULL;
 	p->state = PLUGIN_DISABLED;
 	pthread_mutex_unlock(&all->lock);
-	log_line(all->kernel->log, PB_INFO, NULL, "plugin.stopped", "plugin=%s", p->manifest->name);
+	if (loaded)
+		log_line(all->kernel->log, PB_INFO, NULL, "plugin.stopped", "plugin=%s", p->manifest->name);
 }
 
 static bool is_in_memory(const struct plugin *p)

@@ -107,31 +107,35 @@ int object_open(struct plugin *p, struct pb_error *err)
 	return rc;
 }
 
-/* What the loader keeps (under sanitizers all, else what asked for it) keeps its name too: another copy must not get it. */
-static void drop_copy(struct plugin *p)
+/* What the loader keeps (under sanitizers all that was loaded, else what asked for it) keeps its name too: another copy must not get it. */
+static bool is_kept(const struct plugin *p, bool loaded)
 {
 #ifdef PB_SANITIZED
 	(void)p;
+	return loaded;
 #else
 	char copy[60];
 	void *kept;
 
+	(void)loaded;
 	name_copy(p, copy, sizeof copy);
 	kept = dlopen(copy, RTLD_LAZY | RTLD_LOCAL | RTLD_NOLOAD);
 	if (kept)
 		dlclose(kept);
-	else
-		close(p->copy);
+	return kept;
 #endif
 }
 
 void object_close(struct plugin *p)
 {
+	bool loaded = p->object;
+
 	pthread_mutex_lock(&ltdl_lock);
-	if (p->object)
+	if (loaded)
 		lt_dlclose(p->object);
 	p->object = NULL;
-	drop_copy(p);
+	if (!is_kept(p, loaded))
+		close(p->copy);
 	ltdl_users--;
 #ifndef PB_SANITIZED	/* what is resident stays in its list */
 	if (ltdl_users == 0)

@@ -48,6 +48,7 @@ struct plugin {
 	json_t *metrics;		/* name: the metric's address */
 	struct running working;		/* pb_work jobs that wait or run */
 	char *_Atomic dir;		/* pb_plugin_dir, once asked for */
+	bool loaded;			/* not merely opened: its own code was asked to load */
 	bool rests;			/* it was told to end, and no new work comes to it */
 };
 
@@ -130,7 +131,7 @@ int plugin_ensure_running(struct plugins *all, struct plugin *p, struct pb_error
 
 /* life.c: start and stop of one plugin. The start has two halves: there for others, hooks and methods; then what makes it work by itself, lanes, ticks and
  * sessions. At the start of the server no second half begins before all first ones are over, so that no message passes a hook that is not there yet.
- * Before both its object is opened. */
+ * Before both its object is opened, if it is not yet. */
 int plugin_open(struct plugins *all, struct plugin *p, struct pb_error *err);
 int plugin_load(struct plugins *all, struct plugin *p, struct pb_error *err);
 int plugin_attach(struct plugins *all, struct plugin *p, struct pb_error *err);

@@ -314,12 +314,7 @@ static int open_all(struct plugins *all, struct pb_error *err)
 	for (struct plugin *p = all->first; p; p = p->next)
 		if (p->state == PLUGIN_READY && plugin_open(all, p, err))
 			plugin_leave_out(all, p, err->text);
-	if (!try_values(all, err))
-		return 0;
-	for (struct plugin *p = all->first; p; p = p->next)
-		if (p->object)
-			object_close(p);
-	return err->code;
+	return try_values(all, err);
 }
 
 int plugins_start(struct plugins *all, bool offline, struct pb_error *err)

@@ -141,7 +141,7 @@ static int read_base(struct journal *j, struct journal_place *ret, const char *d
 		good &= pread(j->fd, block, JOURNAL_BLOCK, i * JOURNAL_BLOCK) == JOURNAL_BLOCK && take_base(j, block, ret, &format);
 	if (format > JOURNAL_FORMAT)
 		return pb_fail(err, PB_EINVALID, "%s/journal has format %u, newer than this program's %d", dir, format, JOURNAL_FORMAT);
-	if (!good || !j->bases || j->half < HALF_MIN || j->half % JOURNAL_BLOCK || (uint64_t)st.st_size < half_start(j, 2) || ret->at < half_start(j, 0) || ret->at > half_start(j, 2))
+	if (!good || !j->bases || j->half < HALF_MIN || j->half % JOURNAL_BLOCK || j->half > (uint64_t)st.st_size || (uint64_t)st.st_size < half_start(j, 2) || ret->at < half_start(j, 0) || ret->at > half_start(j, 2))
 		return pb_fail(err, PB_ECORRUPT, "%s/journal is damaged in its first %d bytes: mail that was accepted last may be in it only. "
 			"Bring it back, or move it away to open the store without that mail", dir, BASES * JOURNAL_BLOCK);
 	return 0;
@@ -162,7 +162,7 @@ struct window {
 	int errnum;
 };
 
-/* So many bytes of the file at a place, which end in it; NULL: reading failed, and errnum says how. */
+/* So many bytes of the file at a place; the caller knows that the file has them. NULL: reading failed, and errnum says how. */
 static const char *look_at(const struct journal *j, struct window *w, uint64_t at, size_t len)
 {
 	uint64_t end = half_start(j, 2), more = len > WINDOW ? len : WINDOW;
@@ -245,7 +245,7 @@ static int find_frames(struct journal *j, struct journal_place at, const char *d
 		struct journal_place other = { half_start(j, at.at < half_start(j, 1)), at.frame };
 
 		if (!frame_at(j, &w, at, &room)) {
-			if (!frame_at(j, &w, other, &room))
+			if (w.errnum || !frame_at(j, &w, other, &room))
 				break;
 			at = other;
 		}

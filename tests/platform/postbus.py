@@ -41,7 +41,8 @@ def tool():
         return program("postbusctl"), {}
     if not os.environ.get("POSTBUS_TOOLS"):
         return program("postbusctl"), {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
-    return os.path.join(os.environ["POSTBUS_TOOLS"], "postbusctl"), {"LD_LIBRARY_PATH": os.environ["POSTBUS_TOOLS"]}
+    # libtool's script gives the daemon that postbusctl starts (--offline) its own libraries
+    return os.path.join(os.environ["POSTBUS_TOOLS"], "postbusctl"), {"LD_LIBRARY_PATH": os.environ["POSTBUS_TOOLS"], "POSTBUSD": os.path.join(BUILD, "postbusd")}
 
 
 class Skip(Exception):
@@ -107,7 +108,7 @@ class Server:
         if os.environ.get("POSTBUS_BIN"):
             self.make_home(self.home, demo)
         else:
-            made_of = [os.path.join(where, name) for where in (os.path.join(BUILD, ".libs"), plugin_dir()) for name in os.listdir(where) if re.search(r"^postbus|\.so|\.json$", name)]
+            made_of = [os.path.join(where, name) for where in (os.path.join(BUILD, ".libs"), plugin_dir()) for name in os.listdir(where) if re.search(r"^postbus|\.so$|\.json$", name)]
             homes.copy(os.path.join(BUILD, "homes"), "demo" if demo else "bare", made_of, lambda where: self.make_home(where, demo), self.home)
         doc = json.load(open(self.file))
         doc["port_base"] = 0

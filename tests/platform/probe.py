@@ -30,6 +30,25 @@ static int load(struct pb_host *host, void **ret_self, struct pb_error *err)
 	held(HOLD ".load", "load");
 	return access(HOLD ".fail", F_OK) ? 0 : pb_fail(err, PB_EINVALID, "it was told to fail");
 }
+/* As it starts it calls the method that a file names, with the name of a plugin. */
+static int start(void *self, struct pb_error *err)
+{
+	FILE *words = fopen(HOLD ".start", "r");
+	char method[100], name[100];
+	struct pb_error why;
+	json_t *params;
+
+	(void)self, (void)err;
+	if (!words)
+		return 0;
+	if (fscanf(words, "%99s %99s", method, name) == 2) {
+		params = json_pack("{s:s}", "name", name);
+		pb_log(door, PB_INFO, "called", "method=%s rc=%d", method, pb_call(door, method, params, NULL, &why));
+		json_decref(params);
+	}
+	fclose(words);
+	return 0;
+}
 static void unload(void *self)
 {
 	if (self)
@@ -100,7 +119,7 @@ static const struct pb_hook hooks[] = {
 };
 static const struct pb_courier courier = { deliver };
 const struct pb_plugin SYMBOL __attribute__((visibility("default"))) = {
-	PB_PLUGIN_HEAD(NAME), .load = load, .drain = drain, .unload = unload, .methods = methods, .hooks = hooks,
+	PB_PLUGIN_HEAD(NAME), .load = load, .start = start, .drain = drain, .unload = unload, .methods = methods, .hooks = hooks,
 #if COURIER
 	.courier = &courier,
 #endif
