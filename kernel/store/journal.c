@@ -141,7 +141,8 @@ static int read_base(struct journal *j, struct journal_place *ret, const char *d
 		good &= pread(j->fd, block, JOURNAL_BLOCK, i * JOURNAL_BLOCK) == JOURNAL_BLOCK && take_base(j, block, ret, &format);
 	if (format > JOURNAL_FORMAT)
 		return pb_fail(err, PB_EINVALID, "%s/journal has format %u, newer than this program's %d", dir, format, JOURNAL_FORMAT);
-	if (!good || !j->bases || j->half < HALF_MIN || j->half % JOURNAL_BLOCK || j->half > (uint64_t)st.st_size || (uint64_t)st.st_size < half_start(j, 2) || ret->at < half_start(j, 0) || ret->at > half_start(j, 2))
+	if (!good || !j->bases || j->half < HALF_MIN || j->half % JOURNAL_BLOCK || j->half > (uint64_t)st.st_size || (uint64_t)st.st_size < half_start(j, 2) ||
+	    ret->at < half_start(j, 0) || ret->at > half_start(j, 2))
 		return pb_fail(err, PB_ECORRUPT, "%s/journal is damaged in its first %d bytes: mail that was accepted last may be in it only. "
 			"Bring it back, or move it away to open the store without that mail", dir, BASES * JOURNAL_BLOCK);
 	return 0;
