@@ -1,5 +1,5 @@
 # What a distribution or a fresh machine needs beside the programs.
-EXTRA_DIST += quickstart packages .ci/run .clang-format %D%/quickstart.py %D%/count-tests.py %D%/postbus.service.in
+EXTRA_DIST += quickstart packages .ci/run .clang-format %D%/quickstart.py %D%/count-tests.py %D%/libtool-compiles-directly %D%/postbus.service.in
 systemdunitdir = $(libdir)/systemd/system
 systemdunit_DATA = %D%/postbus.service
 CLEANFILES += %D%/postbus.service
