@@ -443,7 +443,8 @@ def tool(*words, home=None, env=None):
     if home:
         e["POSTBUS_CONFIG"] = os.path.join(home, "postbus.json")
     r = subprocess.run([postbus.program("postbusctl"), *words], env=e, capture_output=True, text=True, timeout=120)
-    return r.returncode, r.stdout, r.stderr
+    # what the look for leaks says of itself on a busy machine
+    return r.returncode, r.stdout, re.sub(r"(?m)^==\d+==Running thread \d+ was not suspended\..*\n", "", r.stderr)
 
 
 def test_everything_speaks_json(s):
