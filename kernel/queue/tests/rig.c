@@ -153,7 +153,7 @@ static void pass_rounds(struct queue *q, uint64_t n)
 static bool is_quiet(struct queue *q)
 {
 	const int64_t now = clock_now(q->kernel->clock);
-	bool quiet = q->busy == 0 && !atomic_load(&q->later) && load_next(q, now) > now;
+	bool quiet = q->idle == q->threads && !atomic_load(&q->later) && load_next(q, now) > now;
 
 	for (size_t i = 0; quiet && i < q->nlanes; i++)
 		quiet = !(q->lanes[i]->first_runnable[0] || q->lanes[i]->first_runnable[1]);
