@@ -177,27 +177,6 @@ static void many_key(char key[24], unsigned n)
 	snprintf(key, 24, "row %03u of many", n);
 }
 
-/* A frame for each batch, and nothing of them in the log's files. */
-static int child_many(const char *dir)
-{
-	struct pb_error err;
-	engine_ticket ticket;
-	char key[24];
-
-	if (engine_bdb_open(options(dir, false), &engine, &err))
-		return 2;
-	for (unsigned n = 0; n < MANY; n++) {
-		many_key(key, n);
-		struct engine_row row = { pb_strz(key), PB_STR("value") };
-		struct engine_batch b = { .entity = PB_STR("many"), .expect = n, .put = &row, .nput = 1 };
-
-		if (engine_apply(engine, &b, NULL, &ticket, &err) || engine_wait(engine, ticket, &err))
-			return 2;
-	}
-	kill(getpid(), SIGKILL);
-	return 0;
-}
-
 static void large_value(struct pb_buf *out, unsigned n)
 {
 	uint32_t x = n + 1;
@@ -209,21 +188,21 @@ static void large_value(struct pb_buf *out, unsigned n)
 	}
 }
 
-/* Frames of all sizes, one behind the other. */
-static int child_large(const char *dir)
+/* A frame for each batch, and nothing of them in the log's files. With room for them, frames of all sizes, one behind the other. */
+static int child_rows(const char *dir, const char *entity, unsigned rows)
 {
 	struct pb_error err;
 	engine_ticket ticket;
-	PB_AUTOBUF(value);
+	PB_AUTOBUF(large);
 	char key[24];
 
 	if (engine_bdb_open(options(dir, false), &engine, &err))
 		return 2;
-	for (unsigned n = 0; n < LARGE; n++) {
+	for (unsigned n = 0; n < rows; n++) {
 		many_key(key, n);
-		large_value(&value, n);
-		struct engine_row row = { pb_strz(key), pb_buf_str(&value) };
-		struct engine_batch b = { .entity = PB_STR("large"), .expect = n, .put = &row, .nput = 1 };
+		large_value(&large, n);
+		struct engine_row row = { pb_strz(key), roomy ? pb_buf_str(&large) : PB_STR("value") };
+		struct engine_batch b = { .entity = pb_strz(entity), .expect = n, .put = &row, .nput = 1 };
 
 		if (engine_apply(engine, &b, NULL, &ticket, &err) || engine_wait(engine, ticket, &err))
 			return 2;
@@ -728,10 +707,10 @@ int main(int argc, char **argv)
 	if (argc == 4 && !strcmp(argv[1], "child") && strstr(argv[3], "pair"))
 		return child_pair(argv[2], *argv[3] == 'l');
 	if (argc == 4 && !strcmp(argv[1], "child") && !strcmp(argv[3], "many"))
-		return child_many(argv[2]);
+		return child_rows(argv[2], "many", MANY);
 	roomy = argc == 4 && !strcmp(argv[3], "large");
 	if (roomy)
-		return child_large(argv[2]);
+		return child_rows(argv[2], "large", LARGE);
 	hasty = argc == 4 && !strcmp(argv[3], "hasty");
 	if (argc == 4 && !strcmp(argv[1], "child"))
 		return child(argv[2], !strcmp(argv[3], "unsafe"));
