@@ -182,7 +182,7 @@ static int settings(struct bdb *b)
 	r = r ? r : env->set_lk_detect(env, DB_LOCK_MINWRITE);
 	r = r ? r : env->set_lk_max_locks(env, 200000);
 	r = r ? r : env->set_lk_max_objects(env, 200000);
-	r = r ? r : env->set_lk_tablesize(env, 16381);
+	r = r ? r : env->set_lk_tablesize(env, 16381);	/* not a place for each that may be held: all are made at each start */
 	r = r ? r : env->set_lk_max_lockers(env, 10000);
 	r = r ? r : env->set_tx_max(env, 4096);
 	return r;
