@@ -19,7 +19,7 @@ include %D%/control/local.mk
 sbin_PROGRAMS += postbusd
 postbusd_CPPFLAGS = $(CPPFLAGS_KERNEL) -DPLUGINDIR='"$(plugindir)"'
 postbusd_CFLAGS = $(CFLAGS_KERNEL)
-postbusd_LDFLAGS = $(AM_LDFLAGS) -pie
+postbusd_LDFLAGS = $(PB_LDFLAGS) -pie
 postbusd_SOURCES = %D%/main.c
 postbusd_LDADD = libkernel.la libpostbus.la
 

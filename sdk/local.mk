@@ -2,7 +2,7 @@
 lib_LTLIBRARIES += libpostbus.la
 libpostbus_la_CPPFLAGS = -D_GNU_SOURCE -I$(top_srcdir)/sdk/include
 libpostbus_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(IDN2_CFLAGS) -fvisibility=default
-libpostbus_la_LDFLAGS = $(AM_LDFLAGS) -version-info 1:0:0 -no-undefined $(PB_ZDEFS)
+libpostbus_la_LDFLAGS = $(PB_LDFLAGS) -version-info 1:0:0 -no-undefined $(PB_ZDEFS)
 libpostbus_la_LIBADD = $(JANSSON_LIBS) $(IDN2_LIBS) $(UNISTRING_LIBS)
 libpostbus_la_SOURCES = \
 	%D%/src/address.c \

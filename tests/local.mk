@@ -34,6 +34,8 @@ PLATFORM_TESTS += %D%/platform/test_dnssec.py
 PLATFORM_TESTS += %D%/docs/test_docs.py
 PLATFORM_TESTS += %D%/platform/test_admin.py
 PLATFORM_TESTS += %D%/platform/test_plugin_life.py
+PLATFORM_TESTS += %D%/platform/test_plugin_stuck.py
+PLATFORM_TESTS += %D%/platform/test_end.py
 PLATFORM_TESTS += %D%/platform/test_refused.py
 PLATFORM_TESTS += %D%/platform/test_store.py
 PLATFORM_TESTS += %D%/platform/test_faults.py
@@ -93,8 +95,9 @@ SANITIZERS = POSTBUS_PATIENCE=4 ASAN_OPTIONS='detect_leaks=1:abort_on_error=0' U
 	TSAN_OPTIONS='suppressions=$(abs_top_srcdir)/tests/tsan.supp:halt_on_error=0:exitcode=66:atexit_sleep_ms=50'
 
 # Where several run at once, the long ones come first: none of them is begun when all others are over. What count-tests.py --slow names belongs here.
-LONG = %D%/platform/test_plugin_life.py %D%/platform/test_delivery.py %D%/crash/crash.py %D%/platform/test_smtp_out.py %D%/platform/test_import.py test_queue_hop \
-	%D%/platform/test_admin.py %D%/platform/test_poison.py %D%/platform/test_talks.py %D%/platform/test_disk.py
+LONG = %D%/platform/test_end.py %D%/platform/test_plugin_stuck.py %D%/platform/test_faults.py plugins/conn_popretr/tests/test_retrieve.py %D%/crash/crash.py \
+	%D%/platform/test_smtp_out.py %D%/platform/test_talks.py %D%/platform/test_import.py %D%/platform/test_delivery.py %D%/platform/test_poison.py test_queue_hop \
+	%D%/platform/test_admin.py %D%/platform/test_store.py test_engine_crash
 long_first = $(foreach test,$(LONG),$(filter $(test),$(1))) $(filter-out $(LONG),$(1))
 check-plain:
 	POSTBUS_PATIENCE=2 $(MAKE) check TESTS='$(call long_first,$(TESTS))'

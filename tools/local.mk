@@ -2,7 +2,7 @@
 bin_PROGRAMS += postbusctl
 postbusctl_CPPFLAGS = $(CPPFLAGS_KERNEL) -DSBINDIR='"$(sbindir)"'
 postbusctl_CFLAGS = $(CFLAGS_KERNEL) $(SMARTCOLS_CFLAGS)
-postbusctl_LDFLAGS = $(AM_LDFLAGS) -pie
+postbusctl_LDFLAGS = $(PB_LDFLAGS) -pie
 postbusctl_LDADD = libpostbus.la $(JANSSON_LIBS) $(GNUTLS_LIBS) $(SMARTCOLS_LIBS)
 postbusctl_SOURCES = \
 	%D%/backup.c \

@@ -89,7 +89,7 @@ class Postbus:
     def __init__(self):
         self.cpu = peers.Cpu("postbus-bench-postbus")
         with self.cpu:
-            self.server = postbus.Server(config=CLEARTEXT)
+            self.server = postbus.Server(config=CLEARTEXT, quick_passwords=False)
         self.password = postbus.PASSWORD
         for i in range(USERS):
             self.server.ctl("mailbox", "create", f"u{i}@demo.example")

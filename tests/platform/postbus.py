@@ -78,10 +78,12 @@ def no_report(text, where):
 
 
 class Server:
-    """One home and its daemon. config: keys laid over postbus.json (a dict, merged deeply). Ports are any free ones."""
+    """One home and its daemon. config: keys laid over postbus.json (a dict, merged deeply). Ports are any free ones. quick_passwords: hashes that cost nearly
+    nothing; with the usual ones a tenth of all that the tests take would be yescrypt."""
 
-    def __init__(self, config=None, demo=True, start=True, home=None, wrap=()):
+    def __init__(self, config=None, demo=True, start=True, home=None, wrap=(), quick_passwords=True):
         self.own_home = home is None
+        self.quick_passwords = quick_passwords
         self.strangers = False          # True: plugins of the test, which may do wrong
         self.home = home or tempfile.mkdtemp(prefix="pb-")
         self.file = os.path.join(self.home, "postbus.json")
@@ -97,19 +99,24 @@ class Server:
             self.start()
 
     def make_home(self, where, demo):
-        command = [program("postbusctl"), "init", where, "--hostname", "mail.demo.example", "--port-base", "1"]
-        if demo:
-            command += ["--demo", "--password", PASSWORD]
-        done = subprocess.run(command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        if done.returncode:
-            raise AssertionError(f"init failed: {done.stdout}")
+        def tool(*words, stdin=None):
+            done = subprocess.run([program("postbusctl"), *words], env=self.env, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            if done.returncode:
+                raise AssertionError(f"{' '.join(words)} failed: {done.stdout}")
+
+        tool("init", where, "--hostname", "mail.demo.example", "--port-base", "1", *(["--demo", "--password", PASSWORD] if demo else []))
+        if self.quick_passwords:
+            file = os.path.join(where, "postbus.json")
+            merge_file(file, {"plugins": {"agent_directory": {"config": {"hash_cost": 1}}}})
+            for user in ("alice", "bob") if demo else ():
+                tool("-c", file, "mailbox", "password", user + "@demo.example", stdin=PASSWORD + "\n")
 
     def init(self, config, demo):
         if os.environ.get("POSTBUS_BIN"):
             self.make_home(self.home, demo)
         else:
             made_of = [os.path.join(where, name) for where in (os.path.join(BUILD, ".libs"), plugin_dir()) for name in os.listdir(where) if re.search(r"^postbus|\.so$|\.json$", name)]
-            homes.copy(os.path.join(BUILD, "homes"), "demo" if demo else "bare", made_of, lambda where: self.make_home(where, demo), self.home)
+            homes.copy(os.path.join(BUILD, "homes"), ("demo" if demo else "bare") + ("" if self.quick_passwords else "-usual"), made_of, lambda where: self.make_home(where, demo), self.home)
         doc = json.load(open(self.file))
         doc["port_base"] = 0
         doc.setdefault("plugins", {})

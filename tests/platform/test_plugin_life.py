@@ -1,12 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Plugins of strangers: overwritten while they run, stuck, in each other's way. The server goes on and says what is wrong."""
+"""Plugins of strangers: overwritten while they run, not there when they are asked, in each other's way. The server goes on and says what is wrong."""
 import ctypes, json, os, re, shutil, signal, smtplib, socket, subprocess, sys, threading, time
 import postbus, probe
 from postbus import Server, message
-
-
-def states(s):
-    return {p["name"]: p["state"] for p in s.ctl("plugin", "list")["plugins"]}
 
 
 def test_an_object_is_overwritten_in_place_while_it_runs():
@@ -32,13 +28,13 @@ def test_an_object_is_overwritten_in_place_while_it_runs():
                 f.write(old[:n])
             code, answer = s.ctl("plugin", "reload", "guest", check=False)
             assert code and re.search(r"guest\.so: is (no shared object|cut short)", answer["error"]["text"]), answer
-            assert states(s)["guest"] == "running" and s.ctl("guest", "call")["answer"] == "new"     # what runs goes on
+            assert probe.states(s)["guest"] == "running" and s.ctl("guest", "call")["answer"] == "new"     # what runs goes on
         with open(home, "r+b") as f:
             f.write(old)
         os.chmod(home, 0o666)
         code, answer = s.ctl("plugin", "reload", "guest", check=False)
         assert code and "anybody may write to it" in answer["error"]["text"], answer
-        assert states(s)["guest"] == "running" and s.ctl("guest", "call")["answer"] == "new"
+        assert probe.states(s)["guest"] == "running" and s.ctl("guest", "call")["answer"] == "new"
         os.chmod(home, 0o644)
         s.ctl("plugin", "reload", "guest")
         assert s.ctl("guest", "call")["answer"] == "old"
@@ -52,127 +48,10 @@ def test_an_object_that_others_may_write_to_is_left_out():
     where = probe.directory()
     os.chmod(probe.build(where, "guest"), 0o666)
     with Server(config={"plugin_path": [where, probe.others()]}) as s:
-        assert states(s)["guest"] == "failed"
+        assert probe.states(s)["guest"] == "failed"
         assert re.search(r"event=plugin.left_out plugin=guest reason=.*guest\.so: anybody may write to it \(mode 0666\); chmod o-w", s.log())
         os.chmod(os.path.join(where, "guest.so"), 0o644)
         assert s.ctl("plugin", "enable", "guest")["state"] == "running"
-    shutil.rmtree(where)
-
-
-HOOK = {"smtp.mail": {"budget_ms": 1000, "on_failure": "defer"}}
-
-
-def mail(s):
-    with s.smtp() as c:
-        c.ehlo()
-        return c.docmd("MAIL FROM:<someone@remote.example>")
-
-
-def passes(s):
-    """On a busy machine an answer may come behind the hook's budget once: that is not what is asked here."""
-    postbus.wait(lambda: mail(s)[0] == 250, "MAIL to pass the hook")
-
-
-def test_a_hook_that_never_returns_keeps_nobody_but_itself():
-    where = probe.directory()
-    probe.build(where, "guest", hooks=HOOK)
-    with Server(config={"plugin_path": [where, probe.others()]}) as s:
-        passes(s)
-        probe.hold(where, "guest", "ask")
-        code, text = mail(s)
-        assert code == 451 and b"4.3.0" in text, (code, text)
-        assert s.wait_log(r'event=hook.failed plugin=guest point=smtp.mail .*no answer within 1000 ms')
-        # it is switched off: said to be stuck, and asked no more
-        answer = s.ctl("plugin", "disable", "guest")
-        assert answer["state"] == "stuck" and "a call or a hook" in answer["reason"], answer
-        assert re.search(r"event=plugin.stuck plugin=guest where=\"a call or a hook\"", s.log())
-        passes(s)
-        for words in (("plugin", "enable", "guest"), ("plugin", "reload", "guest")):
-            code, answer = s.ctl(*words, check=False)
-            assert code == 8 and "has not come back" in answer["error"]["text"], (code, answer)
-        # it comes back, and can be started again
-        probe.release(where, "guest", "ask")
-        s.wait_log("event=hook.late plugin=guest")
-        assert s.ctl("plugin", "enable", "guest")["state"] == "running"
-        passes(s)
-        # stuck at a reload it is enabled still: nobody waits for it, its policy answers, until it is disabled
-        probe.hold(where, "guest", "ask")
-        assert mail(s)[0] == 451
-        begin = len(s.log())
-        code, answer = s.ctl("plugin", "reload", "guest", check=False)
-        assert code == 8 and states(s)["guest"] == "stuck", answer
-        assert mail(s)[0] == 451 and re.search(r"event=hook.failed plugin=guest point=smtp.mail .*does not run", s.log()[begin:])
-        s.ctl("plugin", "disable", "guest")
-        passes(s)
-        probe.release(where, "guest", "ask")
-        postbus.wait(lambda: s.ctl("plugin", "enable", "guest", check=False)[0] == 0, "its end")
-        passes(s)
-        assert s.stop() == 0
-    shutil.rmtree(where)
-
-
-# On a busy machine too every answer that comes is quick.
-PATIENT = {"limits": {"hook_quick_us": 500000}}
-
-
-def catch_one(s, where):
-    """A client whose MAIL is asked in his own thread by a hook that was trusted and hangs now."""
-    with s.smtp() as c:
-        c.ehlo()
-        quick = 0
-        while quick < 1100:
-            quick += c.docmd("MAIL FROM:<someone@remote.example>")[0] == 250
-            assert c.docmd("RSET")[0] == 250
-    begin = len(s.log())
-    probe.hold(where, "guest", "ask")
-    one = s.smtp()
-    one.ehlo()
-    one.putcmd("MAIL FROM:<caught@remote.example>")
-    assert postbus.wait(lambda: re.search("event=hook.(stuck|failed) plugin=guest", s.log()[begin:]), "the hook to be missed").group(1) == "stuck"
-    return one, begin
-
-
-def test_a_hook_that_was_trusted_and_hangs_keeps_nobody_who_comes_later():
-    where = probe.directory()
-    probe.build(where, "guest", hooks=HOOK)
-    with Server(config={**PATIENT, "plugin_path": [where, probe.others()]}) as s:
-        one, begin = catch_one(s, where)
-        for _ in range(3):
-            assert mail(s)[0] == 451
-        assert len(re.findall("event=hook.stuck", s.log()[begin:])) == 1
-        assert s.stop() == 1
-        assert re.search('event=plugin.stuck plugin=guest where="a call or a hook"', s.log()) and "event=end.forced" in s.log(), s.log()[-2000:]
-        one.close()
-        # one who comes back frees whom he kept, and may be trusted again
-        probe.release(where, "guest", "ask")
-        s.start()
-        one, _ = catch_one(s, where)
-        assert mail(s)[0] == 451
-        probe.release(where, "guest", "ask")
-        assert one.getreply()[0] == 451
-        passes(s)
-        one.close()
-        assert s.stop() == 0
-    shutil.rmtree(where)
-
-
-def test_a_server_with_a_hook_that_never_returns_ends():
-    where = probe.directory()
-    probe.build(where, "guest", hooks=HOOK)
-    with Server(config={"plugin_path": [where, probe.others()]}) as s:
-        id = s.send(message("before"))
-        s.wait_messages(1)
-        probe.hold(where, "guest", "ask")
-        assert mail(s)[0] == 451
-        imap = s.imap()
-        assert s.stop() == 1
-        assert imap.readline().startswith(b"* BYE")
-        assert re.search(r"event=plugin.stuck plugin=guest", s.log()) and re.search(r"event=end.forced reason=\"guest was told to stop", s.log()), s.log()[-2000:]
-        probe.release(where, "guest", "ask")
-        s.start()
-        postbus.wait(lambda: "delivered" in [e["what"] for e in s.ctl("trace", id)["messages"][0]["events"]], "its line in the trace")
-        assert len(s.messages()) == 1
-        assert s.stop() == 0
     shutil.rmtree(where)
 
 
@@ -280,7 +159,7 @@ def test_an_enabled_hook_that_does_not_run_is_answered_by_its_policy():
         # the same at a start that leaves it out
         assert s.stop() == 0
         s.start()
-        assert states(s)["guest"] == "failed"
+        assert probe.states(s)["guest"] == "failed"
         id = s.send(message("nor then"))
         refused(id)
         # switched off, nobody asks for it
@@ -296,38 +175,13 @@ def test_a_file_that_switches_a_failed_hook_off_ends_its_policy():
     probe.build(where, "guest", hooks=LOOK)
     probe.hold(where, "guest", "fail")
     with Server(config={"plugin_path": [where, probe.others()]}) as s:
-        assert states(s)["guest"] == "failed"
+        assert probe.states(s)["guest"] == "failed"
         id = s.send(message("not asked"))
         s.wait_log(rf"event=hook.failed plugin=guest point=message.accepted id={id} error=.*does not run")
         postbus.merge_file(s.file, {"plugins": {"guest": {"enabled": False}}})
         s.ctl("config", "reload")
-        assert states(s)["guest"] == "disabled"
+        assert probe.states(s)["guest"] == "disabled"
         assert verdicts(s, s.send(message("at once"))) == []
-    shutil.rmtree(where)
-
-
-def test_a_server_with_couriers_that_never_return_ends_and_keeps_what_they_had():
-    where = probe.directory()
-    for name in ("first", "second"):
-        probe.build(where, name, kind="connector", lanes=["outgoing"], workers=3)
-        probe.hold(where, name, "deliver")
-    with Server(config={"plugin_path": [where, probe.others()]}) as s:
-        ids = []
-        for name in ("first", "second"):
-            s.ctl("address-map", "create", f"{name}@demo.example", "--to", f"{name}:thing")
-            ids += [s.send(message(f"for {name} {i}"), to=(f"{name}@demo.example",)) for i in range(4)]
-            s.wait_log(rf"(?s)(plugin={name} event=held at=deliver.*){{3}}|(event=held plugin={name} at=deliver.*){{3}}")
-        s.send(message("beside them"))
-        s.wait_messages(1)
-        assert s.stop() == 1
-        assert all(re.search(rf"event=plugin.stuck plugin={name} where=\"a delivery\"", s.log()) for name in ("first", "second"))
-        assert re.search(r"event=end.forced reason=\"(first|second) was told to stop", s.log()), s.log()[-2000:]
-        for name in ("first", "second"):
-            probe.release(where, name, "deliver")
-        s.start()
-        for id in ids:
-            postbus.wait(lambda: "delivered" in [e["what"] for e in s.ctl("trace", id)["messages"][0]["events"]], f"{id} to be delivered")
-        assert s.stop() == 0
     shutil.rmtree(where)
 
 
@@ -378,7 +232,7 @@ def test_a_manifest_that_was_mended_is_read_by_a_reload():
             f.write('{ "name": ')
     mend = lambda name: os.replace(os.path.join(where, name + ".good"), os.path.join(where, name + ".json"))
     with Server(config={"plugin_path": [where, probe.others()]}) as s:
-        assert not {"first", "second", "third"} & set(states(s))
+        assert not {"first", "second", "third"} & set(probe.states(s))
         code, answer = s.ctl("plugin", "reload", "first", check=False)
         assert code == 6 and "first.json" in answer["error"]["text"], (code, answer)
         mend("first")
@@ -387,76 +241,16 @@ def test_a_manifest_that_was_mended_is_read_by_a_reload():
         mend("second")
         assert s.ctl("config", "check")["changes"] == ["second: start"]
         s.process.send_signal(signal.SIGHUP)
-        postbus.wait(lambda: states(s).get("second") == "running", "the plugin to start")
-        assert "third" not in states(s)
+        postbus.wait(lambda: probe.states(s).get("second") == "running", "the plugin to start")
+        assert "third" not in probe.states(s)
         # what was switched off stays so
         s.ctl("plugin", "disable", "third", check=False)
         mend("third")
         assert s.ctl("plugin", "disable", "third")["state"] == "disabled"
         code, answer = s.ctl("plugin", "reload", "third", check=False)
         assert code == 6 and answer["error"]["text"] == "third is disabled", (code, answer)
-        assert s.ctl("config", "reload")["changes"] == [] and states(s)["third"] == "disabled"
+        assert s.ctl("config", "reload")["changes"] == [] and probe.states(s)["third"] == "disabled"
         assert s.stop() == 0
-    shutil.rmtree(where)
-
-
-def test_a_server_that_a_plugin_keeps_from_starting_can_be_stopped():
-    where = probe.directory()
-    probe.build(where, "guest")
-    with Server(config={"plugin_path": [where, probe.others()]}, start=False) as s:
-        probe.hold(where, "guest", "load")
-        s.start(wait=False)
-        s.wait_log("event=held")
-        assert s.stop() == 1
-        assert "event=end.forced" in s.log() and "told to stop while it started" in s.log(), s.log()[-2000:]
-        # what comes while it starts is not forgotten
-        probe.release(where, "guest", "load")
-        probe.hold(where, "guest", "load")
-        s.start(wait=False)
-        postbus.wait(lambda: s.log().count("event=held") == 2, "the second start")
-        s.process.send_signal(signal.SIGTERM)
-        probe.release(where, "guest", "load")
-        assert s.process.wait(120 * postbus.PATIENCE) == 0
-    shutil.rmtree(where)
-
-
-def test_the_end_waits_for_no_reader_of_the_log():
-    where = probe.directory()
-    probe.build(where, "guest")
-    with Server(config={"plugin_path": [where, probe.others()]}, start=False) as s:
-        reader, writer = os.pipe()
-        s.process = subprocess.Popen([postbus.program("postbusd"), "-c", s.file], env=s.env, stderr=writer, stdin=subprocess.DEVNULL)
-        text = b""
-        while b"event=ready" not in text:
-            text += os.read(reader, 4096)
-        os.set_blocking(writer, False)
-        try:
-            while True:
-                os.write(writer, b".")
-        except BlockingIOError:
-            os.set_blocking(writer, True)
-        assert s.stop() == 1
-        os.close(reader)
-        os.close(writer)
-    shutil.rmtree(where)
-
-
-def test_a_change_that_hangs_holds_up_no_question_and_not_the_end():
-    where = probe.directory()
-    probe.build(where, "guest")
-    with Server(config={"plugin_path": [where, probe.others()]}) as s:
-        probe.hold(where, "guest", "drain")
-        command = [postbus.program("postbusctl"), "-c", s.file, "plugin", "disable", "guest"]
-        hanging = subprocess.Popen(command, env=s.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        s.wait_log("event=held plugin=guest at=drain|plugin=guest.* event=held.*at=drain")
-        for words in (("status",), ("plugin", "list"), ("plugin", "show", "guest"), ("config", "show"), ("queue", "list"), ("metrics",)):
-            s.ctl(*words, json_out=False)
-        s.process.send_signal(signal.SIGHUP)
-        code, answer = s.ctl("plugin", "disable", "svc_pop3", check=False)
-        assert code == 8 and "plugin disable guest goes on" in answer["error"]["text"], (code, answer)
-        assert s.stop() == 1
-        assert "event=end.forced" in s.log()
-        hanging.wait(120)
     shutil.rmtree(where)
 
 
@@ -475,7 +269,7 @@ def test_a_port_that_is_taken_keeps_one_plugin_out():
         with Server(config={"plugins": {"svc_pop3": {"listen": {"pop3": {"port": port}}}, "svc_imap": {"listen": {"imap": {"port": free}}},
                                         "conn_smtp": {"listen": {"submission": {"port": free}}}}}, start=False) as s:
             s.start()
-            state = states(s)
+            state = probe.states(s)
             assert state["svc_pop3"] == "failed" and state["conn_smtp"] == "running" and state["svc_imap"] == "failed", state
             assert f"listener pop3 of svc_pop3: cannot listen on 127.0.0.1 port {port}: Address already in use" in left_out(s, "svc_pop3")
             assert f"listener imap of svc_imap: cannot listen on 127.0.0.1 port {free}: listener submission of conn_smtp has it" in left_out(s, "svc_imap")
@@ -488,7 +282,7 @@ def test_a_port_that_is_taken_keeps_one_plugin_out():
             s.ctl("config", "reload")
             with s.smtp() as c:
                 assert b"other.example" in c.ehlo()[1]
-            assert states(s)["svc_pop3"] == "failed" and states(s)["conn_smtp"] == "running"
+            assert probe.states(s)["svc_pop3"] == "failed" and probe.states(s)["conn_smtp"] == "running"
             taken.close()
             assert s.ctl("plugin", "enable", "svc_pop3")["state"] == "running"
             code, answer = s.ctl("plugin", "enable", "svc_imap", check=False)
@@ -511,7 +305,7 @@ def test_a_plugin_that_changes_another_before_its_turn():
             begin = len(s.log()) if os.path.exists(s.log_path) else 0
             s.start()
             said = s.log()[begin:]
-            assert re.search(rf"event=called .*method=plugin\.{method} rc=0", said) and states(s)["zz"] == then, said
+            assert re.search(rf"event=called .*method=plugin\.{method} rc=0", said) and probe.states(s)["zz"] == then, said
             assert "event=plugin.stopped plugin=zz" not in said, said
             s.ctl("plugin", "disable", "zz")
             assert postbus.SANITIZER or not mapped(s)
@@ -529,7 +323,7 @@ def test_a_circle_of_requirements_is_left_out():
     probe.build(where, "alone", requires=["alone.call"])
     probe.build(where, "mistyped", requires=["net.conect"])
     with Server(config={"plugin_path": [where, probe.others()]}) as s:
-        state = states(s)
+        state = probe.states(s)
         assert [state[n] for n in ("one", "two", "three", "after", "mistyped")] == ["failed"] * 5 and state["alone"] == "running", state
         assert "it is in a circle: one requires two, which requires three, which requires one" in left_out(s, "plugin=one ")
         assert "it is in a circle: two requires three, which requires one, which requires two" in left_out(s, "plugin=two ")
@@ -549,21 +343,21 @@ def test_who_starts_later_is_looked_at_as_at_the_start():
     with Server(config={"plugin_path": [where, probe.others()], "plugins": {name: {"enabled": False} for name in off}}) as s:
         code, answer = s.ctl("plugin", "enable", "one", check=False)
         assert code and "one cannot start: it requires two.call, which no enabled plugin provides" in answer["error"]["text"], answer
-        assert states(s)["one"] == "disabled"
+        assert probe.states(s)["one"] == "disabled"
         s.ctl("plugin", "enable", "two")
         s.ctl("plugin", "enable", "one")
         # two comes in a release that needs one
         probe.build(where, "two", requires=["one.call"])
         code, answer = s.ctl("plugin", "reload", "two", check=False)
         assert code and "it is in a circle: two requires one, which requires two" in answer["error"]["text"], answer
-        assert s.ctl("two", "call") == {} and states(s)["two"] == "running"
+        assert s.ctl("two", "call") == {} and probe.states(s)["two"] == "running"
         s.ctl("plugin", "disable", "two")
         code, answer = s.ctl("plugin", "reload", "one", check=False)
         assert code and "it requires two.call" in answer["error"]["text"] and s.ctl("one", "call") == {}, answer
         # several at once, by a new file: in the order that they need, without the circle
         postbus.merge_file(s.file, {"plugins": {name: {"enabled": True} for name in off[2:]}})
         s.ctl("config", "reload")
-        state = states(s)
+        state = probe.states(s)
         assert [state[n] for n in ("first", "second", "third", "wants")] == ["failed"] * 4 and state["above"] == state["below"] == "running", state
         assert "it is in a circle: second requires third, which requires first, which requires second" in left_out(s, "plugin=second ")
         assert "it requires first.call, which no enabled plugin provides" in left_out(s, "plugin=wants ")
@@ -583,10 +377,10 @@ def test_what_belongs_to_somebody_else_is_left_out():
     with Server(config={"plugin_path": [where, probe.others()]}) as s:
         says = "belongs to user 4711, who can change it; it must belong to root or to the daemon's user; chown root helps"
         assert f"object.so: {says}" in left_out(s, "plugin=object ") and f"text.json: {says}" in left_out(s, "text.json")
-        assert states(s)["guest"] == "running" and "text" not in states(s)
+        assert probe.states(s)["guest"] == "running" and "text" not in probe.states(s)
         os.chown(os.path.join(where, "guest.json"), 4711, -1)
         code, answer = s.ctl("plugin", "reload", "guest", check=False)
-        assert code == 4 and f"guest.json: {says}" in answer["error"]["text"] and states(s)["guest"] == "running", (code, answer)
+        assert code == 4 and f"guest.json: {says}" in answer["error"]["text"] and probe.states(s)["guest"] == "running", (code, answer)
         assert s.stop() == 0
         os.chown(os.path.join(where, "guest.json"), 0, -1)
         for change, back, reason in ((lambda: os.chown(where, 4711, -1), lambda: os.chown(where, 0, -1), says),
@@ -594,7 +388,7 @@ def test_what_belongs_to_somebody_else_is_left_out():
             change()
             begin = len(s.log())
             s.start()
-            assert f"{where}: {reason}" in s.log()[begin:] and "guest" not in states(s)
+            assert f"{where}: {reason}" in s.log()[begin:] and "guest" not in probe.states(s)
             assert s.stop() == 0
             back()
     shutil.rmtree(where)
@@ -618,12 +412,12 @@ def test_links_in_the_plugins_of_the_home_are_refused():
             json.dump(doc, f)
         s.start()
         assert f"{inside}/guest.json" in left_out(s, "guest.json") and "symbolic link" in left_out(s, "guest.json")
-        assert "other.so: is a symbolic link" in left_out(s, "plugin=other ") and states(s)["other"] == "failed"
+        assert "other.so: is a symbolic link" in left_out(s, "plugin=other ") and probe.states(s)["other"] == "failed"
         assert s.stop() == 0
         shutil.rmtree(inside)
         os.symlink(where, inside)
         s.start()
-        assert f"{inside}: a symbolic link leads out of the home" in s.log() and "guest" not in states(s)
+        assert f"{inside}: a symbolic link leads out of the home" in s.log() and "guest" not in probe.states(s)
     shutil.rmtree(where)
 
 
