@@ -242,7 +242,8 @@ static int scan_down(struct bdb *b, struct range *g)
 		if (step != DB_SET_RANGE) {
 			struct pb_str name = pb_str(key.ptr, k.size);
 
-			if (pb_str_cmp(name, g->from) < 0 || add(g, name, pb_str(value.ptr, v.size)))
+			/* What came in behind the range between two steps is passed over. */
+			if (pb_str_cmp(name, g->from) < 0 || (pb_str_cmp(name, g->to) < 0 && add(g, name, pb_str(value.ptr, v.size))))
 				break;
 		}
 		step = DB_PREV;

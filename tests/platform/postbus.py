@@ -143,7 +143,7 @@ class Server:
             with open(self.log_path, "rb") as log:
                 log.seek(begin)
                 text = log.read().decode(errors="replace")
-            found = re.search(r"event=ready (.*)", text)
+            found = re.search(r"event=ready (.*)\n", text)
             if found:
                 self.ports = {k: int(v) for k, v in re.findall(r"([\w-]+)=\S*?:(\d+)(?=\s|$)", found.group(1))}
                 return

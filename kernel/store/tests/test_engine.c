@@ -491,7 +491,7 @@ static void who_asks_is_told_when_it_is_durable(void **state)
 	assert_int_equal(atomic_load(&told), 6);
 }
 
-enum { WRITERS = 8, EACH = 60 };
+enum { WRITERS = 8, EACH = 60, NEIGHBOURS = 300 };
 
 static void *writer(void *arg)
 {
@@ -557,6 +557,45 @@ static void many_threads_lose_nothing_and_see_whole_versions(void **state)
 	engine_page_free(&page);
 }
 
+/* Entities that come and go behind the last one. */
+static void *neighbour(void *arg)
+{
+	atomic_bool *ended = arg;
+	struct pb_error e;
+	bool good = true;
+
+	for (int i = 0; i < NEIGHBOURS && good; i++) {
+		struct engine_row row = { PB_STR("theirs"), PB_STR("x") };
+		struct engine_batch b = { .entity = PB_STR("next"), .expect = ENGINE_ANY, .put = &row, .nput = 1 };
+
+		good = !engine_apply(engine, &b, NULL, NULL, &e) && !engine_drop(engine, b.entity, &e);
+	}
+	atomic_store(ended, true);
+	return good ? NULL : (void *)1;
+}
+
+static void a_scan_down_gives_no_row_of_who_comes_in_behind(void **state)
+{
+	(void)state;
+	atomic_bool ended = false;
+	struct engine_page page = ENGINE_PAGE;
+	pthread_t thread;
+	void *failed;
+	size_t scans = 0, wrong = 0;
+
+	fill("last", 3);
+	assert_int_equal(pthread_create(&thread, NULL, neighbour, &ended), 0);
+	for (; !atomic_load(&ended); scans++) {
+		OK(engine_scan(engine, PB_STR("last"), PB_NOSTR, PB_NOSTR, 10, true, &page, &error));
+		wrong += page.n != 3 || !pb_str_eq(page.rows[0].key, PB_STR("k00002"));
+	}
+	pthread_join(thread, &failed);
+	assert_null(failed);
+	assert_true(scans > 0);
+	assert_int_equal(wrong, 0);
+	engine_page_free(&page);
+}
+
 static void all_is_there_after_closing(void **state)
 {
 	(void)state;
@@ -606,6 +645,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test_setup_teardown(a_refused_batch_leaves_references_alone, setup, teardown),
 	cmocka_unit_test_setup_teardown(who_asks_is_told_when_it_is_durable, setup, teardown),
 	cmocka_unit_test_setup_teardown(many_threads_lose_nothing_and_see_whole_versions, setup, teardown),
+	cmocka_unit_test_setup_teardown(a_scan_down_gives_no_row_of_who_comes_in_behind, setup, teardown),
 	cmocka_unit_test_setup_teardown(all_is_there_after_closing, setup, teardown),
 };
 
