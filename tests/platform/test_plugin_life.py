@@ -57,7 +57,11 @@ def test_an_object_that_others_may_write_to_is_left_out():
 
 def verdicts(s, id, until="routed"):
     """What the guest said of a message before this happened to it for the last time."""
-    events = postbus.wait(lambda: (lambda e: e if any(one["what"] == "delivered" for one in e) else None)(s.ctl("trace", id)["messages"][0]["events"]), f"{id} to be delivered")
+    def events():
+        code, answer = s.ctl("trace", id, check=False)
+        found = [] if code else answer["messages"][0]["events"]         # behind a kill nothing is known of it for a moment
+        return found if any(one["what"] == "delivered" for one in found) else None
+    events = postbus.wait(events, f"{id} to be delivered")
     last = max(n for n, one in enumerate(events) if one["what"] == until)
     return [one["text"].split("decision=")[1].split()[0] for one in events[:last] if one["what"] == "verdict" and one["who"] == "guest"]
 
