@@ -94,10 +94,11 @@ ONE_CLIENT = sieve/tests/test_cases.py plugins/conn_list/tests/test_transfer.py 
 SANITIZERS = POSTBUS_PATIENCE=4 ASAN_OPTIONS='detect_leaks=1:abort_on_error=0' UBSAN_OPTIONS='print_stacktrace=1' \
 	TSAN_OPTIONS='suppressions=$(abs_top_srcdir)/tests/tsan.supp:halt_on_error=0:exitcode=66:atexit_sleep_ms=50'
 
-# Where several run at once, the long ones come first: none of them is begun when all others are over. What count-tests.py --slow names belongs here.
-LONG = %D%/platform/test_end.py %D%/platform/test_plugin_stuck.py %D%/platform/test_faults.py plugins/conn_popretr/tests/test_retrieve.py %D%/crash/crash.py \
-	%D%/platform/test_smtp_out.py %D%/platform/test_talks.py %D%/platform/test_import.py %D%/platform/test_delivery.py %D%/platform/test_poison.py test_queue_hop \
-	%D%/platform/test_admin.py %D%/platform/test_store.py test_engine_crash
+# Where several run at once, the long ones come first: none of them is begun when all others are over. What count-tests.py --slow names belongs here; those that wait
+# for most of their time are mixed with those that work.
+LONG = %D%/platform/test_end.py %D%/platform/test_plugin_stuck.py %D%/platform/test_admin.py %D%/platform/test_store.py %D%/platform/test_faults.py %D%/crash/crash.py \
+	plugins/conn_popretr/tests/test_retrieve.py test_engine_crash %D%/platform/test_smtp_out.py %D%/platform/test_import.py %D%/platform/test_talks.py test_queue_hop \
+	sieve/tests/test_cases.py %D%/platform/test_downgrade.py %D%/platform/test_delivery.py %D%/platform/test_poison.py
 long_first = $(foreach test,$(LONG),$(filter $(test),$(1))) $(filter-out $(LONG),$(1))
 check-plain:
 	POSTBUS_PATIENCE=2 $(MAKE) check TESTS='$(call long_first,$(TESTS))'
