@@ -86,7 +86,7 @@ soak: all
 NOT_SANITIZED = %D%/source/check_source.py %D%/crash/crash.py %D%/platform/test_disk.py sdk/tests/headers.sh sdk/tests/symbols.sh
 ONE_THREAD = $(sdk_tests) sdk/tests/mime_corpus.py sdk_test_gmime try_fuzz_smtp try_fuzz_imap try_fuzz_pop3 try_fuzz_managesieve try_fuzz_segment tests/fuzz/fuzz_framing test_schema test_manifest test_row test_dsn test_expand \
 	test_smtp_inbound test_smtp_outbound test_import try_fuzz_import try_fuzz_lmtp test_dns plugins/svc_imap/tests/test_parse plugins/svc_imap/tests/test_fetch_plan \
-	plugins/svc_imap/tests/test_search kernel/store/tests/test_rows test_queue_model test_engine_crash test_timeline \
+	plugins/svc_imap/tests/test_search kernel/store/tests/test_rows test_engine_crash test_timeline \
 	tests/platform/test_smtp_fake.py tests/platform/test_smtp_postfix.py tests/platform/test_directory.py
 ONE_CLIENT = sieve/tests/test_cases.py plugins/conn_list/tests/test_transfer.py %D%/platform/test_admin.py %D%/platform/test_config.py %D%/platform/test_downgrade.py \
 	%D%/platform/test_import.py %D%/platform/test_policy.py

@@ -66,15 +66,23 @@ static int route(void *self, struct pb_item *item, struct pb_error *err)
 	return 0;
 }
 
-static bool redirect(struct model *m, struct pb_item *item)
+/* The next recipient's number; RCPTS_MAX: there are no more. */
+static unsigned one_more(struct model *m)
 {
-	struct pb_envelope *env = pb_envelope_dup(pb_item_envelope(item), false);
-	char address[32];
 	unsigned n;
 
 	pthread_mutex_lock(&m->lock);
 	n = m->accepted < RCPTS_MAX ? m->accepted++ : RCPTS_MAX;
 	pthread_mutex_unlock(&m->lock);
+	return n;
+}
+
+static bool redirect(struct model *m, struct pb_item *item)
+{
+	struct pb_envelope *env = pb_envelope_dup(pb_item_envelope(item), false);
+	unsigned n = one_more(m);
+	char address[32];
+
 	if (n < RCPTS_MAX) {
 		snprintf(address, sizeof address, "r%u@x", n);
 		pb_envelope_rcpt(env, pb_strz(address));
@@ -149,12 +157,10 @@ static void accept_some(struct model *m)
 {
 	char rooms[8][32];
 	const char *rcpts[9];
-	unsigned n = 1 + chance(m, 8), i;
+	unsigned n = 1 + chance(m, 8), i, next;
 
-	for (i = 0; i < n && m->accepted < RCPTS_MAX; i++) {
-		pthread_mutex_lock(&m->lock);
-		snprintf(rooms[i], sizeof rooms[i], "r%u@x", m->accepted++);
-		pthread_mutex_unlock(&m->lock);
+	for (i = 0; i < n && (next = one_more(m)) < RCPTS_MAX; i++) {
+		snprintf(rooms[i], sizeof rooms[i], "r%u@x", next);
 		rcpts[i] = rooms[i];
 	}
 	rcpts[i] = NULL;
