@@ -11,7 +11,7 @@ int settings_read(struct engine *e, json_t **ret, struct pb_error *err)
 {
 	struct engine_page page = ENGINE_PAGE;
 	json_t *all = json_object();
-	int rc = engine_scan(e, ENTITY, PB_NOSTR, PB_NOSTR, 1000, false, &page, err);
+	int rc = engine_scan(e, ENTITY, PB_NOSTR, PB_NOSTR, 1000, &page, err);
 
 	for (size_t i = 0; !rc && i < page.n; i++) {
 		json_t *value = json_loadb(page.rows[i].value.ptr, page.rows[i].value.len, JSON_DECODE_ANY, NULL);

@@ -82,7 +82,7 @@ static int walk(struct queue *q, unsigned shard, enum state state, struct pb_str
 		from.len = (uint8_t)(after.len + 1);
 	}
 	do {
-		rc = engine_scan(q->kernel->engine, shard_entity(&q->shards[shard]), key_str(&from), key_str(&to), PAGE, false, &page, err);
+		rc = engine_scan(q->kernel->engine, shard_entity(&q->shards[shard]), key_str(&from), key_str(&to), PAGE, &page, err);
 		for (size_t i = 0; !rc && i < page.n; i++) {
 			struct found f;
 
@@ -136,7 +136,7 @@ static int picture_take(struct queue *q, unsigned shard, const char *id, struct 
 	pthread_mutex_unlock(&q->lock);
 	key_index(&from, id, 0);
 	key_index(&to, id, UINT64_MAX);
-	rc = engine_scan(q->kernel->engine, entity, key_str(&from), key_str(&to), 1000, false, &page, err);
+	rc = engine_scan(q->kernel->engine, entity, key_str(&from), key_str(&to), 1000, &page, err);
 	for (size_t i = 0; i < page.n && !rc; i++) {
 		int missing = engine_get(q->kernel->engine, entity, page.rows[i].value, &value, err);
 
@@ -153,7 +153,7 @@ static int picture_take(struct queue *q, unsigned shard, const char *id, struct 
 		pthread_mutex_unlock(&q->lock);
 		key_row(&from, STATE_ACTIVE, pb_str(lane->name, lane->len), queue_id_time(pb_strz(id)), id, 0);
 		key_row(&to, STATE_ACTIVE, pb_str(lane->name, lane->len), queue_id_time(pb_strz(id)), id, UINT64_MAX);
-		rc = engine_scan(q->kernel->engine, entity, key_str(&from), key_str(&to), 1000, false, &page, err);
+		rc = engine_scan(q->kernel->engine, entity, key_str(&from), key_str(&to), 1000, &page, err);
 		for (size_t i = 0; i < page.n && !rc; i++)
 			picture_add(ret, page.rows[i].key, page.rows[i].value);
 	}
@@ -191,7 +191,7 @@ static int is_pending(struct queue *q, struct shard *s, const char *id, struct e
 
 	key_index(&from, id, 0);
 	key_index(&to, id, UINT64_MAX);
-	rc = engine_scan(q->kernel->engine, shard_entity(s), key_str(&from), key_str(&to), 1, false, page, err);
+	rc = engine_scan(q->kernel->engine, shard_entity(s), key_str(&from), key_str(&to), 1, page, err);
 	*ret = !rc && page->n;
 	for (size_t l = 0; l < s->ncounts && !rc && !*ret; l++) {
 		const struct lane *lane = s->counts[l].lane;
@@ -200,7 +200,7 @@ static int is_pending(struct queue *q, struct shard *s, const char *id, struct e
 			continue;
 		key_row(&from, STATE_ACTIVE, pb_str(lane->name, lane->len), queue_id_time(pb_strz(id)), id, 0);
 		key_row(&to, STATE_ACTIVE, pb_str(lane->name, lane->len), queue_id_time(pb_strz(id)), id, UINT64_MAX);
-		rc = engine_scan(q->kernel->engine, shard_entity(s), key_str(&from), key_str(&to), 1, false, page, err);
+		rc = engine_scan(q->kernel->engine, shard_entity(s), key_str(&from), key_str(&to), 1, page, err);
 		*ret = !rc && page->n;
 	}
 	return rc;

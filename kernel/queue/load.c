@@ -75,7 +75,7 @@ static void peek(struct queue *q, struct lane *lane, unsigned shard, struct engi
 
 	key_from(&from, STATE_ACTIVE, pb_str(lane->name, lane->len), lane->pass_to + 1);
 	key_from(&to, STATE_ACTIVE, pb_str(lane->name, lane->len), INT64_MAX);
-	if (engine_scan(q->kernel->engine, shard_entity(&q->shards[shard]), key_str(&from), key_str(&to), 1, false, page, NULL) == 0 &&
+	if (engine_scan(q->kernel->engine, shard_entity(&q->shards[shard]), key_str(&from), key_str(&to), 1, page, NULL) == 0 &&
 	    (page->n == 0 || !key_parse(page->rows[0].key, &state, &name, &due, id, &sub)))
 		return;
 	pthread_mutex_lock(&q->lock);
@@ -122,7 +122,7 @@ static void load_page(struct queue *q, struct lane *lane, struct engine_page *pa
 	struct key from = lane->cursor[shard];
 	pthread_mutex_unlock(&q->lock);
 	pthread_mutex_lock(&s->lock);
-	rc = engine_scan(q->kernel->engine, shard_entity(s), key_str(&from), key_str(&to), PAGE, false, page, &err);
+	rc = engine_scan(q->kernel->engine, shard_entity(s), key_str(&from), key_str(&to), PAGE, page, &err);
 	pthread_mutex_lock(&q->lock);
 	if (epoch == lane->epoch && rc == 0) {
 		end_page(lane, shard, page, take_page(q, lane, shard, page));
@@ -210,7 +210,7 @@ void names_forget(struct queue *q, int64_t now)
 	memcpy(to + 1, &big, sizeof big);
 	for (unsigned s = 0; s < SHARDS; s++)
 		do
-			if (engine_scan(q->kernel->engine, shard_entity(&q->shards[s]), PB_STR("u"), pb_str(to, sizeof to), PAGE, false, &page, NULL))
+			if (engine_scan(q->kernel->engine, shard_entity(&q->shards[s]), PB_STR("u"), pb_str(to, sizeof to), PAGE, &page, NULL))
 				break;
 		while (page.n && forget_page(q, s, &page) && page.more);
 	engine_page_free(&page);

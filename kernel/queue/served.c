@@ -158,7 +158,7 @@ static int load(struct queue *q, struct pb_error *err)
 	struct inhand *h = q->inhand;
 	struct engine_page page = ENGINE_PAGE;
 	int64_t oldest = clock_now(q->kernel->clock) - KEPT_DAYS * PB_DAY;
-	int rc = engine_scan(q->kernel->engine, ENTITY, PB_NOSTR, PB_NOSTR, SETS_MAX, false, &page, err);
+	int rc = engine_scan(q->kernel->engine, ENTITY, PB_NOSTR, PB_NOSTR, SETS_MAX, &page, err);
 
 	for (size_t i = 0; !rc && i < page.n; i++)
 		read_set(h, &page.rows[i]);

@@ -87,7 +87,7 @@ static int load(struct queue *q, struct pb_error *err)
 	struct inhand *h = q->inhand;
 	struct engine_page page = ENGINE_PAGE;
 	int64_t oldest = clock_now(q->kernel->clock) - KEPT_DAYS * PB_DAY;
-	int rc = engine_scan(q->kernel->engine, ENTITY, PB_NOSTR, PB_NOSTR, SUSPECTS_MAX, false, &page, err);
+	int rc = engine_scan(q->kernel->engine, ENTITY, PB_NOSTR, PB_NOSTR, SUSPECTS_MAX, &page, err);
 
 	h->suspects = pb_alloc((HANDS + SUSPECTS_MAX) * sizeof *h->suspects);
 	for (size_t i = 0; !rc && i < page.n; i++) {

@@ -231,7 +231,7 @@ static int rows_load(struct account *a, struct garbage *g, struct pb_error *err)
 	int rc;
 
 	do {
-		rc = engine_scan(a->m->engine, account_entity(a, entity), pb_buf_str(&from), PB_NOSTR, 1000, false, &page, err);
+		rc = engine_scan(a->m->engine, account_entity(a, entity), pb_buf_str(&from), PB_NOSTR, 1000, &page, err);
 		for (size_t i = 0; !rc && i < page.n; i++)
 			rc = row_take(a, &page.rows[i], g, err);
 		if (!rc && page.n) {

@@ -90,7 +90,7 @@ static int each(struct account *a, uint32_t number, struct engine_page *page, st
 
 	row_key(first, 'a', number);
 	row_key(last, 'a', number + 1);
-	rc = engine_scan(a->m->engine, account_entity(a, entity), from->len ? pb_buf_str(from) : pb_str(first, KEY_FIXED), pb_str(last, KEY_FIXED), 100, false, page, err);
+	rc = engine_scan(a->m->engine, account_entity(a, entity), from->len ? pb_buf_str(from) : pb_str(first, KEY_FIXED), pb_str(last, KEY_FIXED), 100, page, err);
 	if (!rc && page->n) {
 		pb_buf_reset(from);
 		pb_buf_addstr(from, page->rows[page->n - 1].key);

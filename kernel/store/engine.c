@@ -89,7 +89,7 @@ int engine_get(struct engine *e, struct pb_str entity, struct pb_str key, struct
 	return r ? r : e->ops->get(e, entity, key, value, err);
 }
 
-int engine_scan(struct engine *e, struct pb_str entity, struct pb_str from, struct pb_str to, size_t limit, bool reverse, struct engine_page *page,
+int engine_scan(struct engine *e, struct pb_str entity, struct pb_str from, struct pb_str to, size_t limit, struct engine_page *page,
 	struct pb_error *err)
 {
 	int r = check_entity(entity, err);
@@ -97,7 +97,7 @@ int engine_scan(struct engine *e, struct pb_str entity, struct pb_str from, stru
 	/* A bound may be a key and the byte that makes it the next one. */
 	if (!r && (from.len > KEY_MAX + 1 || to.len > KEY_MAX + 1))
 		r = pb_fail(err, PB_ETOOBIG, "a key to scan from or to is over the limit of %d bytes", KEY_MAX);
-	return r ? r : e->ops->scan(e, entity, from, to, limit, reverse, page, err);
+	return r ? r : e->ops->scan(e, entity, from, to, limit, page, err);
 }
 
 static int check_facts(struct pb_str facts, struct pb_error *err)

@@ -71,7 +71,7 @@ int engine_head(struct engine *e, struct pb_str entity, uint64_t *ret_version, s
 int engine_get(struct engine *e, struct pb_str entity, struct pb_str key, struct pb_buf *value, struct pb_error *err);
 
 /* A page of rows: keys from <= key < to (to empty: no end), at most limit rows and about 1 MiB. more: there is at least one further row;
- * go on from the last key and a NUL byte, or in reverse up to (to) the last key. */
+ * go on from the last key and a NUL byte. */
 struct engine_page {
 	struct engine_row *rows;	/* views into the page */
 	size_t n;
@@ -82,8 +82,8 @@ struct engine_page {
 };
 
 #define ENGINE_PAGE { .bytes = PB_BUF }
-/* Fills page (reusing its memory). reverse: from the end downwards. */
-int engine_scan(struct engine *e, struct pb_str entity, struct pb_str from, struct pb_str to, size_t limit, bool reverse, struct engine_page *page, struct pb_error *err);
+/* Fills page (reusing its memory). */
+int engine_scan(struct engine *e, struct pb_str entity, struct pb_str from, struct pb_str to, size_t limit, struct engine_page *page, struct pb_error *err);
 void engine_page_free(struct engine_page *page);
 
 /* ---- bodies ---- */

@@ -222,7 +222,7 @@ int bdb_transact(struct bdb *b, int (*work)(struct bdb *b, DB_TXN *txn, void *ar
 /* ---- reading: engine_bdb_scan.c ---- */
 int bdb_head(struct engine *e, struct pb_str entity, uint64_t *ret_version, struct pb_buf *header, struct pb_error *err);
 int bdb_get(struct engine *e, struct pb_str entity, struct pb_str key, struct pb_buf *value, struct pb_error *err);
-int bdb_scan(struct engine *e, struct pb_str entity, struct pb_str from, struct pb_str to, size_t limit, bool reverse, struct engine_page *page,
+int bdb_scan(struct engine *e, struct pb_str entity, struct pb_str from, struct pb_str to, size_t limit, struct engine_page *page,
 	struct pb_error *err);
 int bdb_entities(struct engine *e, struct pb_str prefix, struct pb_str after, size_t limit, struct engine_page *page, struct pb_error *err);
 /* A row of either database into a buffer that grows; a Berkeley DB code. */

@@ -166,7 +166,7 @@ static bool add(struct range *g, struct pb_str key, struct pb_str value)
 enum { BULK_FIRST = 16 << 10, BULK_MAX = 4 << 20 };
 
 /* Many rows a call, but few pages: a call reads on behind the range until its buffer is full. One that holds a single value grows with it. */
-static int scan_up(struct bdb *b, struct range *g)
+static int read_range(struct bdb *b, struct range *g)
 {
 	PB_AUTOBUF(bulk);
 	size_t room = BULK_FIRST;
@@ -207,52 +207,7 @@ static int scan_up(struct bdb *b, struct range *g)
 	return r && r != DB_NOTFOUND ? r : r2;
 }
 
-/* One row a step: reverse scans are short. */
-static int scan_down(struct bdb *b, struct range *g)
-{
-	PB_AUTOBUF(key);
-	PB_AUTOBUF(value);
-	DBC *c;
-	int r = b->rows->cursor(b->rows, NULL, &c, DB_READ_COMMITTED);
-
-	if (r)
-		return r;
-	pb_buf_reserve(&key, ROW_KEY_MAX);
-	pb_buf_reserve(&value, 4096);
-	memcpy(key.ptr, g->to.ptr, g->to.len);
-	uint32_t step = DB_SET_RANGE;
-	for (;;) {
-		DBT k = bdb_into(key.ptr, key.cap - 1), v = bdb_into(value.ptr, value.cap - 1);
-
-		k.size = step == DB_SET_RANGE ? g->to.len : 0;
-		if (step == DB_SET_RANGE)
-			v.flags |= DB_DBT_PARTIAL;	/* a row beyond the end: not wanted */
-		r = c->get(c, &k, &v, step);
-		if (r == DB_BUFFER_SMALL) {
-			pb_buf_reserve(&key, k.size > k.ulen ? k.size : 0);
-			pb_buf_reserve(&value, v.size);
-			continue;
-		}
-		if (r == DB_NOTFOUND && step == DB_SET_RANGE) {
-			step = DB_LAST;
-			continue;
-		}
-		if (r)
-			break;
-		if (step != DB_SET_RANGE) {
-			struct pb_str name = pb_str(key.ptr, k.size);
-
-			/* What came in behind the range between two steps is passed over. */
-			if (pb_str_cmp(name, g->from) < 0 || (pb_str_cmp(name, g->to) < 0 && add(g, name, pb_str(value.ptr, v.size))))
-				break;
-		}
-		step = DB_PREV;
-	}
-	int r2 = c->close(c);
-	return r && r != DB_NOTFOUND ? r : r2;
-}
-
-static int page_once(struct bdb *b, struct pb_str entity, struct range *g, bool reverse, bool *ret_torn, struct pb_error *err)
+static int page_once(struct bdb *b, struct pb_str entity, struct range *g, bool *ret_torn, struct pb_error *err)
 {
 	uint64_t before, after;
 	int r;
@@ -262,7 +217,7 @@ static int page_once(struct bdb *b, struct pb_str entity, struct range *g, bool 
 		r = bdb_head(&b->base, entity, &before, NULL, err);
 		if (r)
 			return r;
-		r = before == 0 ? 0 : (reverse ? scan_down : scan_up)(b, g);
+		r = before == 0 ? 0 : read_range(b, g);
 	} while (r == DB_LOCK_DEADLOCK);
 	if (r)
 		return bdb_fail(b, err, r, "reading rows of %.*s", PB_FMT(entity));
@@ -272,7 +227,7 @@ static int page_once(struct bdb *b, struct pb_str entity, struct range *g, bool 
 	return r;
 }
 
-int bdb_scan(struct engine *e, struct pb_str entity, struct pb_str from, struct pb_str to, size_t limit, bool reverse, struct engine_page *page,
+int bdb_scan(struct engine *e, struct pb_str entity, struct pb_str from, struct pb_str to, size_t limit, struct engine_page *page,
 	struct pb_error *err)
 {
 	struct bdb *b = bdb_of(e);
@@ -286,12 +241,12 @@ int bdb_scan(struct engine *e, struct pb_str entity, struct pb_str from, struct 
 	g.skip = first.len - from.len;
 	/* A page is of one version: if a batch came between, read again; if that goes on, keep batches out for once. */
 	for (int tries = 0; torn && !r && tries < 3; tries++)
-		r = page_once(b, entity, &g, reverse, &torn, err);
+		r = page_once(b, entity, &g, &torn, err);
 	if (torn && !r) {
 		pthread_mutex_t *stripe = bdb_stripe(b, entity);
 
 		pthread_mutex_lock(stripe);
-		r = page_once(b, entity, &g, reverse, &torn, err);
+		r = page_once(b, entity, &g, &torn, err);
 		pthread_mutex_unlock(stripe);
 	}
 	engine_page_end(page);

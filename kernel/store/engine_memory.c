@@ -194,7 +194,7 @@ static int memory_get(struct engine *e, struct pb_str entity, struct pb_str key,
 	return n ? 0 : pb_fail(err, PB_ENOTFOUND, "no such row in %.*s", PB_FMT(entity));
 }
 
-static void scan_up(struct entity *x, struct pb_str from, struct pb_str to, size_t limit, struct engine_page *page)
+static void read_range(struct entity *x, struct pb_str from, struct pb_str to, size_t limit, struct engine_page *page)
 {
 	for (struct sorted_node *n = sorted_at(&x->rows, from); n; n = n->next[0]) {
 		if (to.len && pb_str_cmp(n->key, to) >= 0)
@@ -206,19 +206,7 @@ static void scan_up(struct entity *x, struct pb_str from, struct pb_str to, size
 	}
 }
 
-static void scan_down(struct entity *x, struct pb_str from, struct pb_str to, size_t limit, struct engine_page *page)
-{
-	for (struct sorted_node *n = to.len ? sorted_below(&x->rows, to) : x->rows.last; n; n = n->prev) {
-		if (pb_str_cmp(n->key, from) < 0)
-			return;
-		if (page->n >= limit || !engine_page_add(page, n->key, n->value)) {
-			page->more = true;
-			return;
-		}
-	}
-}
-
-static int memory_scan(struct engine *e, struct pb_str entity, struct pb_str from, struct pb_str to, size_t limit, bool reverse,
+static int memory_scan(struct engine *e, struct pb_str entity, struct pb_str from, struct pb_str to, size_t limit,
 	struct engine_page *page, struct pb_error *err)
 {
 	struct memory *m = of(e);
@@ -229,7 +217,7 @@ static int memory_scan(struct engine *e, struct pb_str entity, struct pb_str fro
 	struct entity *x = entity_find(m, entity);
 	if (x) {
 		page->version = x->version;
-		(reverse ? scan_down : scan_up)(x, from, to, limit, page);
+		read_range(x, from, to, limit, page);
 	}
 	pthread_mutex_unlock(&m->lock);
 	engine_page_end(page);

@@ -16,7 +16,7 @@ struct engine_ops {
 	void (*when_durable)(struct engine *e, engine_ticket ticket, void (*then)(void *arg), void *arg);
 	int (*head)(struct engine *e, struct pb_str entity, uint64_t *ret_version, struct pb_buf *header, struct pb_error *err);
 	int (*get)(struct engine *e, struct pb_str entity, struct pb_str key, struct pb_buf *value, struct pb_error *err);
-	int (*scan)(struct engine *e, struct pb_str entity, struct pb_str from, struct pb_str to, size_t limit, bool reverse,
+	int (*scan)(struct engine *e, struct pb_str entity, struct pb_str from, struct pb_str to, size_t limit,
 		struct engine_page *page, struct pb_error *err);
 	int (*body_write)(struct engine *e, const struct pb_str *parts, size_t nparts, struct pb_str facts, struct body_id *ret, struct pb_error *err);
 	int (*body_write_fd)(struct engine *e, int fd, uint64_t size, struct pb_str facts, struct body_id *ret, struct pb_error *err);

@@ -286,7 +286,7 @@ int folder_finish_moves(struct folder *f, struct pb_error *err)
 	int rc;
 
 	do {
-		rc = engine_scan(f->m->engine, folder_entity(f), PB_STR("m"), PB_STR("n"), 100, false, &page, err);
+		rc = engine_scan(f->m->engine, folder_entity(f), PB_STR("m"), PB_STR("n"), 100, &page, err);
 		for (size_t i = 0; !rc && i < page.n; i++)
 			rc = finish_move(f, &page.rows[i], err);
 	} while (!rc && page.more && page.n);

@@ -152,7 +152,7 @@ static void prune_tokens(struct folder *f, uint32_t bucket)
 
 	row_key(from, 't', 0);
 	row_key(to, 't', bucket - 1);
-	if (engine_scan(f->m->engine, folder_entity(f), pb_str(from, 5), pb_str(to, 5), PRUNE_MAX, false, &page, NULL)) {
+	if (engine_scan(f->m->engine, folder_entity(f), pb_str(from, 5), pb_str(to, 5), PRUNE_MAX, &page, NULL)) {
 		engine_page_free(&page);
 		return;
 	}

@@ -150,7 +150,7 @@ static int scan(struct loader *l, struct pb_str from, struct pb_str to, int (*ta
 	int rc;
 
 	do {
-		rc = engine_scan(l->f->m->engine, folder_entity(l->f), from, to, 1000, false, &page, err);
+		rc = engine_scan(l->f->m->engine, folder_entity(l->f), from, to, 1000, &page, err);
 		for (size_t i = 0; !rc && i < page.n; i++)
 			rc = take(l, &page.rows[i], err);
 		if (!rc && page.n && page.more) {

@@ -38,7 +38,7 @@ static void dead_blocks(struct removal *r, const struct row_set *now)
 static int forget_some(struct folder *f, struct pb_view *v, struct removal *r, struct pb_error *err)
 {
 	struct engine_page page = ENGINE_PAGE;
-	int rc = engine_scan(f->m->engine, folder_entity(f), PB_STR("x"), PB_STR("y"), TOMBSTONES_PRUNE, false, &page, err);
+	int rc = engine_scan(f->m->engine, folder_entity(f), PB_STR("x"), PB_STR("y"), TOMBSTONES_PRUNE, &page, err);
 
 	for (size_t i = 0; !rc && i < page.n; i++) {
 		r->keys[r->nkeys++] = pb_arena_str(r->arena, page.rows[i].key);
@@ -191,7 +191,7 @@ static int vanished_scan(struct folder *f, uint64_t since, uint64_t until, struc
 	pack_be64(from + 1, since + 1);
 	pack_be64(to + 1, until + 1);
 	do {
-		rc = engine_scan(f->m->engine, folder_entity(f), pb_str(from, 9), pb_str(to, 9), 1000, false, &page, err);
+		rc = engine_scan(f->m->engine, folder_entity(f), pb_str(from, 9), pb_str(to, 9), 1000, &page, err);
 		for (size_t i = 0; !rc && i < page.n; i++) {
 			rc = uid_runs_decode(page.rows[i].value, vanish, v, err);
 			if (page.rows[i].key.len == 9)
@@ -263,7 +263,7 @@ int account_purge(struct account *a, uint32_t number, struct pb_error *err)
 	int rc;
 
 	do {
-		rc = engine_scan(a->m->engine, entity, PB_STR("u"), PB_STR("v"), PURGE_STEP, false, &page, err);
+		rc = engine_scan(a->m->engine, entity, PB_STR("u"), PB_STR("v"), PURGE_STEP, &page, err);
 		if (!rc && page.n)
 			rc = purge_page(a, entity, &page, err);
 	} while (!rc && page.n);

@@ -66,7 +66,7 @@ static int scan_rows(struct verifying *v, struct folder *f, struct counting *c, 
 	int rc;
 
 	do {
-		rc = engine_scan(v->m->engine, folder_entity(f), from, PB_STR("v"), 1000, false, &page, err);
+		rc = engine_scan(v->m->engine, folder_entity(f), from, PB_STR("v"), 1000, &page, err);
 		for (size_t i = 0; !rc && i < page.n; i++)
 			count_row(v, c, &f->newest->head, &page.rows[i]);
 		if (!rc && page.n && page.rows[page.n - 1].key.len == 5) {
@@ -89,7 +89,7 @@ static int scan_images(struct verifying *v, struct folder *f, struct counting *c
 	int rc;
 
 	do {
-		rc = engine_scan(v->m->engine, folder_entity(f), from, PB_STR("j"), 100, false, &page, err);
+		rc = engine_scan(v->m->engine, folder_entity(f), from, PB_STR("j"), 100, &page, err);
 		for (size_t i = 0; !rc && i < page.n; i++) {
 			struct pb_str key = page.rows[i].key;
 
@@ -120,7 +120,7 @@ static int scan_flags(struct verifying *v, struct folder *f, struct counting *c,
 	int rc;
 
 	do {
-		rc = engine_scan(v->m->engine, folder_entity(f), from, PB_STR("c"), 1000, false, &page, err);
+		rc = engine_scan(v->m->engine, folder_entity(f), from, PB_STR("c"), 1000, &page, err);
 		for (size_t i = 0; !rc && i < page.n; i++) {
 			if (page.rows[i].key.len != 5)
 				finding(v, "a flag block has an unknown key");

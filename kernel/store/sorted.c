@@ -24,11 +24,6 @@ static struct sorted_node *descend(const struct sorted *s, struct pb_str key, st
 	return at;
 }
 
-struct sorted_node *sorted_below(const struct sorted *s, struct pb_str key)
-{
-	return descend(s, key, NULL);
-}
-
 struct sorted_node *sorted_at(const struct sorted *s, struct pb_str key)
 {
 	struct sorted_node *below = descend(s, key, NULL);
@@ -78,11 +73,6 @@ struct sorted_node *sorted_put(struct sorted *s, struct pb_str key, struct pb_st
 	fresh->key = copy(key);
 	fresh->value = copy(value);
 	fresh->height = h;
-	fresh->prev = below;
-	if (n)
-		n->prev = fresh;
-	else
-		s->last = fresh;
 	for (int level = 0; level < h; level++) {
 		struct sorted_node **link = before[level] ? &before[level]->next[level] : &s->head[level];
 
@@ -110,10 +100,6 @@ bool sorted_remove(struct sorted *s, struct pb_str key)
 		return false;
 	for (int level = 0; level < n->height; level++)
 		*(before[level] ? &before[level]->next[level] : &s->head[level]) = n->next[level];
-	if (n->next[0])
-		n->next[0]->prev = n->prev;
-	else
-		s->last = n->prev;
 	s->n--;
 	node_free(n);
 	return true;

@@ -13,13 +13,12 @@ enum { SORTED_LEVELS = 20 };
 struct sorted_node {
 	struct pb_str key, value;	/* copies owned by the node */
 	void *data;			/* the owner's */
-	struct sorted_node *prev;	/* NULL: the first */
 	int height;
 	struct sorted_node *next[];
 };
 
 struct sorted {
-	struct sorted_node *head[SORTED_LEVELS], *last;
+	struct sorted_node *head[SORTED_LEVELS];
 	size_t n;
 	uint32_t seed;
 };
@@ -27,8 +26,6 @@ struct sorted {
 /* Zeroed memory is an empty map. */
 /* The first node with a key that is at least this; NULL: none. */
 struct sorted_node *sorted_at(const struct sorted *s, struct pb_str key);
-/* The last node with a key below this; NULL: none. */
-struct sorted_node *sorted_below(const struct sorted *s, struct pb_str key);
 struct sorted_node *sorted_find(const struct sorted *s, struct pb_str key);
 /* Insert or replace the value; gives the node (data kept where it was there). */
 struct sorted_node *sorted_put(struct sorted *s, struct pb_str key, struct pb_str value);

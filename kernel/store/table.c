@@ -77,7 +77,7 @@ int host_table_scan(struct pb_table *t, struct pb_str from, struct pb_str to, si
 		limit = SCAN_MAX;
 	/* A page ends early when its rows are big. */
 	while (more && limit && !rc) {
-		rc = engine_scan(t->engine, entity_of(t), from, to, limit, false, &page, err);
+		rc = engine_scan(t->engine, entity_of(t), from, to, limit, &page, err);
 		for (size_t i = 0; !rc && more && i < page.n; i++)
 			more = visit(arg, page.rows[i].key, page.rows[i].value);
 		if (rc || !page.more || !page.n)

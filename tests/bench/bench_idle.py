@@ -88,7 +88,7 @@ def main():
     context = postbus.no_check()
     users = [f"u{i}@demo.example" for i in range(10)]
     config = {"plugins": {"svc_imap": {"config": {"cleartext_login": True}}}, "log": {"level": "warning"}, "limits": {"connections": SESSIONS + 1000}}
-    with postbus.Server(config=config) as server:
+    with postbus.Server(config=config, quick_passwords=False) as server:
         for user in users:
             server.ctl("mailbox", "create", user)
             server.ctl("mailbox", "password", user, stdin=postbus.PASSWORD + "\n")

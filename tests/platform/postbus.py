@@ -115,7 +115,7 @@ class Server:
         if os.environ.get("POSTBUS_BIN"):
             self.make_home(self.home, demo)
         else:
-            made_of = [os.path.join(where, name) for where in (os.path.join(BUILD, ".libs"), plugin_dir()) for name in os.listdir(where) if re.search(r"^postbus|\.so$|\.json$", name)]
+            made_of = [os.path.abspath(__file__)] + [os.path.join(where, name) for where in (os.path.join(BUILD, ".libs"), plugin_dir()) for name in os.listdir(where) if re.search(r"^postbus|\.so$|\.json$", name)]
             homes.copy(os.path.join(BUILD, "homes"), ("demo" if demo else "bare") + ("" if self.quick_passwords else "-usual"), made_of, lambda where: self.make_home(where, demo), self.home)
         doc = json.load(open(self.file))
         doc["port_base"] = 0

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Plugins of strangers: overwritten while they run, not there when they are asked, in each other's way. The server goes on and says what is wrong."""
-import ctypes, json, os, re, shutil, signal, smtplib, socket, subprocess, sys, threading, time
+import ctypes, json, os, re, shutil, signal, smtplib, socket, sys, threading, time
 import postbus, probe
 from postbus import Server, message
 

@@ -20,8 +20,8 @@ def main():
             listen[name] = {"listen": {l["name"]: {"enabled": True} for l in listens}}
         implicit |= {l["name"] for l in listens if l.get("tls") == "implicit"}
     listen["conn_smtp"].update(postbus.NOWHERE["plugins"]["conn_smtp"])
-    for name in ("svc_imap", "svc_managesieve"):        # svc_pop3's conversations wait for what all do alike
-        listen[name]["config"] = {"login_delay": 0}
+    for name in ("svc_imap", "svc_managesieve", "svc_pop3"):
+        listen[name]["config"] = {"login_delay": 1}         # as short as a pause can be
     server = postbus.Server(config={"plugins": listen})
     server.password = postbus.PASSWORD
 

@@ -120,10 +120,10 @@ static int get(struct engine *e, struct pb_str entity, struct pb_str key, struct
 	return REAL->ops->get(REAL, entity, key, value, err);
 }
 
-static int scan(struct engine *e, struct pb_str entity, struct pb_str from, struct pb_str to, size_t limit, bool reverse, struct engine_page *page,
+static int scan(struct engine *e, struct pb_str entity, struct pb_str from, struct pb_str to, size_t limit, struct engine_page *page,
 		struct pb_error *err)
 {
-	return REAL->ops->scan(REAL, entity, from, to, limit, reverse, page, err);
+	return REAL->ops->scan(REAL, entity, from, to, limit, page, err);
 }
 
 static int body_write(struct engine *e, const struct pb_str *parts, size_t nparts, struct pb_str facts, struct body_id *ret, struct pb_error *err)

@@ -302,7 +302,7 @@ static bool entity_good(struct engine *e, char which, uint32_t thread, uint32_t 
 	PB_AUTOBUF(header);
 
 	snprintf(entity, sizeof(entity), "%c%u", which, thread);
-	if (engine_head(e, pb_strz(entity), &version, &header, &err) || engine_scan(e, pb_strz(entity), PB_NOSTR, PB_NOSTR, 100, false, &page, &err))
+	if (engine_head(e, pb_strz(entity), &version, &header, &err) || engine_scan(e, pb_strz(entity), PB_NOSTR, PB_NOSTR, 100, &page, &err))
 		return complain("%s: %s", entity, err.text);
 	uint32_t n = version;
 	bool good = version == strtoul(pb_buf_z(&header), NULL, 10) && page.n == (n < KEEP ? n : KEEP);

@@ -213,7 +213,7 @@ static size_t rows_of(struct mail *m, const char *kind)
 	char to[2] = { (char)(kind[0] + 1), '\0' };
 	size_t n;
 
-	assert_int_equal(engine_scan(m->engine, PB_STR("f/anna/1"), pb_strz(kind), pb_strz(to), 1000, false, &page, &err), 0);
+	assert_int_equal(engine_scan(m->engine, PB_STR("f/anna/1"), pb_strz(kind), pb_strz(to), 1000, &page, &err), 0);
 	n = page.n;
 	engine_page_free(&page);
 	return n;

@@ -39,7 +39,7 @@ static size_t images(struct mail *m)
 	struct engine_page page = ENGINE_PAGE;
 	size_t n;
 
-	assert_int_equal(engine_scan(m->engine, folder_entity(m->inbox->f), PB_STR("i"), PB_STR("j"), 1000, false, &page, &err), 0);
+	assert_int_equal(engine_scan(m->engine, folder_entity(m->inbox->f), PB_STR("i"), PB_STR("j"), 1000, &page, &err), 0);
 	n = page.n;
 	engine_page_free(&page);
 	return n;
