@@ -99,24 +99,25 @@ class Server:
             self.start()
 
     def make_home(self, where, demo):
-        def tool(*words, stdin=None):
+        def must(*words, stdin=None):
             done = subprocess.run([program("postbusctl"), *words], env=self.env, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             if done.returncode:
                 raise AssertionError(f"{' '.join(words)} failed: {done.stdout}")
 
-        tool("init", where, "--hostname", "mail.demo.example", "--port-base", "1", *(["--demo", "--password", PASSWORD] if demo else []))
+        must("init", where, "--hostname", "mail.demo.example", "--port-base", "1", *(["--demo", "--password", PASSWORD] if demo else []))
         if self.quick_passwords:
             file = os.path.join(where, "postbus.json")
             merge_file(file, {"plugins": {"agent_directory": {"config": {"hash_cost": 1}}}})
             for user in ("alice", "bob") if demo else ():
-                tool("-c", file, "mailbox", "password", user + "@demo.example", stdin=PASSWORD + "\n")
+                must("-c", file, "mailbox", "password", user + "@demo.example", stdin=PASSWORD + "\n")
 
     def init(self, config, demo):
         if os.environ.get("POSTBUS_BIN"):
             self.make_home(self.home, demo)
         else:
-            made_of = [os.path.abspath(__file__)] + [os.path.join(where, name) for where in (os.path.join(BUILD, ".libs"), plugin_dir()) for name in os.listdir(where) if re.search(r"^postbus|\.so$|\.json$", name)]
-            homes.copy(os.path.join(BUILD, "homes"), ("demo" if demo else "bare") + ("" if self.quick_passwords else "-usual"), made_of, lambda where: self.make_home(where, demo), self.home)
+            kind = ("demo" if demo else "bare") + ("" if self.quick_passwords else "-usual")
+            built = [os.path.join(where, name) for where in (os.path.join(BUILD, ".libs"), plugin_dir()) for name in os.listdir(where) if re.search(r"^postbus|\.so$|\.json$", name)]
+            homes.copy(os.path.join(BUILD, "homes"), kind, [os.path.abspath(__file__)] + built, lambda where: self.make_home(where, demo), self.home)
         doc = json.load(open(self.file))
         doc["port_base"] = 0
         doc.setdefault("plugins", {})
@@ -188,6 +189,10 @@ class Server:
             if wrong and not self.strangers:
                 raise AssertionError(f"a method gave what its manifest does not say: {wrong.group(0)}")
             no_report(text, "postbusd")
+
+    def states(self):
+        """Of the plugins, by their names."""
+        return {p["name"]: p["state"] for p in self.ctl("plugin", "list")["plugins"]}
 
     def ctl(self, *words, stdin=None, check=True, json_out=True):
         """postbusctl --json ...; gives the parsed answer. check=False: (exit code, answer or text)."""

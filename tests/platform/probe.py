@@ -169,7 +169,3 @@ def others():
     """The directory of the plugins of this release."""
     root = os.environ.get("POSTBUS_BIN")
     return os.path.join(os.path.dirname(root), "lib", "postbus", "plugins") if root else postbus.plugin_dir()
-
-
-def states(s):
-    return {p["name"]: p["state"] for p in s.ctl("plugin", "list")["plugins"]}

@@ -27,10 +27,6 @@ def edit(s, change):
     return old
 
 
-def states(s):
-    return {p["name"]: p["state"] for p in s.ctl("plugin", "list")["plugins"]}
-
-
 def value(s, plugin, key):
     return next((v["value"], v["from"]) for v in s.ctl("config", "show", plugin)["config"] if v["key"] == key)
 
@@ -53,7 +49,7 @@ def by_themselves():
 
 
 def test_plugins_are_listed_and_shown(s):
-    assert states(s) == {name: "running" if runs else "disabled" for name, runs in by_themselves().items()}
+    assert s.states() == {name: "running" if runs else "disabled" for name, runs in by_themselves().items()}
     one = s.ctl("plugin", "show", "svc_imap")
     assert one["state"] == "running" and one["manifest"]["name"] == "svc_imap"
     assert {l["name"]: l["port"] for l in one["listeners"]} == {n: s.ports[n] for n in ("imap", "imaps")}
@@ -62,7 +58,7 @@ def test_plugins_are_listed_and_shown(s):
 
 def test_mail_waits_for_a_disabled_connector(s):
     s.ctl("plugin", "disable", "conn_postoffice")
-    assert states(s)["conn_postoffice"] == "disabled"
+    assert s.states()["conn_postoffice"] == "disabled"
     before = len(s.messages())
     for k in range(3):
         s.send(message(f"waits {k}"))
@@ -107,7 +103,7 @@ def test_disabled_survives_a_restart():
         s.ctl("config", "set", "conn_smtp", "recipients_max", "700")
         assert s.stop() == 0
         s.start()
-        assert states(s)["svc_pop3"] == "disabled" and "pop3" not in s.ports
+        assert s.states()["svc_pop3"] == "disabled" and "pop3" not in s.ports
         assert value(s, "conn_smtp", "recipients_max") == (700, "set")
         s.ctl("config", "unset", "conn_smtp", "recipients_max")
         assert value(s, "conn_smtp", "recipients_max")[1] == "default"
@@ -197,7 +193,7 @@ def test_a_broken_plugin_is_left_out():
         with Server(config={"plugin_path": [where, others()]}) as s:
             s.send(message("still serves"))
             s.wait_messages(1)
-            state = states(s)
+            state = s.states()
             assert state["fine"] == "running" and state["svc_imap"] == "running"
             log = s.log()
             for name, want in (("wrong_manifest", r'unknown key \\?"kindd\\?"; did you mean \\?"kind\\?"'), ("no_object", "no_object.so"), ("undefined", "nobody_has_this"),
@@ -253,7 +249,7 @@ def test_config_show_says_who_enabled_a_plugin_and_where_it_listens():
         assert of("plugins.svc_pop3.listen.pop3.address") == (["127.0.0.1"], "default")
         assert of("plugins.svc_lmtp.listen.lmtp.enabled") == (False, "default")
         # a file that has values for a plugin does not enable it
-        assert of("plugins.agent_bayes.enabled") == (False, "default") and states(s)["agent_bayes"] == "disabled"
+        assert of("plugins.agent_bayes.enabled") == (False, "default") and s.states()["agent_bayes"] == "disabled"
         s.ctl("plugin", "enable", "svc_managesieve")
         s.ctl("plugin", "disable", "svc_pop3")
         assert of("plugins.svc_managesieve.enabled") == (True, "set") and of("plugins.svc_pop3.enabled") == (False, "set")
@@ -486,7 +482,7 @@ def test_a_broken_file_does_not_cut_off_the_tool(s):
     old = open(s.file).read()
     try:
         open(s.file, "w").write("garbage")
-        assert states(s)["conn_smtp"] == "running"
+        assert s.states()["conn_smtp"] == "running"
         assert s.ctl("config", "check", check=False)[0] == 6
     finally:
         open(s.file, "w").write(old)
@@ -510,7 +506,7 @@ def test_a_command_waits_for_a_daemon_that_starts():
 
 def test_a_daemon_waits_for_a_command_that_works_without_it():
     with Server(start=False) as s:
-        assert states(s) == {name: "ready" if runs else "disabled" for name, runs in by_themselves().items()}
+        assert s.states() == {name: "ready" if runs else "disabled" for name, runs in by_themselves().items()}
         # One that is asked for a password holds the home until it has it.
         asked = subprocess.Popen([postbus.program("postbusctl"), "-c", s.file, "mailbox", "password", ALICE], env=s.env, stdin=subprocess.PIPE)
         wait(lambda: is_held(s), "the lock")

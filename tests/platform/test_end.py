@@ -64,4 +64,5 @@ def test_a_change_that_hangs_holds_up_no_question_and_not_the_end():
         hanging.wait(120)
     shutil.rmtree(where)
 
+
 postbus.run(sys.modules[__name__])

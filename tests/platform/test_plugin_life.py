@@ -28,13 +28,13 @@ def test_an_object_is_overwritten_in_place_while_it_runs():
                 f.write(old[:n])
             code, answer = s.ctl("plugin", "reload", "guest", check=False)
             assert code and re.search(r"guest\.so: is (no shared object|cut short)", answer["error"]["text"]), answer
-            assert probe.states(s)["guest"] == "running" and s.ctl("guest", "call")["answer"] == "new"     # what runs goes on
+            assert s.states()["guest"] == "running" and s.ctl("guest", "call")["answer"] == "new"     # what runs goes on
         with open(home, "r+b") as f:
             f.write(old)
         os.chmod(home, 0o666)
         code, answer = s.ctl("plugin", "reload", "guest", check=False)
         assert code and "anybody may write to it" in answer["error"]["text"], answer
-        assert probe.states(s)["guest"] == "running" and s.ctl("guest", "call")["answer"] == "new"
+        assert s.states()["guest"] == "running" and s.ctl("guest", "call")["answer"] == "new"
         os.chmod(home, 0o644)
         s.ctl("plugin", "reload", "guest")
         assert s.ctl("guest", "call")["answer"] == "old"
@@ -48,7 +48,7 @@ def test_an_object_that_others_may_write_to_is_left_out():
     where = probe.directory()
     os.chmod(probe.build(where, "guest"), 0o666)
     with Server(config={"plugin_path": [where, probe.others()]}) as s:
-        assert probe.states(s)["guest"] == "failed"
+        assert s.states()["guest"] == "failed"
         assert re.search(r"event=plugin.left_out plugin=guest reason=.*guest\.so: anybody may write to it \(mode 0666\); chmod o-w", s.log())
         os.chmod(os.path.join(where, "guest.so"), 0o644)
         assert s.ctl("plugin", "enable", "guest")["state"] == "running"
@@ -57,11 +57,11 @@ def test_an_object_that_others_may_write_to_is_left_out():
 
 def verdicts(s, id, until="routed"):
     """What the guest said of a message before this happened to it for the last time."""
-    def events():
+    def until_delivered():
         code, answer = s.ctl("trace", id, check=False)
         found = [] if code else answer["messages"][0]["events"]         # behind a kill nothing is known of it for a moment
         return found if any(one["what"] == "delivered" for one in found) else None
-    events = postbus.wait(events, f"{id} to be delivered")
+    events = postbus.wait(until_delivered, f"{id} to be delivered")
     last = max(n for n, one in enumerate(events) if one["what"] == until)
     return [one["text"].split("decision=")[1].split()[0] for one in events[:last] if one["what"] == "verdict" and one["who"] == "guest"]
 
@@ -163,7 +163,7 @@ def test_an_enabled_hook_that_does_not_run_is_answered_by_its_policy():
         # the same at a start that leaves it out
         assert s.stop() == 0
         s.start()
-        assert probe.states(s)["guest"] == "failed"
+        assert s.states()["guest"] == "failed"
         id = s.send(message("nor then"))
         refused(id)
         # switched off, nobody asks for it
@@ -179,12 +179,12 @@ def test_a_file_that_switches_a_failed_hook_off_ends_its_policy():
     probe.build(where, "guest", hooks=LOOK)
     probe.hold(where, "guest", "fail")
     with Server(config={"plugin_path": [where, probe.others()]}) as s:
-        assert probe.states(s)["guest"] == "failed"
+        assert s.states()["guest"] == "failed"
         id = s.send(message("not asked"))
         s.wait_log(rf"event=hook.failed plugin=guest point=message.accepted id={id} error=.*does not run")
         postbus.merge_file(s.file, {"plugins": {"guest": {"enabled": False}}})
         s.ctl("config", "reload")
-        assert probe.states(s)["guest"] == "disabled"
+        assert s.states()["guest"] == "disabled"
         assert verdicts(s, s.send(message("at once"))) == []
     shutil.rmtree(where)
 
@@ -236,7 +236,7 @@ def test_a_manifest_that_was_mended_is_read_by_a_reload():
             f.write('{ "name": ')
     mend = lambda name: os.replace(os.path.join(where, name + ".good"), os.path.join(where, name + ".json"))
     with Server(config={"plugin_path": [where, probe.others()]}) as s:
-        assert not {"first", "second", "third"} & set(probe.states(s))
+        assert not {"first", "second", "third"} & set(s.states())
         code, answer = s.ctl("plugin", "reload", "first", check=False)
         assert code == 6 and "first.json" in answer["error"]["text"], (code, answer)
         mend("first")
@@ -245,15 +245,15 @@ def test_a_manifest_that_was_mended_is_read_by_a_reload():
         mend("second")
         assert s.ctl("config", "check")["changes"] == ["second: start"]
         s.process.send_signal(signal.SIGHUP)
-        postbus.wait(lambda: probe.states(s).get("second") == "running", "the plugin to start")
-        assert "third" not in probe.states(s)
+        postbus.wait(lambda: s.states().get("second") == "running", "the plugin to start")
+        assert "third" not in s.states()
         # what was switched off stays so
         s.ctl("plugin", "disable", "third", check=False)
         mend("third")
         assert s.ctl("plugin", "disable", "third")["state"] == "disabled"
         code, answer = s.ctl("plugin", "reload", "third", check=False)
         assert code == 6 and answer["error"]["text"] == "third is disabled", (code, answer)
-        assert s.ctl("config", "reload")["changes"] == [] and probe.states(s)["third"] == "disabled"
+        assert s.ctl("config", "reload")["changes"] == [] and s.states()["third"] == "disabled"
         assert s.stop() == 0
     shutil.rmtree(where)
 
@@ -273,7 +273,7 @@ def test_a_port_that_is_taken_keeps_one_plugin_out():
         with Server(config={"plugins": {"svc_pop3": {"listen": {"pop3": {"port": port}}}, "svc_imap": {"listen": {"imap": {"port": free}}},
                                         "conn_smtp": {"listen": {"submission": {"port": free}}}}}, start=False) as s:
             s.start()
-            state = probe.states(s)
+            state = s.states()
             assert state["svc_pop3"] == "failed" and state["conn_smtp"] == "running" and state["svc_imap"] == "failed", state
             assert f"listener pop3 of svc_pop3: cannot listen on 127.0.0.1 port {port}: Address already in use" in left_out(s, "svc_pop3")
             assert f"listener imap of svc_imap: cannot listen on 127.0.0.1 port {free}: listener submission of conn_smtp has it" in left_out(s, "svc_imap")
@@ -286,7 +286,7 @@ def test_a_port_that_is_taken_keeps_one_plugin_out():
             s.ctl("config", "reload")
             with s.smtp() as c:
                 assert b"other.example" in c.ehlo()[1]
-            assert probe.states(s)["svc_pop3"] == "failed" and probe.states(s)["conn_smtp"] == "running"
+            assert s.states()["svc_pop3"] == "failed" and s.states()["conn_smtp"] == "running"
             taken.close()
             assert s.ctl("plugin", "enable", "svc_pop3")["state"] == "running"
             code, answer = s.ctl("plugin", "enable", "svc_imap", check=False)
@@ -309,7 +309,7 @@ def test_a_plugin_that_changes_another_before_its_turn():
             begin = len(s.log()) if os.path.exists(s.log_path) else 0
             s.start()
             said = s.log()[begin:]
-            assert re.search(rf"event=called .*method=plugin\.{method} rc=0", said) and probe.states(s)["zz"] == then, said
+            assert re.search(rf"event=called .*method=plugin\.{method} rc=0", said) and s.states()["zz"] == then, said
             assert "event=plugin.stopped plugin=zz" not in said, said
             s.ctl("plugin", "disable", "zz")
             assert postbus.SANITIZER or not mapped(s)
@@ -327,7 +327,7 @@ def test_a_circle_of_requirements_is_left_out():
     probe.build(where, "alone", requires=["alone.call"])
     probe.build(where, "mistyped", requires=["net.conect"])
     with Server(config={"plugin_path": [where, probe.others()]}) as s:
-        state = probe.states(s)
+        state = s.states()
         assert [state[n] for n in ("one", "two", "three", "after", "mistyped")] == ["failed"] * 5 and state["alone"] == "running", state
         assert "it is in a circle: one requires two, which requires three, which requires one" in left_out(s, "plugin=one ")
         assert "it is in a circle: two requires three, which requires one, which requires two" in left_out(s, "plugin=two ")
@@ -347,21 +347,21 @@ def test_who_starts_later_is_looked_at_as_at_the_start():
     with Server(config={"plugin_path": [where, probe.others()], "plugins": {name: {"enabled": False} for name in off}}) as s:
         code, answer = s.ctl("plugin", "enable", "one", check=False)
         assert code and "one cannot start: it requires two.call, which no enabled plugin provides" in answer["error"]["text"], answer
-        assert probe.states(s)["one"] == "disabled"
+        assert s.states()["one"] == "disabled"
         s.ctl("plugin", "enable", "two")
         s.ctl("plugin", "enable", "one")
         # two comes in a release that needs one
         probe.build(where, "two", requires=["one.call"])
         code, answer = s.ctl("plugin", "reload", "two", check=False)
         assert code and "it is in a circle: two requires one, which requires two" in answer["error"]["text"], answer
-        assert s.ctl("two", "call") == {} and probe.states(s)["two"] == "running"
+        assert s.ctl("two", "call") == {} and s.states()["two"] == "running"
         s.ctl("plugin", "disable", "two")
         code, answer = s.ctl("plugin", "reload", "one", check=False)
         assert code and "it requires two.call" in answer["error"]["text"] and s.ctl("one", "call") == {}, answer
         # several at once, by a new file: in the order that they need, without the circle
         postbus.merge_file(s.file, {"plugins": {name: {"enabled": True} for name in off[2:]}})
         s.ctl("config", "reload")
-        state = probe.states(s)
+        state = s.states()
         assert [state[n] for n in ("first", "second", "third", "wants")] == ["failed"] * 4 and state["above"] == state["below"] == "running", state
         assert "it is in a circle: second requires third, which requires first, which requires second" in left_out(s, "plugin=second ")
         assert "it requires first.call, which no enabled plugin provides" in left_out(s, "plugin=wants ")
@@ -381,10 +381,10 @@ def test_what_belongs_to_somebody_else_is_left_out():
     with Server(config={"plugin_path": [where, probe.others()]}) as s:
         says = "belongs to user 4711, who can change it; it must belong to root or to the daemon's user; chown root helps"
         assert f"object.so: {says}" in left_out(s, "plugin=object ") and f"text.json: {says}" in left_out(s, "text.json")
-        assert probe.states(s)["guest"] == "running" and "text" not in probe.states(s)
+        assert s.states()["guest"] == "running" and "text" not in s.states()
         os.chown(os.path.join(where, "guest.json"), 4711, -1)
         code, answer = s.ctl("plugin", "reload", "guest", check=False)
-        assert code == 4 and f"guest.json: {says}" in answer["error"]["text"] and probe.states(s)["guest"] == "running", (code, answer)
+        assert code == 4 and f"guest.json: {says}" in answer["error"]["text"] and s.states()["guest"] == "running", (code, answer)
         assert s.stop() == 0
         os.chown(os.path.join(where, "guest.json"), 0, -1)
         for change, back, reason in ((lambda: os.chown(where, 4711, -1), lambda: os.chown(where, 0, -1), says),
@@ -392,7 +392,7 @@ def test_what_belongs_to_somebody_else_is_left_out():
             change()
             begin = len(s.log())
             s.start()
-            assert f"{where}: {reason}" in s.log()[begin:] and "guest" not in probe.states(s)
+            assert f"{where}: {reason}" in s.log()[begin:] and "guest" not in s.states()
             assert s.stop() == 0
             back()
     shutil.rmtree(where)
@@ -416,12 +416,12 @@ def test_links_in_the_plugins_of_the_home_are_refused():
             json.dump(doc, f)
         s.start()
         assert f"{inside}/guest.json" in left_out(s, "guest.json") and "symbolic link" in left_out(s, "guest.json")
-        assert "other.so: is a symbolic link" in left_out(s, "plugin=other ") and probe.states(s)["other"] == "failed"
+        assert "other.so: is a symbolic link" in left_out(s, "plugin=other ") and s.states()["other"] == "failed"
         assert s.stop() == 0
         shutil.rmtree(inside)
         os.symlink(where, inside)
         s.start()
-        assert f"{inside}: a symbolic link leads out of the home" in s.log() and "guest" not in probe.states(s)
+        assert f"{inside}: a symbolic link leads out of the home" in s.log() and "guest" not in s.states()
     shutil.rmtree(where)
 
 

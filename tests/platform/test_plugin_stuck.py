@@ -4,7 +4,6 @@ import re, shutil, sys
 import postbus, probe
 from postbus import Server, message
 
-
 HOOK = {"smtp.mail": {"budget_ms": 1000, "on_failure": "defer"}}
 
 
@@ -46,7 +45,7 @@ def test_a_hook_that_never_returns_keeps_nobody_but_itself():
         assert mail(s)[0] == 451
         begin = len(s.log())
         code, answer = s.ctl("plugin", "reload", "guest", check=False)
-        assert code == 8 and probe.states(s)["guest"] == "stuck", answer
+        assert code == 8 and s.states()["guest"] == "stuck", answer
         assert mail(s)[0] == 451 and re.search(r"event=hook.failed plugin=guest point=smtp.mail .*does not run", s.log()[begin:])
         s.ctl("plugin", "disable", "guest")
         passes(s)
@@ -145,5 +144,6 @@ def test_a_server_with_couriers_that_never_return_ends_and_keeps_what_they_had()
             postbus.wait(lambda: "delivered" in [e["what"] for e in s.ctl("trace", id)["messages"][0]["events"]], f"{id} to be delivered")
         assert s.stop() == 0
     shutil.rmtree(where)
+
 
 postbus.run(sys.modules[__name__])
