@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Administration that changes items: hold, release, retry, delete. Finding and showing them is admin_list.c's business. */
+/* Administration that changes items: hold, release, retry, delete. Finding them is admin_find.c's business, showing admin_list.c's. */
 #include <stdlib.h>
 #include "kernel/clock/clock.h"
 #include "kernel/log/log.h"

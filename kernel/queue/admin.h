@@ -16,7 +16,24 @@ struct found {
 	struct pb_str value;
 };
 
-/* Visit what params name: "id", or all of "lane", "sender", "recipient" (at least one of these). visit may change the rows; an error of its ends the walk. */
+/* Empty: not asked for. */
+struct found_filter {
+	struct pb_str lane, sender, recipient;
+};
+
+/* A string of params; empty where it is not there. */
+struct pb_str found_param(const json_t *params, const char *key);
+struct found_filter found_filter(const json_t *params);
+/* A filter by a lane that is not there is a slip of the pen, not an empty answer: PB_ENOTFOUND. */
+int found_lane_check(struct queue *q, struct pb_str name, struct pb_error *err);
+
+/* Each visits rows until visit gives something other than 0, which is given back. visit may change the rows. */
+/* All rows of a shard in a state behind the key after, with a filter. */
+int found_walk(struct queue *q, unsigned shard, enum state state, struct pb_str after, const struct found_filter *filter,
+	       int (*visit)(void *arg, const struct found *f), void *arg, struct pb_error *err);
+/* What is queued of a message. */
+int found_by_id(struct queue *q, const char *id, int (*visit)(void *arg, const struct found *f), void *arg, struct pb_error *err);
+/* What params name: "id", or all of "lane", "sender", "recipient" (at least one of these). */
 int found_each(struct queue *q, const json_t *params, int (*visit)(void *arg, const struct found *f), void *arg, struct pb_error *err);
 
 #endif

@@ -1,265 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
- * Administration that looks: finding items, listing, showing, counting. Lists are read page by page without any lock, so they are of no
- * single moment; what is asked for by its id is.
- */
+/* Administration that shows: lists, single messages, counts. Finding is admin_find.c's. */
 #include <stdio.h>
 #include <stdlib.h>
 #include "kernel/clock/clock.h"
 #include "kernel/queue/admin.h"
 
-enum { PAGE = 256, LIST_LIMIT = 100, LIST_MAX = 10000, LIST_RCPTS = 20 };
-
-static struct pb_str param(const json_t *params, const char *key)
-{
-	const json_t *v = json_object_get(params, key);
-
-	return pb_str(json_string_value(v), json_string_length(v));
-}
-
-/* ---- finding ---- */
-
-struct filter {
-	struct pb_str lane, sender, recipient;
-};
-
-static bool rcpts_have(struct row *row, struct pb_str address)
-{
-	struct rcpt_state to;
-
-	for (size_t i = 0; i < row->nrcpts && row_rcpt_get(row, &to, NULL) == 0; i++)
-		if (pb_str_ieq(to.rcpt.address, address))
-			return true;
-	return false;
-}
-
-static bool fits(const struct filter *filter, const struct found *f)
-{
-	struct row row;
-	bool fit;
-
-	if (filter->lane.len && !pb_str_eq(filter->lane, pb_str(f->lane->name, f->lane->len)))
-		return false;
-	if (!filter->sender.len && !filter->recipient.len)
-		return true;
-	if (item_decode(&row, f->value, NULL))
-		return false;
-	fit = !filter->sender.len || pb_str_ieq(filter->sender, row.env.sender) || (pb_str_eq(filter->sender, PB_STR("<>")) && !row.env.sender.len);
-	fit = fit && (!filter->recipient.len || rcpts_have(&row, filter->recipient));
-	row_free(&row);
-	return fit;
-}
-
-static bool to_found(struct queue *q, unsigned shard, const struct engine_row *row, struct found *ret)
-{
-	struct pb_str lane;
-
-	if (!key_parse(row->key, &ret->state, &lane, &ret->due, ret->id, &ret->sub))
-		return false;
-	pthread_mutex_lock(&q->lock);
-	ret->lane = lane_get(q, lane);
-	pthread_mutex_unlock(&q->lock);
-	ret->shard = shard;
-	ret->value = row->value;
-	return ret->lane != NULL;
-}
-
-/* All rows of a shard in a state behind the key after, with a filter. */
-static int walk(struct queue *q, unsigned shard, enum state state, struct pb_str after, const struct filter *filter,
-		int (*visit)(void *arg, const struct found *f), void *arg, struct pb_error *err)
-{
-	struct engine_page page = ENGINE_PAGE;
-	struct key from = { .len = 1, .bytes = { (char)state } }, to = { .len = 1, .bytes = { (char)(state + 1) } };
-	int rc = 0;
-
-	if (filter->lane.len && filter->lane.len <= LANE_MAX) {
-		key_from(&from, state, filter->lane, 0);
-		key_from(&to, state, filter->lane, INT64_MAX);
-	}
-	if (after.len && after.len < KEY_MAX && pb_str_cmp(after, key_str(&from)) >= 0) {
-		memcpy(from.bytes, after.ptr, after.len);
-		from.bytes[after.len] = '\0';
-		from.len = (uint8_t)(after.len + 1);
-	}
-	do {
-		rc = engine_scan(q->kernel->engine, shard_entity(&q->shards[shard]), key_str(&from), key_str(&to), PAGE, &page, err);
-		for (size_t i = 0; !rc && i < page.n; i++) {
-			struct found f;
-
-			if (to_found(q, shard, &page.rows[i], &f) && fits(filter, &f))
-				rc = visit(arg, &f);
-			from.len = (uint8_t)(page.rows[i].key.len + 1);
-			memcpy(from.bytes, page.rows[i].key.ptr, page.rows[i].key.len);
-			from.bytes[from.len - 1] = '\0';
-		}
-	} while (!rc && page.more && page.n);
-	engine_page_free(&page);
-	return rc;
-}
-
-/* Rows of one message in one shard, copied. */
-struct picture {
-	struct engine_row *rows;	/* owned, with what they point to */
-	size_t n, room;
-};
-
-static void picture_add(struct picture *p, struct pb_str key, struct pb_str value)
-{
-	if (p->n == p->room) {
-		p->room = p->room ? p->room * 2 : 8;
-		p->rows = pb_realloc(p->rows, p->room * sizeof *p->rows);
-	}
-	p->rows[p->n++] = (struct engine_row){ .key = pb_str(pb_str_dup(key), key.len), .value = pb_str(pb_str_dup(value), value.len) };
-}
-
-static void picture_free(struct picture *p)
-{
-	for (size_t i = 0; i < p->n; i++) {
-		free((char *)p->rows[i].key.ptr);
-		free((char *)p->rows[i].value.ptr);
-	}
-	free(p->rows);
-}
-
-/* Rows that are moved or old name themselves in the index; a fresh one can only be where its id says. Callers hold the shard's lock. */
-static int picture_take(struct queue *q, unsigned shard, const char *id, struct picture *ret, struct pb_error *err)
-{
-	struct pb_str entity = shard_entity(&q->shards[shard]);
-	struct engine_page page = ENGINE_PAGE;
-	struct key from, to;
-	PB_AUTOBUF(value);
-	size_t nlanes;
-	int rc;
-
-	pthread_mutex_lock(&q->lock);	/* a lane is there before its first row */
-	nlanes = q->nlanes;
-	pthread_mutex_unlock(&q->lock);
-	key_index(&from, id, 0);
-	key_index(&to, id, UINT64_MAX);
-	rc = engine_scan(q->kernel->engine, entity, key_str(&from), key_str(&to), 1000, &page, err);
-	for (size_t i = 0; i < page.n && !rc; i++) {
-		int missing = engine_get(q->kernel->engine, entity, page.rows[i].value, &value, err);
-
-		if (!missing)
-			picture_add(ret, page.rows[i].value, pb_buf_str(&value));
-		else if (missing != PB_ENOTFOUND)
-			rc = missing;
-	}
-	for (size_t l = 0; l < nlanes && !rc; l++) {
-		struct lane *lane;
-
-		pthread_mutex_lock(&q->lock);
-		lane = q->lanes[l];
-		pthread_mutex_unlock(&q->lock);
-		key_row(&from, STATE_ACTIVE, pb_str(lane->name, lane->len), queue_id_time(pb_strz(id)), id, 0);
-		key_row(&to, STATE_ACTIVE, pb_str(lane->name, lane->len), queue_id_time(pb_strz(id)), id, UINT64_MAX);
-		rc = engine_scan(q->kernel->engine, entity, key_str(&from), key_str(&to), 1000, &page, err);
-		for (size_t i = 0; i < page.n && !rc; i++)
-			picture_add(ret, page.rows[i].key, page.rows[i].value);
-	}
-	engine_page_free(&page);
-	return rc;
-}
-
-/* Under the shard's lock nothing of the message moves, so what is queued is met, wherever it is on its way to. Visitors take that lock themselves. */
-static int by_id(struct queue *q, const char *id, int (*visit)(void *arg, const struct found *f), void *arg, struct pb_error *err)
-{
-	int rc = 0;
-
-	for (unsigned s = 0; s < SHARDS && !rc; s++) {
-		struct picture seen = { 0 };
-
-		pthread_mutex_lock(&q->shards[s].lock);
-		rc = picture_take(q, s, id, &seen, err);
-		pthread_mutex_unlock(&q->shards[s].lock);
-		for (size_t i = 0; i < seen.n && !rc; i++) {
-			struct found f;
-
-			if (to_found(q, s, &seen.rows[i], &f))
-				rc = visit(arg, &f);
-		}
-		picture_free(&seen);
-	}
-	return rc;
-}
-
-/* Under the shard's lock nothing of the message moves: what is in no lane that has rows, and not in the index, is nowhere. */
-static int is_pending(struct queue *q, struct shard *s, const char *id, struct engine_page *page, bool *ret, struct pb_error *err)
-{
-	struct key from, to;
-	int rc;
-
-	key_index(&from, id, 0);
-	key_index(&to, id, UINT64_MAX);
-	rc = engine_scan(q->kernel->engine, shard_entity(s), key_str(&from), key_str(&to), 1, page, err);
-	*ret = !rc && page->n;
-	for (size_t l = 0; l < s->ncounts && !rc && !*ret; l++) {
-		const struct lane *lane = s->counts[l].lane;
-
-		if (!lane || s->counts[l].n[COUNT_FRESH] <= 0)
-			continue;
-		key_row(&from, STATE_ACTIVE, pb_str(lane->name, lane->len), queue_id_time(pb_strz(id)), id, 0);
-		key_row(&to, STATE_ACTIVE, pb_str(lane->name, lane->len), queue_id_time(pb_strz(id)), id, UINT64_MAX);
-		rc = engine_scan(q->kernel->engine, shard_entity(s), key_str(&from), key_str(&to), 1, page, err);
-		*ret = !rc && page->n;
-	}
-	return rc;
-}
-
-int host_queue_pending(struct pb_host *host, const char *const *ids, size_t n, bool *ret_pending, struct pb_error *err)
-{
-	struct queue *q = host->kernel->queue;
-	struct engine_page page = ENGINE_PAGE;
-	int rc = host_may(host, RIGHT_QUEUE_ACCEPT, err);
-
-	for (size_t i = 0; i < n && !rc; i++) {
-		struct shard *s;
-
-		if (!queue_id_valid(pb_strz(ids[i]))) {
-			rc = pb_fail(err, PB_EINVALID, "'%.64s' is no queue id", ids[i]);
-			break;
-		}
-		s = &q->shards[queue_shard_of(ids[i])];
-		pthread_mutex_lock(&s->lock);
-		rc = is_pending(q, s, ids[i], &page, &ret_pending[i], err);
-		pthread_mutex_unlock(&s->lock);
-	}
-	engine_page_free(&page);
-	return rc;
-}
-
-/* A filter by a lane that is not there is a slip of the pen, not an empty answer. */
-static int check_lane(struct queue *q, struct pb_str name, struct pb_error *err)
-{
-	bool there = !name.len;
-
-	pthread_mutex_lock(&q->lock);
-	for (size_t i = 0; i < q->nlanes && !there; i++)
-		there = pb_str_eq(pb_str(q->lanes[i]->name, q->lanes[i]->len), name);
-	pthread_mutex_unlock(&q->lock);
-	return there ? 0 : pb_fail(err, PB_ENOTFOUND, "no lane '%.*s'", PB_FMT(pb_str_head(name, 64)));
-}
-
-int found_each(struct queue *q, const json_t *params, int (*visit)(void *arg, const struct found *f), void *arg, struct pb_error *err)
-{
-	struct filter filter = { param(params, "lane"), param(params, "sender"), param(params, "recipient") };
-	struct pb_str id = param(params, "id");
-	int rc = 0;
-
-	if (id.len)
-		return queue_id_valid(id) ? by_id(q, id.ptr, visit, arg, err) : pb_fail(err, PB_EINVALID, "'%.*s' is no queue id", PB_FMT(pb_str_head(id, 64)));
-	if (!filter.lane.len && !filter.sender.len && !filter.recipient.len)
-		return pb_fail(err, PB_EINVALID, "name an id, a lane, a sender or a recipient");
-	rc = check_lane(q, filter.lane, err);
-	for (unsigned s = 0; s < SHARDS && !rc; s++) {
-		rc = walk(q, s, STATE_ACTIVE, PB_NOSTR, &filter, visit, arg, err);
-		rc = rc ? rc : walk(q, s, STATE_HELD, PB_NOSTR, &filter, visit, arg, err);
-		rc = rc ? rc : walk(q, s, STATE_DEAD, PB_NOSTR, &filter, visit, arg, err);
-	}
-	return rc;
-}
-
-/* ---- showing ---- */
+enum { LIST_LIMIT = 100, LIST_MAX = 10000, LIST_RCPTS = 20 };
 
 static const char *state_name(struct queue *q, const struct found *f)
 {
@@ -417,7 +163,7 @@ int queue_show(struct queue *q, const char *id, json_t **ret, struct pb_error *e
 	if (!queue_id_valid(pb_strz(id)))
 		return pb_fail(err, PB_EINVALID, "'%.64s' is no queue id", id ? id : "");
 	s.items = json_array();
-	rc = by_id(q, id, show_one, &s, err);
+	rc = found_by_id(q, id, show_one, &s, err);
 	if (!rc && json_array_size(s.items) == 0)
 		rc = pb_fail(err, PB_ENOTFOUND, "nothing of '%s' is queued", id);
 	if (rc) {
@@ -475,17 +221,17 @@ static bool parse_after(struct pb_str after, unsigned *ret_shard, struct key *re
 int queue_list(struct queue *q, const json_t *params, json_t **ret, struct pb_error *err)
 {
 	static const enum state states[] = { STATE_ACTIVE, STATE_HELD, STATE_DEAD };
-	struct filter filter = { param(params, "lane"), param(params, "sender"), param(params, "recipient") };
+	struct found_filter filter = found_filter(params);
 	json_int_t limit = json_integer_value(json_object_get(params, "limit"));
-	struct listing l = { .q = q, .state = param(params, "state"), .limit = limit > 0 && limit <= LIST_MAX ? (size_t)limit : LIST_LIMIT };
-	struct pb_str after = param(params, "after");
+	struct listing l = { .q = q, .state = found_param(params, "state"), .limit = limit > 0 && limit <= LIST_MAX ? (size_t)limit : LIST_LIMIT };
+	struct pb_str after = found_param(params, "after");
 	struct key key = { .len = 0 };
 	unsigned first = 0;
 	int rc = 0;
 
 	if (after.len && !parse_after(after, &first, &key))
 		return pb_fail(err, PB_EINVALID, "'%.*s' is no cursor of an earlier answer", PB_FMT(pb_str_head(after, 64)));
-	rc = check_lane(q, filter.lane, err);
+	rc = found_lane_check(q, filter.lane, err);
 	if (rc)
 		return rc;
 	l.items = json_array();
@@ -495,7 +241,7 @@ int queue_list(struct queue *q, const json_t *params, json_t **ret, struct pb_er
 
 			if (here && states[i] < (enum state)key.bytes[0])
 				continue;
-			rc = walk(q, s, states[i], here && states[i] == (enum state)key.bytes[0] ? key_str(&key) : PB_NOSTR, &filter, list_one, &l, err);
+			rc = found_walk(q, s, states[i], here && states[i] == (enum state)key.bytes[0] ? key_str(&key) : PB_NOSTR, &filter, list_one, &l, err);
 		}
 	if (rc < 0) {
 		json_decref(l.items);

@@ -1,7 +1,7 @@
 # Spools, lanes, leases, retry, hold, dead letters.
 libkernel_la_SOURCES += \
 	%D%/accept.c \
-	%D%/admin.c %D%/admin.h %D%/admin_list.c \
+	%D%/admin.c %D%/admin.h %D%/admin_find.c %D%/admin_list.c \
 	%D%/batch.c \
 	%D%/dispatch.c \
 	%D%/hop.c \
